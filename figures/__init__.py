@@ -1,0 +1,1 @@
+"""Figures, each a table computed from a sweep's run folder and a drawing of that table."""

@@ -1,0 +1,163 @@
+"""Render figures from a run: python -m figures.render [NAME…] --from RUN [--out DIR] [--list].
+
+For each figure it writes NAME.png (or the formats asked for), NAME.csv, the numbers drawn, and
+NAME.json, where they come from. The same run renders to the same bytes.
+"""
+
+import argparse
+import importlib
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+FIGURES = {
+    "spectral-vs-robustness": "figures.spectral_vs_robustness",
+    "noisy-risk": "figures.noisy_risk",
+    "crossing-point": "figures.crossing_point",
+    "phase-diagram": "figures.phase_diagram",
+}
+"""Each figure's module, imported when drawn: NAME, DESCRIPTION, table(run), draw(table)."""
+
+FORMATS = ("png", "pdf", "svg")
+
+
+def render(
+    names: Sequence[str], run: Path, out: Path | None = None, formats: Sequence[str] = ("png",)
+) -> tuple[list[Path], list[str]]:
+    """Write figures to out, RUN/_figures by default: those named, or all the run has rows for.
+
+    Returns the files written and, with no name given, a line for each figure left out for want of
+    rows. Every figure is drawn before a file is written. Raises UserError on bad input and where
+    out cannot be written.
+    """
+    from figures.results import MissingRows
+    from sim.runs.errors import UserError
+    from sim.runs.store import FIGURES as FOLDER
+    from sim.runs.store import Run
+
+    _known("figure", names, FIGURES)
+    _known("format", formats or [""], FORMATS)
+    record = Run.existing(run).provenance() or {}
+    out = run / FOLDER if out is None else out
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file: name a folder")
+
+    files: dict[str, bytes] = {}
+    left_out = []
+    for name in dict.fromkeys(names or FIGURES):
+        try:
+            files |= _contents(name, run, record, list(dict.fromkeys(formats)))
+        except MissingRows as error:
+            if names:
+                raise
+            left_out.append(f"left out {name}: {error}")
+    try:
+        return _write(files, out), left_out
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"cannot write to {out} ({reason}): name another folder with --out"
+        ) from None
+
+
+def _known(what: str, names: Sequence[str], known: Sequence[str] | dict[str, str]) -> None:
+    from sim.runs.errors import UserError
+
+    for name in names:
+        if name not in known:
+            raise UserError(f"unknown {what} {name!r}: choose from {', '.join(known)}")
+
+
+def _contents(
+    name: str, run: Path, record: dict[str, Any], formats: Sequence[str]
+) -> dict[str, bytes]:
+    """What a figure's files are to hold, by file name."""
+    from figures import style
+    from sim.runs.provenance import commit, versions
+
+    module = importlib.import_module(FIGURES[name])
+    table = module.table(run)
+    files = {}
+    with style.use():
+        figure = module.draw(table)
+        figure.draw_without_rendering()  # lays it out, once for all formats
+        figure.set_layout_engine("none")
+        for form in formats:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=form, metadata=style.METADATA[form])
+            files[f"{name}.{form}"] = buffer.getvalue()
+    files[f"{name}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
+    command = (
+        f"python -m figures.render {name} --from {run.resolve().name} --format {','.join(formats)}"
+    )
+    source = {
+        "figure": name,
+        "description": module.DESCRIPTION,
+        "run": record,
+        "rendered": {"commit": commit(), "versions": versions(), "command": command},
+    }
+    files[f"{name}.json"] = (json.dumps(source, indent=2) + "\n").encode()
+    return files
+
+
+def _write(files: dict[str, bytes], out: Path) -> list[Path]:
+    """Write the files in a hidden folder inside out, then move them: a full disk leaves none."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".render-", dir=out) as staging:
+        for name, content in files.items():
+            Path(staging, name).write_bytes(content)
+        for name in files:
+            Path(staging, name).replace(out / name)
+    return [out / name for name in files]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns 0, or 2 after one line on stderr where the input is bad."""
+    from sim.runs.errors import UserError
+
+    parser = _Parser(
+        prog="figures.render",
+        description="Render figures from a sweep's run folder.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="none: all that the run has rows for"
+    )
+    parser.add_argument(
+        "--from", dest="run", type=Path, metavar="RUN", help="a sweep's --out folder"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (RUN/_figures)")
+    parser.add_argument("--format", default="png", metavar="F,…", help="any of png,pdf,svg (png)")
+    parser.add_argument("--list", action="store_true", help="list the figures and stop")
+    options = parser.parse_args(arguments)
+    if options.list:
+        for name, module in FIGURES.items():
+            print(f"{name:24}{importlib.import_module(module).DESCRIPTION}")
+        return 0
+    if options.run is None:
+        parser.error("no run given: add --from RUN, the --out folder of a sweep")
+    try:
+        written, left_out = render(
+            options.names, options.run, options.out, options.format.split(",")
+        )
+    except UserError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    for line in left_out:
+        print(f"{parser.prog}: {line}", file=sys.stderr)
+    for path in written:
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

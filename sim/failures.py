@@ -1,0 +1,57 @@
+"""The theory's perturbations by the names a sweep uses, and as pytrees whose strength may be traced."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+from theory import perturbation as p
+
+MAKE: dict[str, Callable[[Any], p.Perturbation]] = {
+    "additive-noise": p.AdditiveNoise,
+    "multiplicative-noise": p.MultiplicativeNoise,
+    "weight-deletion": p.WeightDeletion,
+    "weight-deletion-rescaled": partial(p.WeightDeletion, rescale=True),
+    "neuron-deletion": p.NeuronDeletion,
+    "neuron-deletion-rescaled": partial(p.NeuronDeletion, rescale=True),
+    "magnitude-pruning": p.MagnitudePruning,
+    "quantisation": p.Quantisation,
+    "adversarial-frobenius": partial(p.Adversarial, "frobenius"),
+    "adversarial-spectral": partial(p.Adversarial, "spectral"),
+}
+"""name -> the perturbation of a given strength."""
+
+
+@cache
+def register() -> None:
+    """Make the perturbations jax pytrees: their strength is data, everything else is static."""
+    import jax
+
+    for kind, strength, static in (
+        (p.AdditiveNoise, "sigma", []),
+        (p.MultiplicativeNoise, "sigma", []),
+        (p.WeightDeletion, "p", ["rescale"]),
+        (p.NeuronDeletion, "p", ["rescale"]),
+        (p.MagnitudePruning, "fraction", []),
+        (p.Quantisation, "bits", []),
+        (p.Adversarial, "radius", ["norm"]),
+    ):
+        jax.tree_util.register_dataclass(kind, data_fields=[strength], meta_fields=static)
+
+
+def exposure(name: str, strength: float, trace: float, trainer: str) -> float:
+    """What multiplies the spectral slope in the damage R' - R at the optimum; NaN where the damage is not a slope.
+
+    Additive noise: sigma^2 tr S, for every trainer. At the orthonormal optimum also sigma^2 for multiplicative noise,
+    p for deletion, p/(1-p) rescaled, radius^2 over a spectral ball (statements 3, 16-18, 22; S = I).
+    """
+    if name == "additive-noise":
+        return strength**2 * trace
+    if trainer != "orthonormal":
+        return float("nan")
+    if name in ("multiplicative-noise", "adversarial-spectral"):
+        return strength**2
+    if name in ("weight-deletion", "neuron-deletion"):
+        return strength
+    if name in ("weight-deletion-rescaled", "neuron-deletion-rescaled"):
+        return strength / (1 - strength)
+    return float("nan")

@@ -1,0 +1,38 @@
+"""Identity: the sha256 of a configuration's canonical JSON, so that equal work has equal names everywhere."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+def canonical(value: Any) -> Any:
+    """Plain JSON values of a configuration; dataclass fields with metadata {"identity": False} are left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [f for f in dataclasses.fields(value) if f.metadata.get("identity", True)]
+        return {f.name: canonical(getattr(value, f.name)) for f in fields}
+    if isinstance(value, dict):
+        return {str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(
+        f"{type(value).__name__} has no canonical form: use numbers, strings, tuples and dataclasses"
+    )
+
+
+def identity(value: Any) -> str:
+    """16 hexadecimal digits that name a configuration."""
+    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file; of a folder, that of its files' names and digests in order of name."""
+    if not path.is_dir():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return identity([(str(file.relative_to(path)), digest(file)) for file in files])

@@ -1,0 +1,67 @@
+"""Where a run's numbers come from: configuration, code, versions, machine."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from sim.runs.identity import canonical, identity
+
+PACKAGES = (
+    "cognitive-reserve",
+    "numpy",
+    "scipy",
+    "jax",
+    "jaxlib",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+)
+
+
+def provenance(config: Any, **extra: Any) -> dict[str, Any]:
+    """A record to store beside results: the configuration and its identity, commit, versions, machine, time."""
+    return {
+        "identity": identity(config),
+        "config": canonical(config),
+        **extra,
+        "commit": commit(),
+        "versions": {"python": platform.python_version(), **versions()},
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "cpus": os.cpu_count(),
+        },
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that can change a number."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str:
+    """The commit this code is of, with "+" where the tree differs from it; "unknown" outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

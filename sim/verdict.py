@@ -1,0 +1,105 @@
+"""Does a table of measurements agree with the theory? Every row against its closed form, at a stated error rate."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FALSE_ALARM = 1e-3
+"""Probability that a sweep in full agreement with the theory is called a contradiction by chance (Bonferroni)."""
+
+ROUNDING = 1e-11
+"""Relative to the largest risk involved, that of predicting 0 included: what float64 loses in summing a risk."""
+
+TRAINING = 1e-5
+"""Relative accuracy of a converged model's slope: its gradient is below 1e-8, and descent keeps 1e-6 of its start."""
+
+ASCENT_SHORTFALL = 1e-4
+"""How far below the worst case, relative to it, a finite ascent may stop."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a table compares with the theory; `contradictions` are the rows that chance does not explain."""
+
+    cells: int
+    rows: int
+    tests: int
+    not_converged: int
+    worst_deviation: float
+    allowed_deviation: float
+    beyond_three: int
+    beyond_three_expected: float
+    without_closed_form: int
+    contradictions: "pd.DataFrame"
+
+
+def judge(table: "pd.DataFrame") -> Verdict:
+    """Compare measured with closed form in every row, and the slopes of converged cells with their optimum's spectrum.
+
+    A random failure's deviation is counted in standard errors. What is not random must agree to rounding, stay below
+    its a-priori bound, and an adversary found by ascent may neither exceed the worst case nor miss it.
+    Slopes of cells that did not converge are left out: the theory says nothing of them.
+    """
+    from scipy import stats
+
+    random = (table.standard_error > 0).to_numpy()
+    scale = table[["risk_zero", "risk_closed_form", "risk_measured"]].max(axis=1).to_numpy()
+    off = (table.risk_measured - table.risk_closed_form).to_numpy()
+    known = ~np.isnan(off)
+    rounding = ROUNDING * scale
+
+    z = _deviation(off, table.standard_error.to_numpy(), rounding)
+    slope_off = (table.slope_measured - table.slope_closed_form).to_numpy()
+    slope_known = (
+        table.converged.to_numpy()
+        & ~np.isnan(slope_off)
+        & (table.inputs == "isotropic").to_numpy()
+        & random
+    )
+    slope_z = _deviation(
+        slope_off,
+        table.slope_standard_error.to_numpy(),
+        TRAINING * table.slope_closed_form.to_numpy(),
+    )
+
+    risk_tests = known & random
+    tests = int(risk_tests.sum() + slope_known.sum())
+    allowed = stats.norm.isf(FALSE_ALARM / 2 / max(tests, 1))
+    deviations = np.concatenate([z[risk_tests], slope_z[slope_known]])
+
+    adversary = table.perturbation.str.startswith("adversarial").to_numpy()
+    missed = np.where(adversary, -off > ASCENT_SHORTFALL * scale, -off > rounding) | (
+        off > np.where(adversary, 1e-9 * scale, rounding)
+    )
+    beyond_bound = (table.risk_measured - table.risk_bound).to_numpy() > rounding
+    contradicted = (
+        (risk_tests & (z > allowed))
+        | (slope_known & (slope_z > allowed))
+        | (known & ~random & missed)
+        | beyond_bound
+    )
+    return Verdict(
+        cells=table.identity.nunique(),
+        rows=len(table),
+        tests=tests,
+        not_converged=table.identity[~table.converged].nunique(),
+        worst_deviation=float(deviations.max(initial=0.0)),
+        allowed_deviation=float(allowed),
+        beyond_three=int((deviations > 3).sum()),
+        beyond_three_expected=float(2 * stats.norm.sf(3) * tests),
+        without_closed_form=int((~known).sum()),
+        contradictions=table[contradicted],
+    )
+
+
+def _deviation(
+    off: NDArray[np.float64], error: NDArray[np.float64], rounding: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """|off| beyond rounding, in standard errors."""
+    beyond = np.maximum(np.abs(off) - rounding, 0.0)
+    return np.divide(beyond, error, out=np.zeros_like(beyond), where=error > 0)

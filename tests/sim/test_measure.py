@@ -1,0 +1,125 @@
+"""Measured risks against the theory's closed forms, and the promises of `measure`."""
+
+import jax
+import numpy as np
+import pytest
+
+from sim import measure as module
+from sim.config import STRENGTHS
+from sim.failures import MAKE, exposure
+from sim.measure import measure
+from theory.covariance import Covariance
+from theory.perturbation import Adversarial
+from theory.representation import Representation, optimal_representation
+
+D, K = 7, 3
+RANDOM = [name for name in STRENGTHS if name not in ("magnitude-pruning", "quantisation")]
+
+
+def models(n: int = 3) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
+    """Models far from any optimum, with different numbers of tasks."""
+    rng = np.random.default_rng(5)
+    tasks = [3 + i for i in range(n)]
+    W = rng.standard_normal((n, K, D))
+    return (
+        W,
+        [rng.standard_normal((K, T)) for T in tasks],
+        [rng.standard_normal((D, T)) for T in tasks],
+    )
+
+
+def keys(n: int, seed: int = 3) -> jax.Array:
+    return jax.random.split(jax.random.key(seed), n)
+
+
+def covariance() -> Covariance:
+    return Covariance.of_inputs(np.random.default_rng(8).standard_normal((5, D)))
+
+
+@pytest.mark.parametrize("S", [None, covariance()], ids=["isotropic", "singular S"])
+@pytest.mark.parametrize("name", STRENGTHS)
+def test_measured_risk_is_the_closed_form(name: str, S: Covariance | None) -> None:
+    W, heads, C = models()
+    strengths = STRENGTHS[name]
+    found = measure(name, strengths, W, heads, C, keys(3), draws=3000, covariance=S)
+    assert found.risk.shape == (3, len(strengths))
+    for i in range(3):
+        model = Representation(W[i], heads[i])
+        for j, strength in enumerate(strengths):
+            failure = MAKE[name](strength)
+            if isinstance(failure, Adversarial):
+                exact = failure.worst_risk(model, C[i], S)
+                if isinstance(exact, float):
+                    assert found.risk[i, j] <= exact * (
+                        1 + 1e-12
+                    )  # rounding of a sum of 3 k d terms
+                    assert found.risk[i, j] >= exact * (1 - 1e-6)  # where ascent stops
+            else:
+                exact = failure.expected_risk(model, C[i], S)
+                # 5 standard errors: two-sided chance 6e-7 a comparison, some 70 comparisons, seed fixed.
+                assert (
+                    abs(found.risk[i, j] - exact) <= 5 * found.standard_error[i, j] + 1e-12 * exact
+                )
+
+
+@pytest.mark.parametrize("name", STRENGTHS)
+def test_strength_zero_leaves_the_clean_risk(name: str) -> None:
+    W, heads, C = models()
+    found = measure(name, STRENGTHS[name][:1], W, heads, C, keys(3), draws=4)
+    np.testing.assert_allclose(found.risk[:, 0], found.clean, rtol=1e-15)
+
+
+def test_draws_in_blocks_are_all_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room for 3 draws at a time, 8 draws still are 8, and their spread is that of one model's risks."""
+    W, heads, C = models(1)
+    monkeypatch.setattr(module, "MEMORY", 3 * 8 * K * D * 2)
+    found = measure("weight-deletion", (0.3, 0.5), W, heads, C, keys(1), draws=8)
+    assert found.draws == 8
+    assert (found.standard_error > 0).all()
+
+
+def test_a_model_depends_on_its_key_alone() -> None:
+    W, heads, C = models()
+    together = measure("additive-noise", (0.1, 1.0), W, heads, C, keys(3), draws=16)
+    for i in range(3):
+        alone = measure(
+            "additive-noise",
+            (0.1, 1.0),
+            W[i : i + 1],
+            heads[i : i + 1],
+            C[i : i + 1],
+            keys(3)[i : i + 1],
+            draws=16,
+        )
+        # The same draws; a batch may sum them in another order.
+        np.testing.assert_allclose(alone.risk[0], together.risk[i], rtol=1e-13)
+    other = measure("additive-noise", (0.1, 1.0), W, heads, C, keys(3, seed=4), draws=16)
+    assert not np.isclose(other.risk, together.risk, rtol=1e-6).any()
+
+
+def test_one_program_serves_all_strengths_and_task_numbers() -> None:
+    W, heads, C = models(4)
+    measure("neuron-deletion", (0.1, 0.2), W, heads, C, keys(4), draws=8)
+    compiled = module._risks._cache_size()
+    measure("neuron-deletion", (0.7, 0.9), W[:3], heads[:3], C[:3], keys(3), draws=8)
+    assert module._risks._cache_size() == compiled
+
+
+@pytest.mark.parametrize("name", [n for n in RANDOM if n != "adversarial-frobenius"])
+def test_exposure_turns_damage_into_the_slope(name: str) -> None:
+    """At the orthonormal optimum the exact damage is exposure times rho_k."""
+    C = np.random.default_rng(1).standard_normal((D, 5))
+    optimum = optimal_representation(C, K)
+    strength = STRENGTHS[name][2]
+    failure = MAKE[name](strength)
+    answer = failure.worst_risk if isinstance(failure, Adversarial) else failure.expected_risk
+    damage = answer(optimum, C) - optimum.risk
+    assert damage / exposure(name, strength, D, "orthonormal") == pytest.approx(
+        optimum.slope, rel=1e-12
+    )
+
+
+def test_no_exposure_where_damage_is_no_slope() -> None:
+    for name in STRENGTHS:
+        assert np.isnan(exposure(name, 0.1, D, "descent")) == (name != "additive-noise")
+    assert np.isnan(exposure("quantisation", 4, D, "orthonormal"))

@@ -1,0 +1,199 @@
+"""The rules of the house that a machine can check: imports, start-up cost, and the README's
+commands."""
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("theory", "sim", "neural", "figures")
+
+MAY_IMPORT = {
+    "theory": ("theory",),
+    "sim": ("theory", "sim"),
+    "neural": ("theory", "sim.runs", "neural"),
+    "figures": ("theory", "sim", "neural", "figures"),
+}
+"""Of our own packages, what each may import."""
+
+NEVER = {"theory": ("jax", "jaxlib", "optax")}
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def modules(source: str, name: str, *, is_package: bool = False) -> Iterator[str]:
+    """Every dotted name that source, the text of module `name`, imports, relative ones resolved."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = name.split(".") if is_package else name.split(".")[:-1]
+                parents = parents[: len(parents) - node.level + 1]
+                base = ".".join([*parents, base] if base else parents)
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def within(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def broken_imports(package: str, source: str, name: str, *, is_package: bool = False) -> list[str]:
+    """The imports of one module that the import rule forbids its package."""
+    names = list(modules(source, name, is_package=is_package))
+    ours = [module for module in names if within(module, PACKAGES)]
+    forbidden = [module for module in ours if not within(module, MAY_IMPORT[package])]
+    return forbidden + [module for module in names if within(module, NEVER.get(package, ()))]
+
+
+def module_name(path: Path) -> tuple[str, bool]:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return (".".join(parts[:-1]), True) if parts[-1] == "__init__" else (".".join(parts), False)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_import_rule(package: str) -> None:
+    assert sources(package), f"no modules found in {package}/"
+    for path in sources(package):
+        name, is_package = module_name(path)
+        broken = broken_imports(package, path.read_text(), name, is_package=is_package)
+        assert not broken, (
+            f"{name} may not import {broken}: {package} may import {MAY_IMPORT[package]}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        ("theory", "import jax.numpy as jnp"),
+        ("theory", "def f():\n    from jax import jit"),
+        ("theory", "from sim import tasks"),
+        ("theory", "from ..sim.runs import store"),
+        ("sim", "import neural"),
+        ("sim", "import figures.render"),
+        ("neural", "from sim import train"),
+        ("neural", "from sim.runs import store\nfrom sim.train import fit"),
+        ("neural", "import figures"),
+    ],
+)
+def test_import_rule_sees_breaches(package: str, source: str) -> None:
+    assert broken_imports(package, source, f"{package}.module")
+
+
+@pytest.mark.parametrize(
+    ("package", "source"),
+    [
+        ("theory", "import numpy\nfrom theory.spectra import slope\nfrom . import geometry"),
+        ("sim", "import jax\nfrom theory import geometry"),
+        ("neural", "from sim import runs\nfrom sim.runs import store\nimport simpy, jax"),
+        ("figures", "from sim import config\nfrom neural import model"),
+    ],
+)
+def test_import_rule_admits_what_it_allows(package: str, source: str) -> None:
+    assert not broken_imports(package, source, f"{package}.module")
+
+
+def test_annotations_stay_objects() -> None:
+    """A postponed annotation is a string, which jaxtyping and beartype cannot check at run time."""
+    for path in [p for folder in (*PACKAGES, "tests") for p in sources(folder)]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            postponed = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+            assert not postponed, f"{path.relative_to(ROOT)}:{node.lineno} imports from __future__"
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_is_quick() -> None:
+    """Half a second (house rule 8): the least of five runs, which other load on the machine
+    distorts least."""
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        done = python("-m", "sim.sweep", "--help")
+        seconds.append(time.perf_counter() - start)
+        assert done.returncode == 0, done.stderr
+        assert "--preset" in done.stdout
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("module", ["sim.sweep", "theory", "neural", "figures.render"])
+def test_importing_does_not_import_jax(module: str) -> None:
+    done = python("-c", f"import sys, {module}; print(*sys.modules, sep='\\n')")
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.split()
+    assert module in loaded
+    assert not [name for name in loaded if within(name, ("jax", "jaxlib"))]
+
+
+WITHOUT_PROOF_PACKAGES = """
+import importlib, pkgutil, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"cvxpy", "flint"}:
+            raise ModuleNotFoundError(f"{name} is hidden by this test", name=name)
+
+sys.meta_path.insert(0, Absent())
+try:
+    import cvxpy
+except ModuleNotFoundError:
+    pass
+else:
+    sys.exit("the test does not hide cvxpy")
+import neural
+for module in pkgutil.walk_packages(neural.__path__, "neural."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+def test_neural_needs_no_proof_packages() -> None:
+    done = python("-c", WITHOUT_PROOF_PACKAGES)
+    assert done.returncode == 0, done.stderr
+
+
+def shell_blocks(markdown: str) -> list[str]:
+    return [block.strip() for block in re.findall(r"^```sh\n(.*?)^```$", markdown, re.M | re.S)]
+
+
+def test_ci_runs_the_readme_test_command() -> None:
+    """The second ```sh block of the README is the test command, and .ci/run runs that text."""
+    script = (ROOT / ".ci" / "run").read_text()
+    block = re.search(r"^# README: begin\n(.*?)^# README: end$", script, re.M | re.S)
+    assert block, ".ci/run has no block between `# README: begin` and `# README: end`"
+    blocks = shell_blocks((ROOT / "README.md").read_text())
+    assert len(blocks) >= 2, "README.md needs two ```sh blocks: run the sweep, run the tests"
+    assert blocks[1] == block[1].strip()
+    assert "python -m sim.sweep" in blocks[0]
+    assert "pytest" in blocks[1]
+
+
+def test_ci_stops_at_a_failing_readme_command(tmp_path: Path) -> None:
+    """A failure anywhere in the README's && list must end .ci/run, which `set -e` alone would not
+    do."""
+    (tmp_path / ".ci").mkdir()
+    script = (ROOT / ".ci" / "run").read_text().replace("python3 -m venv", "false")
+    (tmp_path / ".ci" / "run").write_text(script)
+    done = subprocess.run(
+        ["bash", ".ci/run"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert "No such file" not in done.stderr, "it went on to activate the environment"

@@ -1,0 +1,436 @@
+"""Structural failures of the shared representation W (k, d), and the exact risk under each of them.
+
+A failure is a frozen value. Its random draw is kept apart from its effect: `apply(W, draw)` uses only the array
+namespace of W, so one definition serves numpy here, traced and batched jax arrays (..., k, d) elsewhere, and any
+other weight matrix whose rows are neurons. Strength 0 is the identity.
+
+With E = C - W^T heads, every expected risk is the clean risk R = |S^(1/2) E|^2 / T plus what the failure adds
+(theory.md, statements 2, 16-18, 21-24), for any W, heads and S, not only at the optimum. What is not known in closed
+form is answered by a `NoClosedForm`, never by an approximation.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from theory.covariance import EPS, Array, Covariance, as_covariance
+from theory.representation import CovarianceLike, Representation
+from theory.spectra import task_matrix
+
+
+@dataclass(frozen=True)
+class NoClosedForm:
+    """The answer where no closed form is known; `reason` says why and what to do instead."""
+
+    reason: str
+
+
+Answer = float | NoClosedForm
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The risk to perturb: tasks and heads weighted, and divided by `scale` so that their squares stay in range."""
+
+    W: Array
+    heads: Array
+    C: Array
+    S: Covariance
+    scale: float
+
+    @classmethod
+    def of(cls, rep: Representation, C: ArrayLike, covariance: CovarianceLike) -> "Problem":
+        C, heads = rep.weigh(task_matrix(C)), rep.weigh(rep.heads)
+        if rep.W.shape != (len(heads), len(C)) or heads.shape[1] != C.shape[1]:
+            raise ValueError(
+                f"W {rep.W.shape} and heads {heads.shape} do not fit C {C.shape}: "
+                "W is (k, d), heads (k, T), C (d, T)"
+            )
+        scale = max(float(np.abs(C).max()), float(np.abs(heads).max())) or 1.0
+        return cls(rep.W, heads / scale, C / scale, as_covariance(covariance, len(C)), scale)
+
+    @cached_property
+    def error(self) -> Array:
+        """E = C - W^T heads, (d, T)."""
+        return self.C - self.W.T @ self.heads
+
+    @property
+    def head_energies(self) -> Array:
+        """|gamma^i|^2 of each row of the heads, (k,)."""
+        return (self.heads**2).sum(axis=1)
+
+    @property
+    def pull(self) -> Array:
+        """B = S E heads^T, (d, k): to first order a change N of W adds -2 <N, B^T> to T R."""
+        return self.S.apply(self.error) @ self.heads.T
+
+    def risk(self, W: Array | None = None, added: float = 0.0) -> float:
+        """R with weights W (default: its own), plus an energy added to T R."""
+        error = self.error if W is None else self.C - W.T @ self.heads
+        energy = float((self.S.factor(error) ** 2).sum()) + added
+        return energy / self.C.shape[1] * self.scale * self.scale
+
+
+class Perturbation(ABC):
+    """A structural failure of W: what it draws, what the draw does, and the risk it causes."""
+
+    name: str
+    randomness: ClassVar[Literal["normal", "uniform", "none"]]
+
+    def draw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of the draw for weights of this shape (..., k, d)."""
+        return shape
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array | None:
+        """The random numbers for weights of this shape: standard normal, uniform in [0, 1), or None."""
+        if self.randomness == "none":
+            return None
+        shape = self.draw_shape(shape)
+        return rng.standard_normal(shape) if self.randomness == "normal" else rng.random(shape)
+
+    @abstractmethod
+    def apply(self, W: Any, draw: Any) -> Any:
+        """The failed weights, in the array type of W, for a draw of `draw_shape`."""
+
+    def sample(self, W: Array, rng: np.random.Generator) -> Array:
+        """One failed copy of W (..., k, d)."""
+        failed: Array = self.apply(W, self.draw(W.shape, rng))
+        return failed
+
+    def expected_risk(
+        self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
+    ) -> Answer:
+        """E R over the draw, for any representation of the tasks C (d, T)."""
+        return self._expected(Problem.of(representation, C, covariance))
+
+    def worst_risk(
+        self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
+    ) -> Answer:
+        """The largest R that any draw can cause."""
+        return self._worst(Problem.of(representation, C, covariance))
+
+    @abstractmethod
+    def _expected(self, p: Problem) -> Answer: ...
+
+    def _worst(self, p: Problem) -> Answer:
+        return NoClosedForm(
+            f"{self.name} has no worst case in closed form: its draws are unbounded or as many as subsets "
+            "of the weights; use Adversarial with the norm of change you fear"
+        )
+
+
+@dataclass(frozen=True)
+class AdditiveNoise(Perturbation):
+    """W + sigma N, N iid with zero mean and unit variance (drawn normal). Statement 2.
+
+    E R = R + sigma^2 tr(S) |heads|_F^2 / T.
+    """
+
+    sigma: float
+    name = "additive-noise"
+    randomness = "normal"
+
+    def __post_init__(self) -> None:
+        _check_size("sigma", self.sigma)
+
+    def apply(self, W: Any, draw: Any) -> Any:
+        return W + self.sigma * draw
+
+    def _expected(self, p: Problem) -> float:
+        return p.risk(added=self.sigma**2 * p.S.trace * float(p.head_energies.sum()))
+
+
+@dataclass(frozen=True)
+class MultiplicativeNoise(Perturbation):
+    """W * (1 + sigma N), N iid with zero mean and unit variance (drawn normal). Statement 18.
+
+    E R = R + sigma^2 / T sum_i (sum_j S_jj W_ij^2) |gamma^i|^2.
+    """
+
+    sigma: float
+    name = "multiplicative-noise"
+    randomness = "normal"
+
+    def __post_init__(self) -> None:
+        _check_size("sigma", self.sigma)
+
+    def apply(self, W: Any, draw: Any) -> Any:
+        return W * (1 + self.sigma * draw)
+
+    def _expected(self, p: Problem) -> float:
+        return p.risk(added=self.sigma**2 * float(_weight_energies(p) @ p.head_energies))
+
+
+@dataclass(frozen=True)
+class _Deletion(Perturbation):
+    """Loss with probability p, survivors scaled by 1/(1-p) if rescale.
+
+    E R = R((1-p) W) + p(1-p)/T sum_i e_i |gamma^i|^2, or R(W) + p/(1-p)/T sum_i e_i |gamma^i|^2 if rescaled, with e_i
+    the mean squared activity that is lost one weight at a time or with the whole row.
+    """
+
+    p: float
+    rescale: bool = False
+    randomness = "uniform"
+
+    def __post_init__(self) -> None:
+        _check_share("p", self.p)
+        if self.rescale and isinstance(self.p, Real) and self.p == 1:
+            raise ValueError("p = 1 leaves no survivors to rescale: use p < 1 or rescale=False")
+
+    def apply(self, W: Any, draw: Any) -> Any:
+        kept = W * (draw >= self.p)
+        return kept / (1 - self.p) if self.rescale else kept
+
+    def _expected(self, p: Problem) -> float:
+        spread = float(self._row_energies(p) @ p.head_energies)
+        if self.rescale:
+            return p.risk(added=self.p / (1 - self.p) * spread)
+        return p.risk((1 - self.p) * p.W, added=self.p * (1 - self.p) * spread)
+
+    @staticmethod
+    @abstractmethod
+    def _row_energies(p: Problem) -> Array: ...
+
+
+@dataclass(frozen=True)
+class WeightDeletion(_Deletion):
+    """Each weight is lost with probability p; survivors are scaled by 1/(1-p) if rescale. Statements 16, 17.
+
+    E R = R((1-p) W) + p(1-p)/T sum_i (sum_j S_jj W_ij^2) |gamma^i|^2; rescaled, R(W) plus that sum times p/(1-p)/T.
+    """
+
+    name = "weight-deletion"
+
+    @staticmethod
+    def _row_energies(p: Problem) -> Array:
+        return _weight_energies(p)
+
+
+@dataclass(frozen=True)
+class NeuronDeletion(_Deletion):
+    """Each neuron (row of W) is lost with probability p; survivors scaled by 1/(1-p) if rescale. Statements 16, 17.
+
+    E R = R((1-p) W) + p(1-p)/T sum_i (w_i^T S w_i) |gamma^i|^2; rescaled, R(W) plus that sum times p/(1-p)/T.
+    """
+
+    name = "neuron-deletion"
+
+    def draw_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """One number a row, (..., k, 1)."""
+        return (*shape[:-1], 1)
+
+    @staticmethod
+    def _row_energies(p: Problem) -> Array:
+        return (p.S.factor(p.W.T) ** 2).sum(axis=0)
+
+
+@dataclass(frozen=True)
+class Deterministic(Perturbation):
+    """A failure that is a function of W: its expected and its worst risk are the risk after it."""
+
+    randomness = "none"
+
+    def _expected(self, p: Problem) -> float:
+        return p.risk(self.apply(p.W, None))
+
+    def _worst(self, p: Problem) -> float:
+        return self._expected(p)
+
+    def risk_bound(
+        self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
+    ) -> float:
+        """The largest risk of any change of W no longer than this failure's can be (statements 23, 24).
+
+        That is statement 21 with the failure's reach as radius. At the orthonormal optimum with S = I it is
+        R* + q k sigma_1^2 / T for pruning the fraction q and R* + (step^2 / 4) d k sigma_1^2 / T for rounding.
+        """
+        p = Problem.of(representation, C, covariance)
+        return Adversarial("frobenius", self._reach(p.W)).worst_in_frobenius_ball(p)
+
+    @abstractmethod
+    def _reach(self, W: Array) -> float:
+        """A bound on the Frobenius norm of the change of W."""
+
+
+@dataclass(frozen=True)
+class MagnitudePruning(Deterministic):
+    """The floor(fraction k d) weights of least magnitude set to zero, ties by index. Statement 23."""
+
+    fraction: float
+    name = "magnitude-pruning"
+
+    def __post_init__(self) -> None:
+        _check_share("fraction", self.fraction)
+
+    def apply(self, W: Any, draw: Any) -> Any:
+        xp = W.__array_namespace__()
+        magnitude = xp.reshape(xp.abs(W), (*W.shape[:-2], -1))
+        rank = xp.argsort(xp.argsort(magnitude, axis=-1, stable=True), axis=-1, stable=True)
+        return W * xp.reshape(rank >= self._count(magnitude.shape[-1], xp), W.shape)
+
+    def _count(self, size: int, xp: Any) -> Any:
+        # 0.29 * 100 and the like round to just below the integer they stand for: by eps of it.
+        return xp.floor(self.fraction * size * (1 + 4 * EPS))
+
+    def _reach(self, W: Array) -> float:
+        # The least q n of n squares sum to at most q times their total.
+        return float(np.sqrt(self._count(W.size, np) / W.size) * np.linalg.norm(W))
+
+
+@dataclass(frozen=True)
+class Quantisation(Deterministic):
+    """Weights rounded to whole multiples of max|W| / (2^(bits-1) - 1), signed integers of `bits` bits. Statement 24.
+
+    bits = inf: no rounding.
+    """
+
+    bits: float
+    name = "quantisation"
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.bits, Real)
+        if number and not ((2 <= self.bits <= 1024 and self.bits % 1 == 0) or self.bits == np.inf):
+            raise ValueError(
+                f"bits = {self.bits}: a signed integer has 2, 3, ... or 1024 bits (inf: no rounding)"
+            )
+
+    def step(self, W: Any) -> Any:
+        """The distance between neighbouring levels, (..., 1, 1)."""
+        xp = W.__array_namespace__()
+        return xp.max(xp.abs(W), axis=(-2, -1), keepdims=True) / (2.0 ** (self.bits - 1) - 1)
+
+    def apply(self, W: Any, draw: Any) -> Any:
+        xp = W.__array_namespace__()
+        step = self.step(W)
+        rounded = xp.round(W / xp.where(step > 0, step, 1.0)) * step
+        return xp.where(step > 0, rounded, W)
+
+    def _reach(self, W: Array) -> float:
+        return float(np.sqrt(W.size) / 2 * self.step(W).item())
+
+
+@dataclass(frozen=True)
+class Adversarial(Perturbation):
+    """W + N with |N| <= radius in the Frobenius or the spectral norm. Statements 21, 22.
+
+    `worst_risk` is the adversary who sees everything. `sample` is the blind one, uniform over the boundary of the ball
+    (spectral: radius times a Haar matrix with orthonormal rows), with E R = R + radius^2 tr(S) |heads|_F^2 / (T d),
+    over k as well in the Frobenius ball.
+    """
+
+    norm: Literal["frobenius", "spectral"]
+    radius: float
+    randomness = "normal"
+
+    def __post_init__(self) -> None:
+        if self.norm not in ("frobenius", "spectral"):
+            raise ValueError(f"norm = {self.norm!r} is unknown: use 'frobenius' or 'spectral'")
+        _check_size("radius", self.radius)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"adversarial-{self.norm}"
+
+    def apply(self, W: Any, draw: Any) -> Any:
+        return W + self.radius * self.boundary(draw)
+
+    def boundary(self, M: Any) -> Any:
+        """M (..., k, d) taken to the unit sphere of the norm: M / |M|_F, or its orthonormal polar factor."""
+        xp = M.__array_namespace__()
+        if self.norm == "frobenius":
+            return M / xp.sqrt(xp.sum(M * M, axis=(-2, -1), keepdims=True))
+        # The SVD of the small factor of a QR: as exact, and many times faster where k << d.
+        Q, R = xp.linalg.qr(xp.matrix_transpose(M))
+        U, _, Vt = xp.linalg.svd(xp.matrix_transpose(R), full_matrices=False)
+        return U @ Vt @ xp.matrix_transpose(Q)
+
+    def _expected(self, p: Problem) -> float:
+        k, d = p.W.shape
+        coordinates = k * d if self.norm == "frobenius" else max(k, d)
+        noise = self.radius**2 * p.S.trace * float(p.head_energies.sum())
+        return p.risk(added=noise / coordinates)
+
+    def _worst(self, p: Problem) -> Answer:
+        if self.norm == "frobenius":
+            return self.worst_in_frobenius_ball(p)
+        k, d = p.W.shape
+        theta = np.linalg.eigvalsh(p.heads @ p.heads.T)[::-1]
+        stretch = np.sort(p.S.values)[::-1][:k]
+        reached = self.radius**2 * float(stretch @ theta[: len(stretch)])
+        if p.S.is_identity and k <= d:
+            return p.risk(added=reached + 2 * self.radius * float(np.linalg.norm(p.pull, "nuc")))
+        # Rounding of S E heads^T where it vanishes, as at every optimum: 64 eps of the terms it cancels.
+        terms = (
+            float(stretch[0]) * np.linalg.norm(p.C) * np.linalg.norm(p.heads)
+            if len(stretch)
+            else 0.0
+        )
+        if np.linalg.norm(p.pull) <= 64 * EPS * terms:
+            return p.risk(added=reached)
+        return NoClosedForm(
+            "the worst case over a spectral ball is known for S = I, or where S E heads^T = 0 as at an optimum: "
+            "refit the heads to W, or use norm='frobenius'"
+        )
+
+    def worst_in_frobenius_ball(self, p: Problem) -> float:
+        """Exact for any W, heads and S: in the eigenbases of S and heads heads^T the problem is diagonal."""
+        theta, Q = np.linalg.eigh(p.heads @ p.heads.T)
+        curvature = p.S.values[:, None] * np.maximum(theta, 0.0)
+        return p.risk(added=_convex_maximum(curvature, p.S.coordinates(p.pull) @ Q, self.radius))
+
+
+def _convex_maximum(curvature: Array, pull: Array, radius: float) -> float:
+    """max of sum(curvature M^2) + 2 sum(pull M) over |M|_F <= radius, curvature >= 0.
+
+    Equal by strong duality (the S-lemma) to the minimum over u >= 0 of the convex
+    (a_1 + u) radius^2 + sum(pull^2 / (a_1 - curvature + u)), a_1 the greatest curvature: the derivative vanishes where
+    |pull / (a_1 - curvature + u)| = radius (secular equation, More and Sorensen 1983), or u = 0 in the hard case.
+    """
+    # Divided by `scale`, and in a ball of radius 1, everything below is at most 1 and no square underflows.
+    scale = float(curvature.max(initial=0.0)) * radius + float(np.abs(pull).max(initial=0.0))
+    if scale == 0:
+        return 0.0
+    curvature, pull = curvature * (radius / scale), np.abs(pull) / scale
+    greatest = float(curvature.max(initial=0.0))
+    pulled = pull > 1e-150
+    b, gap = pull[pulled], greatest - curvature[pulled]
+
+    def excess(u: float) -> float:
+        return float(np.linalg.norm(b / (gap + u))) - 1
+
+    # |b / (gap + u)| lies between |b at gap 0| / u and |b| / u.
+    low, high = float(np.linalg.norm(b[gap == 0])), float(np.linalg.norm(b))
+    if low == 0 and excess(0.0) <= 0:
+        u = 0.0
+    elif low == high:
+        u = low
+    else:
+        from scipy.optimize import brentq
+
+        # The value is stationary in u, so a root good to a relative 1e-12 gives every digit of it.
+        u = brentq(
+            excess, low * (1 - 1e-12), high * (1 + 1e-12), xtol=1e-300, rtol=1e-12, maxiter=1000
+        )
+    return (greatest + u + float((b**2 / (gap + u)).sum())) * scale * radius
+
+
+def _weight_energies(p: Problem) -> Array:
+    """sum_j S_jj W_ij^2 of each row, (k,)."""
+    return p.W**2 @ p.S.diagonal
+
+
+def _check_size(name: str, value: Any) -> None:
+    # Traced values pass: they have no number to check until they run.
+    if isinstance(value, Real) and not 0 <= float(value) < np.inf:
+        raise ValueError(f"{name} = {value}: the strength of a failure is a finite number >= 0")
+
+
+def _check_share(name: str, value: Any) -> None:
+    if isinstance(value, Real) and not 0 <= float(value) <= 1:
+        raise ValueError(f"{name} = {value}: a share lies between 0 and 1")
