@@ -1,8 +1,17 @@
-"""Multitask linear representations and their structural failures.
+"""The linear theory of multitask representations under structural failure: closed forms and proofs.
 
-Import the modules themselves (`from theory import spectra`); this package loads none of them.
-
-Notation: d input dimension, T tasks, k representation dimension; C (d, T) task matrix with one
-column per task, W (k, d) shared representation, heads (k, T), S (d, d) input covariance, sigma_i
-singular values of C in decreasing order, rho_k(C) = (1/T) sum_{i<=k} sigma_i^2 the slope.
+Setting (Daras et al. 2022, arXiv 2210.11618): tasks are the columns of C (d, T), a shared representation W (k, d) feeds
+heads (k, T), and a failure of W costs the slope rho_k(C) = (1/T) sum_{i<=k} sigma_i(C)^2. Import what you need from
+theory.geometry, theory.spectra, theory.representation, theory.perturbation and theory.dynamics;
+`from theory import Statement` states a claim for `python -m theory check`.
 """
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Statement":
+        from theory.statement import Statement
+
+        return Statement
+    raise AttributeError(f"module 'theory' has no attribute {name!r}")

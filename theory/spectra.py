@@ -32,7 +32,8 @@ def task_matrix(C: ArrayLike, *, batch: bool = False) -> Array:
         raise ValueError(
             f"C has shape {matrix.shape}: pass at least one task and one input dimension"
         )
-    if not np.isfinite(matrix).all():
+    # A sum of squares is finite only if its terms are; the closer look is for large ones and for the message.
+    if not np.isfinite(np.vdot(matrix, matrix)) and not np.isfinite(matrix).all():
         where = tuple(int(index) for index in np.argwhere(~np.isfinite(matrix))[0])
         raise ValueError(f"C{list(where)} is {matrix[where]}: drop that task or repair its entry")
     return matrix

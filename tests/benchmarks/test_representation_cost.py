@@ -10,7 +10,7 @@ import pytest
 from theory.representation import optimal_representation
 
 D, T, K = 100_000, 200, 10
-REPEATS = 7
+REPEATS = 15
 
 
 def seconds(work: Callable[[], object]) -> float:

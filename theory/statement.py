@@ -1,0 +1,222 @@
+"""A statement of the theory as a value, and the grades of evidence for it.
+
+A statement claims lhs <= rhs (or lhs == rhs) for every instance that satisfies its hypotheses. An instance is a mapping
+of names to values: C (d, T) and k always, and whatever else the statement speaks of (W, heads, S, sigma, p, ...).
+Functions of an instance take the values they name as parameters.
+
+Grades of evidence are never merged: Proved (symbolic, exact or interval, with its scope), Supported (a solver's
+primal-dual pair, or sampled instances with the worst slack), Refuted (a witness), Inconclusive (why).
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+
+Instance = Mapping[str, Any]
+
+ROUNDING = 1e-11
+"""Relative slack below zero that float64 explains: thousands of operations at 2e-16, and an eigensolver's constant."""
+
+
+@dataclass(frozen=True)
+class Proved:
+    """Established by a machine-checked proof, within `scope` ("all d, T, k"; "these shapes"; "this instance")."""
+
+    kind: Literal["symbolic", "exact", "interval"]
+    scope: str
+
+
+@dataclass(frozen=True)
+class Supported:
+    """Not contradicted by n instances or solver runs; the least (rhs - lhs) / scale among them and where it was met."""
+
+    kind: Literal["sdp", "sampled"]
+    n: int
+    worst_slack: float
+    tightest: Instance | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Witness:
+    """An instance at which the claim fails, its two sides there, and how the failure was confirmed."""
+
+    instance: Instance = field(compare=False)
+    lhs: Any
+    rhs: Any
+    confirmed: str
+
+
+@dataclass(frozen=True)
+class Refuted:
+    """False: the witness satisfies every hypothesis and violates the claim."""
+
+    witness: Witness
+
+
+@dataclass(frozen=True)
+class Inconclusive:
+    """Not decided, for this reason."""
+
+    reason: str
+
+
+Verdict = Proved | Supported | Refuted | Inconclusive
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a proof: what it says in a line, and the check that a machine makes of it."""
+
+    name: str
+    says: str
+    check: Callable[[], Verdict]
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A condition on instances that can be checked."""
+
+    name: str
+    says: str
+    holds: Callable[..., bool]
+
+
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """A claim about every instance that satisfies the hypotheses; only id, claim and sides are needed to check one.
+
+    `sides` returns (lhs, rhs), claimed to be lhs <= rhs, or equal if relation is "==". Hypotheses are names in
+    HYPOTHESES, Hypothesis values, or callables of an instance. `generate(rng, i)` makes the i-th random instance
+    (default: every geometry and corner with every k). `tight_at` is an instance where both sides agree, or the reason
+    why there is none; `needed` maps each hypothesis to an instance that violates the claim without it, or to the reason
+    why it is not needed; `as_refuted` marks a claim that the registry holds to be false, with its witness.
+    """
+
+    id: str
+    claim: str
+    sides: Callable[..., tuple[Any, Any]]
+    source: str = ""
+    number: int | None = None
+    relation: Literal["<=", "=="] = "<="
+    hypotheses: Sequence[str | Hypothesis | Callable[..., bool]] = ()
+    generate: Callable[[np.random.Generator, int], Instance | None] | None = None
+    tight_at: Instance | str = ""
+    needed: Mapping[str, Instance | str] = field(default_factory=dict)
+    proof: Sequence[Step] = ()
+    mutants: Mapping[str, Callable[..., tuple[Any, Any]]] = field(default_factory=dict)
+    as_refuted: Instance | None = None
+    remark: str = ""
+    tolerance: float = ROUNDING
+    scale: Callable[..., float] | None = None
+
+    def conditions(self) -> list[Hypothesis]:
+        """The hypotheses, names looked up. Raises ValueError for an unknown name."""
+        return [_hypothesis(given) for given in self.hypotheses]
+
+    def admits(self, instance: Instance, *, without: str = "") -> bool:
+        """Whether the instance satisfies every hypothesis (but the one called `without`)."""
+        return all(
+            call(condition.holds, instance)
+            for condition in self.conditions()
+            if condition.name != without
+        )
+
+    def values(
+        self, instance: Instance, sides: Callable[..., Any] | None = None
+    ) -> tuple[float, float]:
+        """Both sides as floats. Raises ValueError if the claim returns anything else."""
+        try:
+            lhs, rhs = call(sides or self.sides, instance)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self.id}: the claim raises {type(error).__name__}: {error}"
+            ) from error
+        return _real(self.id, lhs), _real(self.id, rhs)
+
+    def slack(self, instance: Instance, sides: Callable[..., Any] | None = None) -> float:
+        """(rhs - lhs) / scale, or -|rhs - lhs| / scale for an equality; scale is that of the larger side, or given."""
+        lhs, rhs = self.values(instance, sides)
+        gap = rhs - lhs if self.relation == "<=" else -abs(rhs - lhs)
+        scale = max(abs(lhs), abs(rhs), call(self.scale, instance) if self.scale else 0.0)
+        return gap / scale if scale else gap
+
+
+def call(function: Callable[..., Any], instance: Instance) -> Any:
+    """function of the instance's values that its parameters name; of (C, k) if it names neither."""
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return function(**instance)
+    required = [name for name, p in parameters.items() if p.default is p.empty]
+    if len(required) == 2 and not set(required) <= set(instance):
+        return function(instance["C"], instance["k"])
+    missing = [name for name in required if name not in instance]
+    if missing:
+        raise ValueError(f"an instance has no {missing[0]}: it has {', '.join(instance)}")
+    return function(**{name: instance[name] for name in parameters if name in instance})
+
+
+def _real(name: str, side: Any) -> float:
+    value = np.asarray(side)
+    if value.shape != () or np.iscomplexobj(value):
+        kind = "complex" if np.iscomplexobj(value) else f"an array of shape {value.shape}"
+        raise ValueError(f"{name}: a side of the claim is {kind}: return two real numbers")
+    number = float(side)
+    if np.isnan(number):
+        raise ValueError(f"{name}: a side of the claim is NaN: return two real numbers")
+    return number
+
+
+def _hypothesis(given: str | Hypothesis | Callable[..., bool]) -> Hypothesis:
+    if isinstance(given, Hypothesis):
+        return given
+    if isinstance(given, str):
+        if given not in HYPOTHESES:
+            raise ValueError(
+                f"unknown hypothesis {given!r}: use {', '.join(HYPOTHESES)}, or a function of (C, k)"
+            )
+        return HYPOTHESES[given]
+    name = getattr(given, "__name__", "hypothesis")
+    return Hypothesis(name, (inspect.getdoc(given) or name).splitlines()[0], given)
+
+
+def _unit_tasks(C: Any) -> bool:
+    # The norms of normalised columns are 1 to a few eps.
+    return bool(np.allclose(np.linalg.norm(C, axis=0), 1, rtol=0, atol=1e-12))
+
+
+def _orthonormal_tasks(C: Any) -> bool:
+    return bool(np.allclose(C.T @ C, np.eye(C.shape[1]), rtol=0, atol=1e-12))
+
+
+def _rank_at_least(C: Any, k: int) -> bool:
+    from theory.spectra import singular_values
+
+    values = singular_values(C)
+    return k <= len(values) and bool(values[k - 1] > 1e-10 * values[0])
+
+
+HYPOTHESES: Mapping[str, Hypothesis] = MappingProxyType(
+    {
+        name: Hypothesis(name, says, holds)
+        for name, says, holds in (
+            ("unit_tasks", r"\|c_t\| = 1", _unit_tasks),
+            ("orthonormal_tasks", r"C^\top C = I", _orthonormal_tasks),
+            ("at_least_two_tasks", r"T \ge 2", lambda C: C.shape[1] >= 2),
+            ("nonzero_tasks", r"c_t \ne 0", lambda C: bool(C.any(axis=0).all())),
+            ("nonzero", r"C \ne 0", lambda C: bool(C.any())),
+            ("k_below_tasks", r"k < T", lambda C, k: k < C.shape[1]),
+            ("tasks_at_most_k", r"T \le k", lambda C, k: C.shape[1] <= k),
+            ("k_at_most_rank", r"k \le \operatorname{rank} C", _rank_at_least),
+            (
+                "full_column_rank",
+                r"\operatorname{rank} C = T",
+                lambda C: _rank_at_least(C, C.shape[1]),
+            ),
+        )
+    }
+)
+"""Hypotheses by name."""
