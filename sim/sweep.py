@@ -167,7 +167,8 @@ def report(verdict: "Verdict", run: "Run", figures: str, seconds: float) -> str:
         "cells": f"{verdict.cells} trained models, {verdict.rows} rows",
         "worst deviation": f"{verdict.worst_deviation:.2f} standard errors from the closed form; "
         f"chance allows {verdict.allowed_deviation:.2f} in {verdict.tests} tests",
-        "beyond 3": f"{verdict.beyond_three} tests; chance expects {verdict.beyond_three_expected:.1f}",
+        "beyond 3": f"{verdict.curves_beyond_three} of {verdict.curves} curves over strength; "
+        f"chance allows {verdict.curves_beyond_three_allowed}",
         "not converged": f"{verdict.not_converged} models (their slopes are not compared)",
         "contradictions": f"{len(verdict.contradictions)} rows",
         "results": f"{run.folder}  (pandas.read_parquet reads it)",

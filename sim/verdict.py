@@ -32,8 +32,9 @@ class Verdict:
     not_converged: int
     worst_deviation: float
     allowed_deviation: float
-    beyond_three: int
-    beyond_three_expected: float
+    curves: int
+    curves_beyond_three: int
+    curves_beyond_three_allowed: int
     without_closed_form: int
     contradictions: "pd.DataFrame"
 
@@ -69,9 +70,15 @@ def judge(table: "pd.DataFrame") -> Verdict:
 
     risk_tests = known & random
     tests = int(risk_tests.sum() + slope_known.sum())
+    # The strengths of one model and failure share their draws, so their deviations come together: one curve.
+    per_row = np.where(risk_tests, z, 0.0), np.where(slope_known, slope_z, 0.0)
+    curve = table.groupby(["identity", "perturbation"]).ngroup().to_numpy()
+    largest, in_curve = np.zeros(curve.max() + 1), np.zeros(curve.max() + 1)
+    for values, counted in zip(per_row, (risk_tests, slope_known), strict=True):
+        np.maximum.at(largest, curve, values)
+        np.add.at(in_curve, curve, counted)
+    by_chance = np.minimum(1.0, 2 * stats.norm.sf(3) * in_curve)
     allowed = stats.norm.isf(FALSE_ALARM / 2 / max(tests, 1))
-    deviations = np.concatenate([z[risk_tests], slope_z[slope_known]])
-
     adversary = table.perturbation.str.startswith("adversarial").to_numpy()
     missed = np.where(adversary, -off > ASCENT_SHORTFALL * scale, -off > rounding) | (
         off > np.where(adversary, 1e-9 * scale, rounding)
@@ -88,10 +95,11 @@ def judge(table: "pd.DataFrame") -> Verdict:
         rows=len(table),
         tests=tests,
         not_converged=table.identity[~table.converged].nunique(),
-        worst_deviation=float(deviations.max(initial=0.0)),
+        worst_deviation=float(largest.max(initial=0.0)),
         allowed_deviation=float(allowed),
-        beyond_three=int((deviations > 3).sum()),
-        beyond_three_expected=float(2 * stats.norm.sf(3) * tests),
+        curves=int((in_curve > 0).sum()),
+        curves_beyond_three=int((largest > 3).sum()),
+        curves_beyond_three_allowed=int(stats.poisson.isf(FALSE_ALARM, by_chance.sum())),
         without_closed_form=int((~known).sum()),
         contradictions=table[contradicted],
     )

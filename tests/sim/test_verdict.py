@@ -36,8 +36,9 @@ def test_agreement() -> None:
     assert (verdict.cells, verdict.rows, verdict.tests) == (N // 4, N, 2 * N)
     assert verdict.contradictions.empty
     assert 2 < verdict.worst_deviation < verdict.allowed_deviation
-    # P(|Z| > 3) = 0.27 %; the Bonferroni quantile at 1e-3 over 800 tests.
-    assert verdict.beyond_three_expected == pytest.approx(0.0027 * 2 * N, rel=1e-2)
+    # The Bonferroni quantile at 1e-3 over 800 tests.
+    assert verdict.curves == N // 4
+    assert verdict.curves_beyond_three <= verdict.curves_beyond_three_allowed
     assert verdict.allowed_deviation == pytest.approx(4.8475, abs=1e-3)
 
 
@@ -91,6 +92,17 @@ def test_one_row_off(changes: dict[str, object], found: bool) -> None:
         table[name] = table[name].infer_objects()
     contradictions = judge(table).contradictions
     assert contradictions.index.tolist() == ([7] if found else [])
+
+
+def test_strengths_that_share_their_draws_count_once() -> None:
+    table = agreeing()
+    for column, size in (("risk_measured", 0.5), ("slope_measured", 0.4)):
+        table[column] = size
+    table.loc[8:11, "risk_measured"] = 0.5 + 0.035
+    verdict = judge(table)
+    assert verdict.curves_beyond_three == 1
+    # 100 curves of 8 tests at 0.27 %: 2.2 expected, and P(Poisson(2.2) > 8) < 1e-3 <= P(Poisson(2.2) > 7).
+    assert verdict.curves_beyond_three_allowed == 8
 
 
 def test_models_that_did_not_converge_are_counted() -> None:
