@@ -93,26 +93,20 @@ def config_of(arguments: Arguments) -> "Config":
 def _source(name: str) -> "DataSource":
     from sim.config import DataSource
     from sim.runs.identity import digest
+    from sim.work import read
 
     if name == "digits":
         return DataSource(name)
-    path = Path(name)
-    try:
-        return DataSource(path.absolute().name.split(".")[0], digest(path), str(path.absolute()))
-    except OSError as error:
-        raise UserError(
-            f"cannot read {name} ({error.strerror}): give --images a readable file or folder"
-        ) from None
+    path = Path(name).absolute()
+    source = DataSource(path.name.split(".")[0], path=str(path))
+    read(source)  # before its digest: a folder that holds no data set may hold anything
+    return replace(source, sha256=digest(path))
 
 
 def _check_classes(source: "DataSource", T: int) -> None:
-    from sim.data import DataError
     from sim.work import read
 
-    try:
-        classes = len(read(source).classes)
-    except DataError as error:
-        raise UserError(str(error)) from None
+    classes = len(read(source).classes)
     if classes <= T:
         raise UserError(
             f"{source.name} has {classes} classes, so at most {classes - 1} tasks of neighbours: lower --T"

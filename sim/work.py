@@ -196,12 +196,16 @@ def _data_rows(batch: DataBatch, config: Config) -> Iterator[dict[str, Any]]:
                 )
 
 
-@cache
 def read(source: DataSource) -> "LabelledInputs":
     """The labelled inputs of a source, read once a process."""
+    return _read(source.path)
+
+
+@cache
+def _read(path: str) -> "LabelledInputs":
     from sim.data import digits, load
 
-    return load(source.path) if source.path else digits()
+    return load(path) if path else digits()
 
 
 @cache

@@ -197,3 +197,12 @@ def test_ci_stops_at_a_failing_readme_command(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "No such file" not in done.stderr, "it went on to activate the environment"
+
+
+def test_the_readme_s_python_runs() -> None:
+    block = re.search(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert block
+    names: dict[str, object] = {}
+    exec(block[1], names)
+    best = names["best"]
+    assert best.slope == pytest.approx((best.singular_values**2).sum() / 8)  # type: ignore[attr-defined]

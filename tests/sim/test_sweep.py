@@ -169,7 +169,7 @@ BAD: dict[str, list[str]] = {
     "--workers 0": ["--workers", "0"],
     "the set of tasks is empty": ["--geometries", "--images", "none"],
     "needs a data set": ["--preset", "images"],
-    "cannot read nowhere.npz": ["--preset", "images", "--images", "nowhere.npz"],
+    "nowhere.npz: no such file": ["--preset", "images", "--images", "nowhere.npz"],
     "is a file": ["--out", "pyproject.toml"],
     "no orthonormal tasks exist": [
         "--geometries",
