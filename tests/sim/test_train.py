@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from sim import train as module
 from sim.train import INITIAL_SCALE, TOLERANCE, train
 from theory.geometry import existing, sample
 from theory.representation import optimal_representation, risk
@@ -58,6 +59,17 @@ def test_models_do_not_depend_on_their_batch() -> None:
         assert risk(together.W[i], together.heads[i], c) == pytest.approx(
             risk(alone.W[0], alone.heads[0], c), rel=1e-7
         )
+
+
+@pytest.mark.parametrize("trainer", ["orthonormal", "ridge", "descent"])
+def test_the_invariant_space_changes_no_step(trainer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    C = [sample("sphere", 20, 4, 0)]
+    inside = train(trainer, C, 2, keys(1), ridge=RIDGE, max_steps=50)
+    monkeypatch.setattr(module, "_invariant_basis", lambda C, W: None)
+    outside = train(trainer, C, 2, keys(1), ridge=RIDGE, max_steps=50)
+    # Fifty steps of rounding, grown by at most the rate at which modes separate.
+    np.testing.assert_allclose(inside.W, outside.W, atol=1e-10)
+    np.testing.assert_allclose(inside.residual, outside.residual, rtol=1e-8)
 
 
 def test_same_key_same_bits() -> None:
