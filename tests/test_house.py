@@ -206,3 +206,25 @@ def test_the_readme_s_python_runs() -> None:
     exec(block[1], names)
     best = names["best"]
     assert best.slope == pytest.approx((best.singular_values**2).sum() / 8)  # type: ignore[attr-defined]
+
+
+def test_the_readme_s_ratios_are_those_of_the_gallery() -> None:
+    import pandas as pd
+
+    table = pd.read_csv(ROOT / "figures" / "gallery" / "noisy-risk.csv").query("sigma == 2")
+    names = {
+        "MNIST": "mnist",
+        "hand signs": "sign_digits32",
+        "20 Newsgroups": "newsgroups20_counts",
+    }
+    lines = re.findall(
+        r"^\| (.*), (closed form|measured) \| (.*) \|$", (ROOT / "README.md").read_text(), re.M
+    )
+    assert len(lines) == 2 * len(names)
+    for name, kind, cells in lines:
+        data = next(data for start, data in names.items() if name.startswith(start))
+        chosen = (table.geometry == data) & (table.kind == kind.replace(" ", "-"))
+        loss = table[chosen].set_index("T").loss
+        assert [float(cell) for cell in cells.split(" | ")] == [
+            round(loss[T] / loss[4], 2) for T in range(5, 10)
+        ]
