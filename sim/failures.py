@@ -1,6 +1,7 @@
 """The theory's perturbations by the names a sweep uses, and as pytrees whose strength may be traced."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import cache, partial
 from typing import Any
 
@@ -23,19 +24,35 @@ MAKE: dict[str, Callable[[Any], p.Perturbation]] = {
 
 @cache
 def register() -> None:
-    """Make the perturbations jax pytrees: their strength is data, everything else is static."""
+    """Make the perturbations jax pytrees: their strength is data, the class and everything else static.
+
+    Not by jax.tree_util.register_dataclass: the structures it makes of two classes compare equal when their static
+    fields do (jaxlib 0.10), and where their hashes collide one failure then runs the compiled program of another.
+    """
+    for kind, strength in (
+        (p.AdditiveNoise, "sigma"),
+        (p.MultiplicativeNoise, "sigma"),
+        (p.WeightDeletion, "p"),
+        (p.NeuronDeletion, "p"),
+        (p.MagnitudePruning, "fraction"),
+        (p.Quantisation, "bits"),
+        (p.Adversarial, "radius"),
+    ):
+        _register(kind, strength)
+
+
+def _register(kind: type[p.Perturbation], strength: str) -> None:
     import jax
 
-    for kind, strength, static in (
-        (p.AdditiveNoise, "sigma", []),
-        (p.MultiplicativeNoise, "sigma", []),
-        (p.WeightDeletion, "p", ["rescale"]),
-        (p.NeuronDeletion, "p", ["rescale"]),
-        (p.MagnitudePruning, "fraction", []),
-        (p.Quantisation, "bits", []),
-        (p.Adversarial, "radius", ["norm"]),
-    ):
-        jax.tree_util.register_dataclass(kind, data_fields=[strength], meta_fields=static)
+    static = [field.name for field in fields(kind) if field.name != strength]  # type: ignore[arg-type]
+
+    def flatten(failure: p.Perturbation) -> tuple[tuple[Any], tuple[Any, ...]]:
+        return (getattr(failure, strength),), (kind, *(getattr(failure, name) for name in static))
+
+    def unflatten(aux: tuple[Any, ...], children: tuple[Any]) -> p.Perturbation:
+        return kind(**{strength: children[0]}, **dict(zip(static, aux[1:], strict=True)))
+
+    jax.tree_util.register_pytree_node(kind, flatten, unflatten)
 
 
 def exposure(name: str, strength: float, trace: float, trainer: str) -> float:

@@ -1,12 +1,14 @@
 """Measured risks against the theory's closed forms, and the promises of `measure`."""
 
+from itertools import combinations
+
 import jax
 import numpy as np
 import pytest
 
 from sim import measure as module
 from sim.config import STRENGTHS
-from sim.failures import MAKE, exposure
+from sim.failures import MAKE, exposure, register
 from sim.measure import measure
 from theory.covariance import Covariance
 from theory.perturbation import Adversarial
@@ -103,6 +105,17 @@ def test_one_program_serves_all_strengths_and_task_numbers() -> None:
     compiled = module._risks._cache_size()
     measure("neuron-deletion", (0.7, 0.9), W[:3], heads[:3], C[:3], keys(3), draws=8)
     assert module._risks._cache_size() == compiled
+
+
+def test_failures_have_distinct_tree_structures() -> None:
+    """Equal structures would let jit run one failure's program for another whenever their hashes collide."""
+    register()
+    structures = {
+        name: jax.tree.structure(make(2.0 if name == "quantisation" else 0.5))
+        for name, make in MAKE.items()
+    }
+    for one, other in combinations(STRENGTHS, 2):
+        assert structures[one] != structures[other], (one, other)
 
 
 @pytest.mark.parametrize("name", [n for n in RANDOM if n != "adversarial-frobenius"])
