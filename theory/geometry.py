@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.spectra import level_columns
+
 Array = NDArray[np.float64]
 Generator = np.random.Generator
 Objective = Callable[[Array], tuple[float, Array]]
@@ -197,22 +199,10 @@ def _low_rank(rng: Generator, d: int, T: int, rank: int, noise: float) -> Array:
 
 @_kind("tight-frame", "unit tasks, nonzero singular values equal; orthonormal for T <= d")
 def _tight_frame(rng: Generator, d: int, T: int) -> Array:
-    """A Haar tight frame, column norms made 1 by T - 1 plane rotations (Bendel & Mickey 1978)."""
+    """A Haar tight frame, column norms made equal by T - 1 plane rotations."""
     if d >= T:
         return _haar(rng, d, T)
-    C = _haar(rng, T, d).T * np.sqrt(T / d)
-    for _ in range(T - 1):
-        excess = (C * C).sum(axis=0) - 1
-        i, j = int(np.argmin(excess)), int(np.argmax(excess))
-        if not excess[i] < 0 < excess[j]:
-            break
-        # c_i becomes (c_i + t c_j) / sqrt(1 + t^2), of norm 1 for the smaller root t.
-        cross = float(C[:, i] @ C[:, j])
-        root = np.sqrt(cross**2 - excess[i] * excess[j])
-        tangent = -excess[i] / (cross + np.copysign(root, cross))
-        rotation = np.array([[1, -tangent], [tangent, 1]]) / np.hypot(1, tangent)
-        C[:, [i, j]] = C[:, [i, j]] @ rotation
-    return _unit(C)
+    return _unit(level_columns(_haar(rng, T, d).T))
 
 
 @_kind("simplex", "unit tasks, every correlation -1/(T-1)", lambda d, T: d >= T - 1, "d >= T - 1")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from theory.covariance import Array, Covariance, as_covariance
-from theory.spectra import check_rank, task_matrix
+from theory.spectra import check_rank, level_columns, task_matrix
 
 GRAM_CONDITION = 32.0
 """Largest sigma_1 / sigma_k for which the right singular vectors are read off the Gram matrix."""
@@ -121,6 +121,19 @@ def optimal_representation(
         singular_values=singular_values * scale,
         risk=tail / T * scale * scale,
     )
+
+
+def equal_energy(representation: Representation) -> Representation:
+    """The representation rotated, W -> QW and heads -> Q heads, until all neurons have the same head energy.
+
+    The product W^T heads and so the risk stay. Where W W^T = I and the heads are refitted to W, losing neuron i costs
+    |gamma^i|^2 / T: the worst loss becomes rho_k / k, the least that any rotation can make it (statement 25).
+    """
+    W, heads = representation.W, representation.heads
+    weighed = representation.weigh(heads)
+    T = heads.shape[1]
+    rotated = level_columns(np.hstack([weighed, heads, W]).T, rows=T).T
+    return Representation(rotated[:, 2 * T :], rotated[:, T : 2 * T], representation.task_weights)
 
 
 def _unit(M: Array) -> float:

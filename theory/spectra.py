@@ -1,7 +1,8 @@
 """Singular values of the task matrix C and what is read off them: norms, slopes, limits, orders.
 
 C is (d, T); where a docstring says (..., d, T), a stack of matrices is taken too. Entries from
-1e-150 to 1e150 neither overflow nor underflow.
+1e-150 to 1e150 neither overflow nor underflow. An object array of mpmath numbers is computed with
+in their precision, which is how a counterexample is confirmed.
 """
 
 import operator
@@ -13,12 +14,23 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 
+def is_multiprecision(C: Any) -> bool:
+    """Whether C is an array of mpmath numbers, told by the context that each of them carries."""
+    return (
+        isinstance(C, np.ndarray)
+        and C.dtype == object
+        and C.size > 0
+        and hasattr(C.flat[0], "context")
+    )
+
+
 def task_matrix(C: ArrayLike, *, batch: bool = False) -> Array:
     """C as float64 (d, T), with batch (..., d, T); ValueError unless real, finite, d, T >= 1."""
+    multiprecision = is_multiprecision(C)
     try:
         if np.iscomplexobj(C):
             raise TypeError("complex entries")
-        matrix = np.asarray(C, dtype=np.float64)
+        matrix: Any = C if multiprecision else np.asarray(C, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"C is no (d, T) array of real numbers ({error}): pass floats, one column per task"
@@ -32,6 +44,8 @@ def task_matrix(C: ArrayLike, *, batch: bool = False) -> Array:
         raise ValueError(
             f"C has shape {matrix.shape}: pass at least one task and one input dimension"
         )
+    if multiprecision:
+        return matrix
     # A sum of squares is finite only if its terms are; the closer look is for large ones and for the message.
     if not np.isfinite(np.vdot(matrix, matrix)) and not np.isfinite(matrix).all():
         where = tuple(int(index) for index in np.argwhere(~np.isfinite(matrix))[0])
@@ -57,14 +71,27 @@ def check_rank(k: int, C: Array) -> int:
 def singular_values(C: ArrayLike) -> Array:
     """Singular values of C (..., d, T) in decreasing order, shape (..., min(d, T))."""
     matrix = task_matrix(C, batch=True)
+    if matrix.dtype == object:
+        return _multiprecision_singular_values(matrix)
     # A power of two scales without rounding.
     exponent = np.asarray(np.frexp(np.abs(matrix).max(axis=(-2, -1)))[1])
     values = np.linalg.svd(np.ldexp(matrix, -exponent[..., None, None]), compute_uv=False)
     return np.ldexp(values, exponent[..., None])
 
 
+def _multiprecision_singular_values(matrix: NDArray[Any]) -> Any:
+    if matrix.ndim > 2:
+        return np.array([_multiprecision_singular_values(C) for C in matrix], dtype=object)
+    context = matrix.flat[0].context
+    largest = np.abs(matrix).max()
+    if largest == 0:
+        return np.array([context.zero] * min(matrix.shape), dtype=object)
+    values = context.svd_r(context.matrix((matrix / largest).tolist()), compute_uv=False)
+    return np.array(sorted(values, reverse=True), dtype=object) * largest
+
+
 def _number(values: Any) -> Any:
-    return float(values) if np.ndim(values) == 0 else values
+    return values if np.ndim(values) else np.asarray(values).item()
 
 
 def ky_fan(C: ArrayLike, k: int) -> Any:
@@ -73,15 +100,15 @@ def ky_fan(C: ArrayLike, k: int) -> Any:
     return _number(singular_values(matrix)[..., : check_rank(k, matrix)].sum(axis=-1))
 
 
-def schatten(C: ArrayLike, p: float) -> float:
+def schatten(C: ArrayLike, p: float) -> Any:
     """Schatten norm (sum_i sigma_i^p)^(1/p) of C (d, T), 1 <= p <= inf: nuclear to spectral."""
     if not p >= 1:
         raise ValueError(f"p={p!r} gives no Schatten norm: pass 1 <= p <= inf")
     values = singular_values(task_matrix(C))
-    largest = float(values[0])
+    largest = _number(values[0])
     if largest == 0 or np.isinf(p):
         return largest
-    return largest * float(((values / largest) ** p).sum() ** (1 / p))
+    return largest * _number(((values / largest) ** p).sum() ** (1 / p))
 
 
 def slopes(C: ArrayLike) -> Array:
@@ -183,6 +210,30 @@ def majorises(x: ArrayLike, y: ArrayLike) -> bool:
     gaps = np.cumsum(np.sort(first)[::-1]) - np.cumsum(np.sort(second)[::-1])
     rounding = 4 * first.size * np.finfo(float).eps * float(np.abs([first, second]).sum())
     return bool((gaps >= -rounding).all() and abs(gaps[-1]) <= rounding)
+
+
+def level_columns(M: ArrayLike, rows: int | None = None) -> Array:
+    """M (n, m) with its columns rotated into one another until those of M[:rows] have one norm.
+
+    At most m - 1 plane rotations (Bendel & Mickey 1978), each of which settles one column: the flat end of the
+    Schur-Horn theorem, M Q with Q orthogonal and the diagonal of Q^T M^T M Q constant; statement 25.
+    """
+    level = np.array(M, dtype=np.float64)
+    measured = level[:rows]
+    scale = float(np.abs(measured).max(initial=0.0)) or 1.0
+    for _ in range(level.shape[1] - 1):
+        energies = ((measured / scale) ** 2).sum(axis=0)
+        excess = energies - energies.mean()
+        i, j = int(np.argmin(excess)), int(np.argmax(excess))
+        if not excess[i] < 0 < excess[j]:
+            break
+        # Column i becomes (m_i + t m_j) / sqrt(1 + t^2), of the mean energy for the smaller root t.
+        cross = float((measured[:, i] / scale) @ (measured[:, j] / scale))
+        root = np.sqrt(cross**2 - excess[i] * excess[j])
+        tangent = -excess[i] / (cross + np.copysign(root, cross))
+        rotation = np.array([[1, -tangent], [tangent, 1]]) / np.hypot(1, tangent)
+        level[:, [i, j]] = level[:, [i, j]] @ rotation
+    return level
 
 
 def coherence(C: ArrayLike) -> float:

@@ -131,7 +131,7 @@ class Statement:
         """Both sides as floats. Raises ValueError if the claim returns anything else."""
         try:
             lhs, rhs = call(sides or self.sides, instance)
-        except (TypeError, ValueError) as error:
+        except Exception as error:
             raise ValueError(
                 f"{self.id}: the claim raises {type(error).__name__}: {error}"
             ) from error
@@ -140,6 +140,8 @@ class Statement:
     def slack(self, instance: Instance, sides: Callable[..., Any] | None = None) -> float:
         """(rhs - lhs) / scale, or -|rhs - lhs| / scale for an equality; scale is that of the larger side, or given."""
         lhs, rhs = self.values(instance, sides)
+        if np.isinf([lhs, rhs]).any():
+            return 0.0 if lhs == rhs else -np.inf if self.relation == "==" or lhs > rhs else np.inf
         gap = rhs - lhs if self.relation == "<=" else -abs(rhs - lhs)
         scale = max(abs(lhs), abs(rhs), call(self.scale, instance) if self.scale else 0.0)
         return gap / scale if scale else gap

@@ -1,0 +1,37 @@
+"""Every statement of the registry: its evidence, its lint, and its line in theory/README.md."""
+
+from pathlib import Path
+
+import pytest
+
+from theory.check import check, lint
+from theory.page import HEAD, row
+from theory.statement import Proved
+from theory.statements import statements
+
+README = Path(__file__).resolve().parents[2] / "theory" / "README.md"
+NUMBERS = {*range(1, 36)}
+
+
+def test_every_statement_of_the_theory_is_there() -> None:
+    assert {s.number for s in statements().values() if s.number is not None} == NUMBERS
+
+
+def test_the_table_has_a_line_a_statement() -> None:
+    text = README.read_text()
+    assert text.startswith(HEAD)
+    assert text.count("\n| ") == len(statements()) + 1
+    assert len(text.removeprefix(HEAD).splitlines()) == len(statements())
+
+
+@pytest.mark.parametrize("name", statements())
+def test_statement(name: str) -> None:
+    statement = statements()[name]
+    report = check(statement, "quick", deadline=1.0)
+    assert report.as_expected, report.summary()
+    if statement.as_refuted is None:
+        assert isinstance(report.verdict, Proved), report.summary()  # none rests on samples alone
+    assert lint(statement, most=150) == []
+    assert row(report) in README.read_text().splitlines(), (
+        "run python -m theory check --table theory/README.md"
+    )

@@ -1,0 +1,201 @@
+"""python -m theory: a user's claim, bad input in a line, exit codes, and the registry."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import theory.statements
+from theory import __main__ as cli
+from theory.spectra import ky_fan, slope
+from theory.statement import Proved, Statement, Step
+
+CLAIM = """\
+import numpy as np
+from theory import Statement
+from theory.spectra import *
+
+def sides(C, k):
+    return {sides}
+
+STATEMENT = Statement(id="mine", source="me", claim="mine", hypotheses=[{hypotheses}], sides=sides)
+"""
+
+
+def written(folder: Path, sides: str, hypotheses: str = "") -> str:
+    path = folder / "claim.py"
+    path.write_text(CLAIM.format(sides=sides, hypotheses=hypotheses))
+    return str(path)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Statement]:
+    right = Statement(
+        id="right",
+        number=3,
+        claim=r"\rho_k \le k \sigma_1^2 / T",
+        source="textbook",
+        sides=lambda C, k: (slope(C, k), k * ky_fan(C, 1) ** 2 / C.shape[1]),
+        hypotheses=["nonzero"],
+        needed={"nonzero": "not needed: both sides vanish"},
+        tight_at={"C": np.eye(2), "k": 1},
+        proof=[Step("a_step", "a step that says so", lambda: Proved("exact", "d <= 2"))],
+    )
+    wrong = replace(right, id="wrong", sides=lambda C, k: (slope(C, k), 0.0), proof=())
+    held = replace(wrong, id="held-false", as_refuted={"C": np.eye(1), "k": 1})
+    known = {statement.id: statement for statement in (right, wrong, held)}
+    monkeypatch.setattr(theory.statements, "statements", lambda: known)
+    return known
+
+
+def test_list(registry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list"]) == 0
+    assert "  3  right " in capsys.readouterr().out
+
+
+def test_check_writes_its_reports(registry, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out.json"
+    assert cli.main(["check", "right", "held-false", "--profile", "quick", "--json", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "right  Proved(exact; d <= 2)  · sampled n=" in printed
+    assert "held-false  Refuted at C = [[1]], k = 1" in printed
+    reports = json.loads(out.read_text())["reports"]
+    assert [report["id"] for report in reports] == ["right", "held-false"]
+    assert reports[0]["steps"][0]["verdict"] == {
+        "grade": "Proved",
+        "kind": "exact",
+        "scope": "d <= 2",
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_check_of_everything_fails_with_a_false_statement(registry, capsys) -> None:
+    assert cli.main(["check", "--profile", "quick"]) == 1
+    assert "not as it should be" in capsys.readouterr().out
+
+
+def test_explain_is_a_page(registry, capsys) -> None:
+    assert cli.main(["explain", "right"]) == 0
+    page = capsys.readouterr().out
+    for text in (
+        "right (statement 3)",
+        "Setting ",
+        r"Claim       \rho_k",
+        r"nonzero: C \ne 0",
+        "not needed",
+        "Tight       C = [[1, 0], [0, 1]], k = 1",
+        "a_step: a step that says so",
+        "Proved(exact; d <= 2)",
+        "Source      textbook",
+    ):
+        assert text in page
+    assert cli.main(["explain", "held-false"]) == 0
+    assert "Witness     C = [[1]], k = 1" in capsys.readouterr().out
+
+
+def test_the_examples_of_explain_are_what_it_says_they_are(tmp_path: Path, capsys) -> None:
+    assert cli.main(["explain"]) == 0
+    page = capsys.readouterr().out
+    for text, code, says in (
+        (cli.FALSE_EXAMPLE, 1, "Refuted at C = [["),
+        (cli.TRUE_EXAMPLE, 0, "sampled n="),
+    ):
+        assert all(line.strip() in page for line in text.splitlines())
+        assert len(text.splitlines()) <= 12
+        path = tmp_path / "example.py"
+        path.write_text(text)
+        start = time.perf_counter()
+        assert cli.main(["check", str(path)]) == code
+        assert time.perf_counter() - start < 20
+        assert says in capsys.readouterr().out
+    assert "confirmed" in page
+
+
+def test_a_true_claim_shows_its_tightest_instance(tmp_path: Path, capsys) -> None:
+    path = written(tmp_path, "slope(C, k), ky_fan(C, 1) ** 2 * k / C.shape[1]")
+    assert cli.main(["check", path, "--profile", "quick"]) == 0
+    assert re.search(
+        r"sampled n=\d+, worst slack .*\n    tightest at C = \[\[", capsys.readouterr().out
+    )
+
+
+def test_a_false_claim_is_refuted_in_small_rationals(tmp_path: Path, capsys) -> None:
+    path = written(tmp_path, "slope(C, k), 1", "lambda C, k: C.shape[1] == 2")
+    assert cli.main(["check", path, "--profile", "quick"]) == 1
+    assert "Refuted at C = [[2, 0]], k = 1: 2 against 1, in 50-digit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sides", "hypotheses", "says"),
+    [
+        ("slope(C, k) / 0, 1", "", r"claim\.py:6: mine: the claim raises ZeroDivisionError"),
+        ("np.nan, 1", "", r"claim\.py.*NaN"),
+        ("1j, 1", "", r"claim\.py.*complex"),
+        ("slope(C, k), 1", "lambda C, k: False", r"no instance satisfies the hypotheses"),
+        ("slope(C, k), 1", "'unit_task'", r"unknown hypothesis 'unit_task': use unit_tasks"),
+        (
+            "slope(C, k), 1",
+            "lambda C, k: C[9, 9]",
+            r"claim\.py:8: mine: a hypothesis raises IndexError",
+        ),
+        ("slope(C, k), (", "", r"claim\.py:\d+: "),
+        ("slope(C, k), 1", "1 / 0", r"claim\.py:8: ZeroDivisionError"),
+    ],
+)
+def test_bad_claims_end_in_one_line(tmp_path: Path, capsys, sides, hypotheses, says) -> None:
+    assert cli.main(["check", written(tmp_path, sides, hypotheses), "--profile", "quick"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.search(says, error), error
+
+
+def test_other_bad_input_ends_in_one_line(registry, tmp_path: Path, capsys) -> None:
+    empty = tmp_path / "empty.py"
+    empty.write_text("")
+    for arguments, says in (
+        (
+            ["check", "nonesuch"],
+            "unknown statement 'nonesuch': use a FILE.py, or one of right, wrong",
+        ),
+        (["explain", "nonesuch"], "unknown statement"),
+        (["check", str(tmp_path / "absent.py")], "there is no such file"),
+        (["check", str(empty)], "has no STATEMENT"),
+        (["check", "right", "--json", str(tmp_path / "no" / "out.json")], "there is no folder"),
+    ):
+        assert cli.main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert says in error
+    for arguments in (["check", "--profile", "slow"], ["prove"], []):
+        with pytest.raises(SystemExit) as left:
+            cli.main(arguments)
+        assert left.value.code == 2
+
+
+def test_a_missing_proof_package_is_named(registry, monkeypatch, capsys) -> None:
+    def missing():
+        raise ModuleNotFoundError("No module named 'cvxpy'", name="cvxpy")
+
+    registry["right"] = replace(registry["right"], proof=[Step("s", "s", missing)])
+    assert cli.main(["check", "right"]) == 2
+    assert "pip install 'cognitive-reserve[proofs]'" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module() -> None:
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "theory", "explain"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "STATEMENT = Statement(" in done.stdout

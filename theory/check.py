@@ -1,0 +1,342 @@
+"""Checking a statement: its proof step by step and the search beside it, and the lint that every statement passes."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from theory.evidence import search, witness
+from theory.evidence.witness import show
+from theory.statement import (
+    Inconclusive,
+    Instance,
+    Proved,
+    Refuted,
+    Statement,
+    Step,
+    Supported,
+    Verdict,
+    call,
+)
+
+KINDS = ("symbolic", "exact", "interval")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found about a statement: its verdict, each step of its proof with seconds, and the sampled search."""
+
+    statement: Statement
+    profile: str
+    verdict: Verdict
+    steps: tuple[tuple[Step, Verdict, float], ...]
+    sampled: Supported | Refuted | Inconclusive
+    seconds: float
+
+    @property
+    def as_expected(self) -> bool:
+        """Nothing refuted (unless the registry holds it to be false), nothing inconclusive."""
+        verdicts = [self.verdict, *(verdict for _, verdict, _ in self.steps)]
+        if any(isinstance(verdict, Inconclusive) for verdict in verdicts):
+            return False
+        if any(isinstance(verdict, Refuted) for verdict in verdicts[1:]):
+            return False
+        return isinstance(self.verdict, Refuted) == (self.statement.as_refuted is not None)
+
+    def summary(self) -> str:
+        """One line: id, strongest evidence with its scope, and the search beside it."""
+        strongest = describe(self.verdict)
+        if isinstance(self.verdict, Proved):
+            used = {verdict.kind for _, verdict, _ in self.steps if isinstance(verdict, Proved)}
+            kinds = " + ".join(kind for kind in KINDS if kind in used)
+            strongest = f"Proved({kinds}; {self.verdict.scope})"
+        beside = "" if self.verdict is self.sampled else f"  · {describe(self.sampled)}"
+        return f"{self.statement.id}  {strongest}{beside}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The report in plain values; exact numbers as text."""
+        return {
+            "id": self.statement.id,
+            "number": self.statement.number,
+            "claim": self.statement.claim,
+            "source": self.statement.source,
+            "profile": self.profile,
+            "expected": self.as_expected,
+            "verdict": _plain(self.verdict),
+            "steps": [
+                {
+                    "name": step.name,
+                    "says": step.says,
+                    "verdict": _plain(verdict),
+                    "seconds": seconds,
+                }
+                for step, verdict, seconds in self.steps
+            ],
+            "sampled": _plain(self.sampled),
+            "seconds": self.seconds,
+        }
+
+
+def check(statement: Statement, profile: str = "quick", *, deadline: float | None = None) -> Report:
+    """Run every step of the proof, and the search; see `Report` for what comes back.
+
+    A refutation decides. Else a proof whose steps are all Proved, within the narrowest scope of them; else the
+    strongest evidence that is left. Raises ValueError if the claim cannot be evaluated.
+    """
+    start = time.perf_counter()
+    steps = tuple(_timed(step) for step in statement.proof)
+    if statement.as_refuted is not None:
+        found = witness.confirm(statement, witness.exactly(statement.as_refuted))
+        sampled: Supported | Refuted | Inconclusive = (
+            Refuted(found) if found else Inconclusive("its witness does not violate the claim")
+        )
+    else:
+        sampled = search.falsify(statement, profile, deadline)
+    verdicts = [] if statement.as_refuted is not None else [verdict for _, verdict, _ in steps]
+    verdict = _overall(verdicts, sampled)
+    return Report(statement, profile, verdict, steps, sampled, time.perf_counter() - start)
+
+
+def _timed(step: Step) -> tuple[Step, Verdict, float]:
+    start = time.perf_counter()
+    try:
+        verdict = step.check()
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:
+        verdict = Inconclusive(f"the check raises {type(error).__name__}: {error}")
+    return step, verdict, time.perf_counter() - start
+
+
+def _overall(steps: list[Verdict], sampled: Supported | Refuted | Inconclusive) -> Verdict:
+    if isinstance(sampled, Refuted):
+        return sampled
+    for verdict in steps:
+        if isinstance(verdict, Refuted):
+            return verdict
+    proved = [verdict for verdict in steps if isinstance(verdict, Proved)]
+    if steps and len(proved) == len(steps):
+        scopes = list(dict.fromkeys(verdict.scope for verdict in proved))
+        narrow = [scope for scope in scopes if not scope.startswith("all")]
+        weakest = max((verdict.kind for verdict in proved), key=KINDS.index)
+        return Proved(weakest, "; ".join(narrow or scopes))
+    if isinstance(sampled, Supported) and not any(isinstance(v, Inconclusive) for v in steps):
+        solved = [verdict for verdict in steps if isinstance(verdict, Supported)]
+        return min(solved, key=lambda verdict: verdict.worst_slack) if solved else sampled
+    return sampled
+
+
+def describe(verdict: Verdict) -> str:
+    """A verdict in one line."""
+    match verdict:
+        case Proved(kind, scope):
+            return f"Proved({kind}; {scope})"
+        case Supported(kind, n, worst):
+            return f"{'sampled' if kind == 'sampled' else 'Supported(sdp)'} n={n}, worst slack {worst:.1e}"
+        case Refuted(found):
+            at = ", ".join(f"{name} = {show(value)}" for name, value in found.instance.items())
+            return (
+                f"Refuted at {at}: {show(found.lhs)} against {show(found.rhs)}, {found.confirmed}"
+            )
+        case Inconclusive(reason):
+            return f"Inconclusive: {reason}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Proved | Supported | Refuted | Inconclusive):
+        return {"grade": type(value).__name__} | {
+            name: _plain(getattr(value, name)) for name in value.__dataclass_fields__
+        }
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, witness.Surd):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else str(value)
+    return value if isinstance(value, str | int | bool) or value is None else str(value)
+
+
+# --- lint ------------------------------------------------------------------------------------------------------------
+
+Sides = Callable[..., tuple[Any, Any]]
+
+
+def lint(statement: Statement, *, most: int = 400) -> list[str]:
+    """What is wrong with a statement of the registry, in lines: metadata, vacuity, tightness, hypotheses, mutants."""
+    problems = list(_metadata(statement))
+    if statement.as_refuted is not None:
+        if witness.confirm(statement, witness.exactly(statement.as_refuted)) is None:
+            problems.append("as_refuted: the witness does not survive exact arithmetic")
+        return problems
+    tight = [] if isinstance(statement.tight_at, str) else [statement.tight_at]
+    met = tight + list(islice(search.instances(statement), most))
+    if len(met) < len(tight) + 10:
+        return [
+            *problems,
+            f"vacuous: only {len(met) - len(tight)} instances satisfy the hypotheses",
+        ]
+    problems += _smallest(statement, met)
+    problems += _tightness(statement, met)
+    problems += _needs(statement)
+    problems += [
+        f"mutant {name!r} survives"
+        for name, variants in mutants(statement)
+        if (name != "k-off-by-one" or name in statement.mutants or _both_turn_on_k(statement, met))
+        and not _killed(
+            statement, variants, met, must_differ=name not in ("constant", "k-off-by-one")
+        )
+    ]
+    return problems
+
+
+def _metadata(statement: Statement) -> Iterator[str]:
+    for field in ("id", "claim", "source"):
+        if not getattr(statement, field):
+            yield f"metadata: {field} is empty"
+    if not (statement.proof or statement.as_refuted is not None):
+        yield "metadata: no proof, and not marked as_refuted"
+    untold = isinstance(statement.tight_at, str) and not statement.tight_at
+    if untold and statement.relation == "<=" and statement.as_refuted is None:
+        yield "metadata: tight_at is empty: give an instance, or the reason why there is none"
+    names = {condition.name for condition in statement.conditions()}
+    if statement.as_refuted is None:
+        yield from (
+            f"metadata: needed does not speak of {n!r}"
+            for n in sorted(names - set(statement.needed))
+        )
+    yield from (
+        f"metadata: needed names no hypothesis {n!r}" for n in sorted(set(statement.needed) - names)
+    )
+    steps = [step.name for step in statement.proof]
+    yield from (
+        f"metadata: two steps are called {n!r}"
+        for n in sorted({n for n in steps if steps.count(n) > 1})
+    )
+
+
+def _smallest(statement: Statement, met: list[Instance]) -> Iterator[str]:
+    shapes = [(*np.shape(instance["C"]), instance["k"]) for instance in met]
+    least = {
+        "d": min(s[0] for s in shapes),
+        "T": min(s[1] for s in shapes),
+        "k": min(s[2] for s in shapes),
+    }
+    for name, largest in (("d", 2), ("T", 2), ("k", 1)):
+        if least[name] > largest:
+            yield f"smallest parameters: no instance has {name} below {least[name]}"
+    one = {"C": np.ones((1, 1)), "k": 1}
+    try:
+        admitted = statement.generate is None and statement.admits(one)
+    except Exception:
+        admitted = False
+    if admitted and statement.slack(one) < -statement.tolerance:
+        yield "smallest parameters: the claim fails at d = T = k = 1"
+
+
+def _tightness(statement: Statement, met: list[Instance]) -> Iterator[str]:
+    slacks = [_slack(statement, instance) for instance in met]
+    worst = min((slack for slack in slacks if not np.isnan(slack)), default=0.0)
+    if worst < -statement.tolerance:
+        yield f"slack: the claim fails by {-worst:.1e} at a sampled instance"
+    if isinstance(statement.tight_at, str):
+        return
+    if not statement.admits(statement.tight_at):
+        yield "tight_at does not satisfy the hypotheses"
+    elif not abs(_slack(statement, statement.tight_at)) <= statement.tolerance:
+        yield f"tight_at is not tight: slack {_slack(statement, statement.tight_at):.1e}"
+
+
+def _needs(statement: Statement) -> Iterator[str]:
+    for name, given in statement.needed.items():
+        if isinstance(given, str):
+            if not given:
+                yield f"needed: no reason why {name!r} is not needed"
+        elif statement.admits(given):
+            yield f"needed: the witness for {name!r} satisfies it"
+        elif not statement.admits(given, without=name):
+            yield f"needed: the witness for {name!r} breaks another hypothesis"
+        elif not _slack(statement, given) < -statement.tolerance:
+            yield f"needed: the claim holds at the witness for {name!r}"
+
+
+def mutants(statement: Statement) -> Iterator[tuple[str, list[Sides]]]:
+    """Wrong versions of the claim by name; one is refuted if any of its variants is. A statement's own replace these.
+
+    flipped: rhs <= lhs. constant: 0.9 rhs, 1.1 where it is negative. k-off-by-one: one side at k + 1, or at k - 1.
+    An equality is not flipped, nor a claim without a tight instance scaled; `lint` shifts k only if both sides have it.
+    """
+    sides, own = statement.sides, statement.mutants
+
+    def flipped(**values: Any) -> tuple[Any, Any]:
+        lhs, rhs = call(sides, values)
+        return rhs, lhs
+
+    def constant(**values: Any) -> tuple[Any, Any]:
+        lhs, rhs = call(sides, values)
+        return lhs, rhs * (0.9 if rhs > 0 else 1.1)
+
+    def shifted(lhs_by: int, rhs_by: int) -> Sides:
+        def off(**values: Any) -> tuple[Any, Any]:
+            if not 1 <= values["k"] + lhs_by + rhs_by <= min(values["C"].shape):
+                raise ValueError("no such k")
+            lhs = call(sides, values | {"k": values["k"] + lhs_by})[0]
+            return lhs, call(sides, values | {"k": values["k"] + rhs_by})[1]
+
+        return off
+
+    automatic: dict[str, list[Sides]] = {}
+    if statement.relation == "<=":
+        automatic["flipped"] = [flipped]
+    if statement.relation == "==" or not isinstance(statement.tight_at, str):
+        automatic["constant"] = [constant]
+    automatic["k-off-by-one"] = [shifted(*by) for by in ((1, 0), (0, -1), (-1, 0), (0, 1))]
+    yield from (automatic | {name: [extra] for name, extra in own.items()}).items()
+
+
+def _both_turn_on_k(statement: Statement, met: list[Instance]) -> bool:
+    """Whether both sides change with k: else one side at another k is the claim at that k, or the claim itself."""
+    lhs = rhs = False
+    for instance in met:
+        try:
+            here = statement.values(instance)
+            next_k = statement.values({**instance, "k": instance["k"] + 1})
+        except ValueError:
+            continue
+        lhs, rhs = lhs or here[0] != next_k[0], rhs or here[1] != next_k[1]
+    return lhs and rhs
+
+
+def _killed(
+    statement: Statement, variants: list[Sides], met: list[Instance], *, must_differ: bool
+) -> bool:
+    """Whether some instance violates some variant; one that never differs from the claim (rhs = 0) is no mutant."""
+    differs = must_differ
+    for instance in met:
+        for sides in variants:
+            try:
+                with np.errstate(all="ignore"):
+                    if statement.values(instance) == statement.values(instance, sides):
+                        continue
+                    slack = statement.slack(instance, sides)
+            except ValueError:
+                continue  # no such k at this instance
+            differs = True
+            if slack < -statement.tolerance:
+                return True
+    return not differs
+
+
+def _slack(statement: Statement, instance: Instance) -> float:
+    """The slack, NaN where the claim cannot be evaluated in float64."""
+    try:
+        with np.errstate(all="ignore"):
+            return statement.slack(instance)
+    except ValueError:
+        return float("nan")

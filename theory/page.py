@@ -1,0 +1,83 @@
+"""The table of theory/README.md: one row a statement, made from the reports of a check."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from theory.check import Report
+from theory.evidence.witness import show
+from theory.statement import Proved, Refuted, Statement
+
+HEAD = """\
+# The statements
+
+What the theory claims, and what a machine could make of it: `python -m theory check` repeats every line of this table,
+`python -m theory explain ID` prints a statement's page with its proof step by step, and `python -m theory explain` says
+how to state and check a claim of your own. The table is written by `python -m theory check --table theory/README.md`.
+
+Grades are never merged. **Proved** means machine-checked steps (symbolic: algebra for the shapes in the scope; exact:
+rational arithmetic; interval: Arb enclosures); **Supported** a solver's primal-dual pair or sampled instances;
+**Refuted** a witness that survives exact or high-precision arithmetic. Beside every proof a search for counterexamples
+runs over all geometries and degenerate corners.
+
+| no. | id | claim | verdict | hypotheses (needed?) | tight at | source |
+|---|---|---|---|---|---|---|
+"""
+
+
+def page(reports: Sequence[Report]) -> str:
+    """The whole of theory/README.md."""
+    return HEAD + "\n".join(map(row, reports)) + "\n"
+
+
+def row(report: Report) -> str:
+    """A statement's line, the same on every machine."""
+    statement = report.statement
+    cells = [
+        "" if statement.number is None else str(statement.number),
+        f"[`{statement.id}`](statements/{statement.sides.__module__.rpartition('.')[2]}.py)",
+        f"`{' '.join(statement.claim.split())}`",
+        _verdict(report),
+        "; ".join(_need(statement, name) for name in _names(statement)) or "none",
+        _tight(statement),
+        " ".join(statement.source.split()),
+    ]
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def _verdict(report: Report) -> str:
+    match report.verdict:
+        case Proved():
+            return report.summary().partition("  ")[2].partition("  · ")[0]
+        case Refuted(found):
+            return f"Refuted at {_instance(found.instance)}"
+        case other:
+            return type(other).__name__
+
+
+def _names(statement: Statement) -> list[str]:
+    return [condition.name for condition in statement.conditions()]
+
+
+def _need(statement: Statement, name: str) -> str:
+    given = statement.needed.get(name, "")
+    return f"{name} (yes)" if not isinstance(given, str) else f"{name} ({given or 'not said'})"
+
+
+def _tight(statement: Statement) -> str:
+    if isinstance(statement.tight_at, str):
+        return statement.tight_at or ("equality" if statement.relation == "==" else "")
+    return _instance(statement.tight_at)
+
+
+def _instance(instance: Any) -> str:
+    """Small values in full, large arrays by their shape."""
+    parts = []
+    for name, value in instance.items():
+        shape = np.shape(value)
+        large = int(np.prod(shape)) > 9
+        parts.append(
+            f"{name} ({' × '.join(map(str, shape))})" if large else f"{name} = {show(value)}"
+        )
+    return ", ".join(parts)
