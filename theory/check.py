@@ -46,6 +46,11 @@ class Report:
             return False
         return isinstance(self.verdict, Refuted) == (self.statement.as_refuted is not None)
 
+    @property
+    def proved_steps(self) -> int:
+        """How many steps of the proof are proofs."""
+        return sum(isinstance(verdict, Proved) for _, verdict, _ in self.steps)
+
     def summary(self) -> str:
         """One line: id, strongest evidence with its scope, and the search beside it."""
         strongest = describe(self.verdict)
@@ -53,6 +58,8 @@ class Report:
             used = {verdict.kind for _, verdict, _ in self.steps if isinstance(verdict, Proved)}
             kinds = " + ".join(kind for kind in KINDS if kind in used)
             strongest = f"Proved({kinds}; {self.verdict.scope})"
+        elif self.proved_steps and isinstance(self.verdict, Supported):
+            strongest += f"; {self.proved_steps} of {len(self.steps)} steps Proved"
         beside = "" if self.verdict is self.sampled else f"  · {describe(self.sampled)}"
         return f"{self.statement.id}  {strongest}{beside}"
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from theory.check import Report
 from theory.evidence.witness import show
-from theory.statement import Proved, Refuted, Statement
+from theory.statement import Proved, Refuted, Statement, Supported
 
 HEAD = """\
 # The statements
@@ -52,6 +52,8 @@ def _verdict(report: Report) -> str:
             return report.summary().partition("  ")[2].partition("  · ")[0]
         case Refuted(found):
             return f"Refuted at {_instance(found.instance)}"
+        case Supported(kind):
+            return f"Supported({kind}); {report.proved_steps} of {len(report.steps)} steps Proved"
         case other:
             return type(other).__name__
 

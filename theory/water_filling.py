@@ -36,13 +36,12 @@ def water_filling(
     energies = water_filling_energies(optimum.singular_values, q, k if energy is None else energy)
     total = np.where(energies + q > 0, energies + q, 1.0)
     gain = np.sqrt(energies)
-    scale = float(optimum.singular_values[0]) or 1.0
-    lost = float(((optimum.singular_values / scale) ** 2 * (q / total)).sum())
+    lost = float((optimum.singular_values**2 * (q / total)).sum())
     return NoiseAwareRepresentation(
         W=gain[:, None] * optimum.W,
         heads=(gain / total)[:, None] * optimum.heads,
         energies=energies,
-        risk=optimum.risk + lost / optimum.heads.shape[1] * scale * scale,
+        risk=optimum.risk + lost / optimum.heads.shape[1],
     )
 
 
@@ -62,7 +61,6 @@ def water_filling_energies(singular_values: ArrayLike, q: float, energy: float) 
         )
     if values[0] == 0:
         return np.full(len(values), energy / len(values))
-    values = values / values[0]
     # With m modes above water, sqrt(q/mu) = (energy + m q) / sum_{j<=m} sigma_j; differences, as q may dwarf energy.
     excess = np.cumsum(values[:, None] - values, axis=1)
     above = energy * values + q * np.diagonal(excess) > 0

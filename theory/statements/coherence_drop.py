@@ -130,5 +130,5 @@ STATEMENT = Statement(
         ),
     },
     remark="sides caps the factor at 1, which is what the hypothesis on mu is needed for; for k > T the slope of C_T "
-    "is that of all its tasks. coherence-drop-sharp has T^(-3/2) in place of T^(-2).",
+    "is that of all its tasks. coherence-drop-sharp has about k T^(-3/2) in place of T^(-2).",
 )

@@ -1,14 +1,17 @@
-"""Coherence, sharply: one more unit task strictly lowers the slope if all correlations are below T^(-3/2).
+"""Coherence, sharply: one more unit task strictly lowers the slope if correlations are below about k T^(-3/2).
 
-Setting   C (d, T+1) unit tasks, C_T its first T; 1 <= k <= T; mu = max over i != j of |<c_i, c_j>| < T^(-3/2).
-Claim     rho_k(C) <= [T (1 + mu sqrt T) / (T+1)] rho_k(C_T), and the factor is below 1.
-Tight     T orthonormal tasks and one of correlation mu with each, k = 1, at every mu: past T^(-3/2) the slope rises.
+Setting   C (d, T+1) unit tasks, C_T its first T; 1 <= k <= T; mu = max over i != j of |<c_i, c_j>| < k / (T nu), with
+          nu = sqrt T + sqrt((k-1)(T-1)/(T-k+1)).
+Claim     rho_k(C) <= [T (1 + mu nu/k) / (T+1)] rho_k(C_T), and the factor is below 1.
+Tight     T orthonormal tasks and one of correlation mu with each, k = 1, at every mu. For k < T there the slope rises
+          past mu = k T^(-3/2), which k / (T nu) approaches for T much larger than k.
 Proof     G is the Gram matrix of C_T, g = C_T^T c, S_k the sum of the k largest eigenvalues. The Gram matrix of C is
           diag(G, 1) plus the border g, which adds at most |g| <= mu sqrt T to S_k. The eigenvalue 1 adds
-          delta = max(0, 1 - lambda_k): none for k = 1, and else T - k + 1 eigenvalues are at most 1 - delta while all
-          squared distances from 1 sum to at most T(T-1) mu^2, so that delta <= (k-1) mu sqrt T. In all S_k grows by
-          k mu sqrt T at most, and S_k >= k.
-Source    new; sharpens statement 9, from T^(-2) to T^(-3/2).
+          delta = max(0, 1 - lambda_k), which is 0 for k = 1. The lambda_i - 1 sum to 0, so that where delta > 0 those
+          of i < k sum to at least m delta, m = T-k+1; hence (Cauchy-Schwarz) m delta^2 + (m delta)^2/(k-1) is at most
+          |G - I|^2 <= T(T-1) mu^2, which is delta^2 <= (k-1)(T-1) mu^2/m. In all S_k grows by mu nu or less, from k or
+          more.
+Source    new; sharpens statement 9, whose condition is mu < T^(-2).
 """
 
 from typing import Any
@@ -16,7 +19,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from theory.evidence.lemmas import ky_fan_maximum_principle, step
+from theory.evidence.lemmas import cauchy_schwarz, ky_fan_maximum_principle, step
 from theory.evidence.symbolic import (
     Rule,
     dimensions,
@@ -24,6 +27,7 @@ from theory.evidence.symbolic import (
     eye,
     frob2,
     identity,
+    limit,
     matrix,
     nonnegative,
     symmetric,
@@ -40,16 +44,23 @@ from theory.statements.coherence_drop import (
 CORRELATED = np.column_stack([np.eye(5, 4), [0.1, 0.1, 0.1, 0.1, np.sqrt(0.96)]])
 
 
-def _low_coherence(C: Any) -> bool:
-    return bool(coherence(C) * (C.shape[1] - 1) ** 1.5 < 1)
+def growth(T: int, k: int) -> float:
+    """nu: S_k grows by at most mu nu."""
+    k = min(k, T)
+    return T**0.5 + ((k - 1) * (T - 1) / (T - k + 1)) ** 0.5
 
 
-LOW_COHERENCE = Hypothesis("low_coherence", r"\mu < T^{-3/2}", _low_coherence)
+def _low_coherence(C: Any, k: int) -> bool:
+    T = C.shape[1] - 1
+    return bool(coherence(C) * T * growth(T, k) < k)
+
+
+LOW_COHERENCE = Hypothesis("low_coherence", r"\mu < k/(T\nu)", _low_coherence)
 
 
 def sides(C: Any, k: int) -> tuple[Any, Any]:
     T = C.shape[1] - 1
-    factor = T * (1 + T**0.5 * coherence(C)) / (T + 1)
+    factor = T * (1 + coherence(C) * growth(T, k) / k) / (T + 1)
     return slope(C, k), min(1, factor) * slope(C[:, :-1], min(k, T, len(C)))
 
 
@@ -74,61 +85,75 @@ def border_adds_its_length() -> Step:
 def one_more_eigenvalue() -> Step:
     """Any k of the eigenvalues and 1: k eigenvalues, or 1 and k - 1 of them. S, z: S_k and lambda_k."""
     S, z = sp.symbols("S z", real=True)
-    delta = sp.Symbol("delta", nonnegative=True)
-    x = sp.Symbol("x", nonnegative=True)
-    (T,) = dimensions("T")
-    G = symmetric("G", T)
     return step(
         "one_more_eigenvalue",
-        r"1 + S_{k-1}(G) = S_k(G) + (1 - \lambda_k); \sum_i(\lambda_i - 1)^2 = \|G - I\|_F^2 \le T(T-1)\mu^2 "
-        r"(T(T-1) entries are not 0), of which T-k+1 terms are at least \delta^2 = (1-\lambda_k)^2 if \lambda_k < 1",
+        r"S_k(\operatorname{diag}(G, 1)) = \max(S_k, 1 + S_{k-1}) = S_k + \max(0, 1 - \lambda_k)",
         "all T, k",
         lambda: identity(1 + (S - z), S + (1 - z)),
-        lambda: equal(frob2(G - eye(T)), trace(G @ G) - 2 * trace(G) + T),
-        # lambda_i = 1 - delta - x.
-        lambda: nonnegative((delta + x) ** 2 - delta**2),
     )
 
 
-def growth_at_most_k() -> Step:
-    """k = 2 + p and T = k + q; for k = 1 delta is 0, as lambda_1 is at least the mean, 1."""
-    p, q, mu, T = sp.symbols("p q mu T", nonnegative=True)
-    k, over = 2 + p, sp.Symbol("over", nonnegative=True)
-    border, delta = mu * sp.sqrt(T), (k - 1) * mu * sp.sqrt(T)
+def eigenvalues_near_one() -> Step:
+    """y_i = lambda_i - 1; those of i >= k are at most -delta, m = T - k + 1 of them, below by x or by more in sum."""
+    (T,) = dimensions("T")
+    G = symmetric("G", T)
+    m, others, delta, mu = sp.symbols("m others delta mu", positive=True)
+    x, more = sp.symbols("x more", nonnegative=True)
+    n = m + others  # T, with others = k - 1
+    least = m * delta**2 + (m * delta) ** 2 / others
+    bound = others * (n - 1) * mu**2 / m
     return step(
-        "growth_at_most_k",
-        r"\tfrac{T(T-1)}{T-k+1}\mu^2 \le (k-1)^2 T\mu^2 for 2 \le k \le T; "
-        r"S_k + \mu\sqrt T + (k-1)\mu\sqrt T \le (1 + \mu\sqrt T)S_k for S_k \ge k",
+        "eigenvalues_near_one",
+        r"\sum_i y_i^2 = \|G - I\|_F^2 \le T(T-1)\mu^2 and \sum_i y_i = 0 for y_i = \lambda_i - 1; "
+        r"\sum_{i\ge k}y_i^2 \ge m\delta^2, \sum_{i<k}y_i^2 \ge \tfrac{(m\delta)^2}{k-1}: "
+        r"\delta^2 \le \tfrac{(k-1)(T-1)}m\mu^2",
         "all T, k",
-        lambda: nonnegative(sp.expand((k - 1) ** 2 * (k + q - k + 1) - (k + q - 1))),
-        lambda: identity((1 + border) * (k + over) - (k + over + border + delta), border * over),
-        lambda: nonnegative(border * over),
+        lambda: equal(frob2(G - eye(T)), trace(G @ G) - 2 * trace(G) + T),
+        lambda: nonnegative((delta + x) ** 2 - delta**2),
+        lambda: nonnegative((m * delta + more) ** 2 - (m * delta) ** 2),
+        cauchy_schwarz().check,
+        lambda: identity(least, n * m * delta**2 / others),
+        lambda: identity(bound - delta**2, others / (n * m) * (n * (n - 1) * mu**2 - least)),
     )
 
 
-def factor_below_one_and_sharp() -> Step:
-    """Q orthonormal, c of correlation mu with each: Gram matrix [[I, mu 1], [mu 1', 1]] and its vector (1, sqrt T)."""
-    T, mu = sp.symbols("T mu", positive=True)
-    (m,) = dimensions("T")
-    one, root = matrix("1", m, 1), sp.sqrt(T)
-    factor = T * (1 + mu * root) / (T + 1)
+def factor_below_one() -> Step:
+    """S = k + over is at least k."""
+    T, k, mu, nu = sp.symbols("T k mu nu", positive=True)
+    over = sp.Symbol("over", nonnegative=True)
+    share = mu * nu / k
     return step(
-        "factor_below_one_and_sharp",
-        r"1 - \tfrac{T(1+\mu\sqrt T)}{T+1} = \tfrac{1-T^{3/2}\mu}{T+1} > 0; "
+        "factor_below_one",
+        r"S_k + \mu\nu \le (1 + \tfrac{\mu\nu}k)S_k for S_k \ge k; "
+        r"1 - \tfrac T{T+1}(1 + \tfrac{\mu\nu}k) = \tfrac{1 - \mu T\nu/k}{T+1} > 0",
+        "all T, k",
+        lambda: identity((1 + share) * (k + over) - (k + over + mu * nu), share * over),
+        lambda: nonnegative(share * over),
+        lambda: identity(1 - T * (1 + share) / (T + 1), (1 - mu * T * nu / k) / (T + 1)),
+    )
+
+
+def sharp() -> Step:
+    """Orthonormal tasks and c of correlation mu with each: the Gram matrix [[I, mu 1], [mu 1', 1]] at (1, sqrt T)."""
+    T, mu, k = sp.symbols("T mu k", positive=True)
+    root, nu = sp.sqrt(T), sp.sqrt(T) + sp.sqrt((k - 1) * (T - 1) / (T - k + 1))
+    return step(
+        "sharp",
         r"\begin{bmatrix}I&\mu1\\\mu1^\top&1\end{bmatrix}\begin{bmatrix}1\\\sqrt T\end{bmatrix} = "
-        r"(1+\mu\sqrt T)\begin{bmatrix}1\\\sqrt T\end{bmatrix}, from \rho_1 = 1/T to \tfrac{1+\mu\sqrt T}{T+1}",
-        "all T",
-        lambda: identity(1 - factor, (1 - T ** sp.Rational(3, 2) * mu) / (T + 1)),
-        lambda: equal(one + mu * root * one, (1 + mu * root) * one),
+        r"(1+\mu\sqrt T)\begin{bmatrix}1\\\sqrt T\end{bmatrix}, 1 on y \perp 1: "
+        r"\rho_k goes from \tfrac kT to \tfrac{k+\mu\sqrt T}{T+1}, more iff \mu > kT^{-3/2}; \nu/\sqrt T \to 1",
+        "all T > k",
         lambda: identity(mu * T + root, (1 + mu * root) * root),
-        lambda: identity((1 + mu * root) / (T + 1), factor / T),
+        lambda: identity((k + mu * root) / (T + 1) - k / T, (mu * T * root - k) / (T * (T + 1))),
+        lambda: limit(nu / root, T, sp.oo, 1, "-"),
     )
 
 
 STATEMENT = Statement(
     id="coherence-drop-sharp",
-    claim=r"\mu = \max_{i\ne j}|\langle c_i,c_j\rangle| < T^{-3/2} \Rightarrow "
-    r"\rho_k(C_{T+1}) \le \tfrac{T(1+\mu\sqrt T)}{T+1}\,\rho_k(C_T) < \rho_k(C_T)",
+    claim=r"\mu = \max_{i\ne j}|\langle c_i,c_j\rangle| < \tfrac k{T\nu}, "
+    r"\nu = \sqrt T + \sqrt{\tfrac{(k-1)(T-1)}{T-k+1}} \Rightarrow "
+    r"\rho_k(C_{T+1}) \le \tfrac T{T+1}\bigl(1+\tfrac{\mu\nu}k\bigr)\rho_k(C_T) < \rho_k(C_T)",
     source="new",
     hypotheses=["unit_tasks", "k_below_tasks", LOW_COHERENCE],
     sides=sides,
@@ -145,18 +170,10 @@ STATEMENT = Statement(
         ky_fan_maximum_principle(),
         border_adds_its_length(),
         one_more_eigenvalue(),
-        growth_at_most_k(),
-        factor_below_one_and_sharp(),
+        eigenvalues_near_one(),
+        factor_below_one(),
+        sharp(),
     ],
-    mutants={
-        "mu sqrt(T-1)": lambda C, k: (
-            slope(C, k),
-            (C.shape[1] - 1)
-            * (1 + (C.shape[1] - 2) ** 0.5 * coherence(C))
-            / C.shape[1]
-            * slope(C[:, :-1], k),
-        ),
-    },
     remark="sides caps the factor at 1, which is what the hypothesis on mu is needed for; for k > T the slope of C_T "
-    "is that of all its tasks. Sharp for k = 1.",
+    "is that of all its tasks. Sharp for k = 1, and for fixed k in the limit of large T.",
 )

@@ -66,7 +66,7 @@ def quadratic_term() -> Step:
         "quadratic_term",
         r"\mathbb{E}[\sigma\langle\nabla L, N\rangle + \tfrac{\sigma^2}2N^\top HN] = "
         r"\tfrac{\sigma^2}2\operatorname{tr}H",
-        "all p",
+        "all sizes",
         lambda: equal(
             expect(s * trace(g.T @ n) + s**2 / 2 * trace(n.T @ H @ n), n), s**2 / 2 * trace(H)
         ),
@@ -79,7 +79,7 @@ def remainder_vanishes() -> Step:
     return step(
         "remainder_vanishes",
         r"\tfrac1{\sigma^2}\cdot\tfrac K6\sigma^3\,\mathbb{E}|N|^3 \to 0 as \sigma \to 0",
-        "all K, moments",
+        "all values",
         lambda: limit(K * sigma**3 * third / 6 / sigma**2, sigma, 0, 0),
     )
 
@@ -93,7 +93,7 @@ def waves_agree() -> Step:
         "waves_agree",
         r"L = \cos(a^\top\theta+b): \tfrac{d}{d\sigma^2}e^{-\sigma^2|a|^2/2}L|_0 = -\tfrac12|a|^2L = "
         r"\tfrac12\operatorname{tr}(-L\,aa^\top)",
-        "all p",
+        "all sizes",
         lambda: identity(
             sp.diff(sp.exp(-s2 * a2 / 2) * sp.cos(phase), s2).subs(s2, 0), -a2 / 2 * sp.cos(phase)
         ),

@@ -92,7 +92,7 @@ STATEMENT = Statement(
         opposite_weights_vanish(),
         determinants_keep_their_sign(),
     ],
-    remark="What holds: from balanced weights aligned with C every mode reaches its sigma (statement 29). For k = d = T "
-    "the risk of half the balanced starts never falls below sigma_min(C)^2/T. The lock is as exact as the balance: an "
-    "imbalance delta grows like e^(sigma t), so that rounding or noise opens it after a time of log(1/delta)/sigma.",
+    remark="What holds: from balanced weights aligned with C every mode reaches its sigma (statement 29). For "
+    "k = d = T the risk of half the balanced starts never falls below sigma_min(C)^2/T. The lock is as exact as the "
+    "balance: an imbalance delta grows like e^(sigma t), and rounding opens it after a time of log(1/delta)/sigma.",
 )

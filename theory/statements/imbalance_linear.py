@@ -20,7 +20,8 @@ from theory.statement import Hypothesis, Statement, Step
 def sides(C, k, share):
     best = optimal_representation(C, k, task_weights=[share, 1 - share])
     r = float(C[:, 0] @ C[:, 1])
-    D = np.sqrt(max(0.0, 1 - 4 * share * (1 - share) * (1 - r**2)))
+    # The same D without cancellation where it is small.
+    D = np.hypot(r, np.sqrt(max(0.0, 1 - r**2)) * (1 - 2 * share))
     return ((C - best.W.T @ best.heads) ** 2).sum(), 1 - r * (r / D) if D else 1.0
 
 
@@ -49,22 +50,12 @@ def _reduced(expr):
 
 def eigenvalues_of_the_mixture() -> Step:
     x = sp.Symbol("x", real=True)
+    polynomial = (x * sp.eye(2) - _M).det()
     return step(
         "eigenvalues_of_the_mixture",
         r"\det(x - M) = (x - \tfrac{1+D}2)(x - \tfrac{1-D}2), M = \pi c_1c_1^\top + (1-\pi)c_2c_2^\top",
         "all values",
-        lambda: identity(
-            sp.reduced(
-                sp.expand((x * sp.eye(2) - _M).det() - (x - (1 + _D) / 2) * (x - (1 - _D) / 2)),
-                _RULES,
-                _s,
-                _D,
-                _r,
-                _pi,
-                x,
-            )[1],
-            0,
-        ),
+        lambda: identity(_reduced(polynomial - (x - (1 + _D) / 2) * (x - (1 - _D) / 2)), 0),
     )
 
 

@@ -78,7 +78,7 @@ def variance_of_a_quadratic() -> Step:
     return step(
         "variance_of_a_quadratic",
         r"\operatorname{Var}(b^\top z + z^\top Qz) = |b|^2 + 2\|Q\|_F^2 for z standard normal",
-        "all n",
+        "all sizes",
         lambda: equal(
             expect(form**2, z, "gaussian") - expect(form, z, "gaussian") ** 2,
             frob2(b) + 2 * frob2(Q),

@@ -1,25 +1,36 @@
-"""Where the representation has room, balanced weights solve the nuclear-norm problem: a second witness for 26.
+"""Where the representation has room, the balanced optimum solves a convex problem: nuclear-norm shrinkage.
 
 Setting   any C (d, T), k = min(d, T), ridge >= 0.
-Claim     min over X (d, T) of |C - X|_F^2 / 2 + ridge |X|_* is what the balanced optimum attains with X = W' heads and
-          (|W|^2 + |heads|^2) / 2 = |X|_*.
-Tight     an equality.
-Proof     Semidefinite programs, solved twice, whose repaired primal and dual values enclose the value. (All shapes,
-          by the certificate on paper: balanced-optimum.)
-Source    Srebro, Rennie, Jaakkola 2004; Fazel 2002 for the semidefinite form.
+Claim     min over W, heads of |C - W' heads|^2 / 2 + ridge (|W|^2 + |heads|^2) / 2 is at most
+          |C - X|_F^2 / 2 + ridge |X|_* for every X (d, T), and equals it at X = W' heads.
+Tight     there.
+Proof     Any X = P s Q' is the product of W = sqrt(s) P' and heads = sqrt(s) Q', whose decay is |X|_*. Z = C - W*
+          heads* has spectral norm at most ridge and <Z, A> = ridge |A|_* at A = W*' heads*: no product is better.
+Source    Srebro, Rennie, Jaakkola 2004.
 """
 
 import numpy as np
 
-from theory import geometry
+from theory.evidence.lemmas import step
+from theory.evidence.symbolic import (
+    diagonal,
+    dimensions,
+    equal,
+    frob2,
+    matrix,
+    orthonormal_rows,
+    trace,
+)
 from theory.representation import optimal_representation
 from theory.spectra import schatten
-from theory.statement import Hypothesis, Refuted, Statement, Step, Supported, Verdict
+from theory.statement import Hypothesis, Statement, Step
 from theory.statements._draws import tasks
-from theory.statements.balanced_optimum import loss
-
-RIDGES = (0.0, 0.3, 0.8, 1.2)
-"""Of the largest singular value."""
+from theory.statements.balanced_optimum import (
+    certificate_at_the_optimum,
+    dual_certificate,
+    loss,
+    optimum_is_balanced_and_attains,
+)
 
 
 def attained(C, k, ridge):
@@ -28,62 +39,63 @@ def attained(C, k, ridge):
     return loss(best.W, best.heads, C, ridge)
 
 
-def sides(C, k, ridge):
-    best = optimal_representation(C, k, ridge=ridge, balanced=True)
-    X = best.W.T @ best.heads
+def sides(C, k, ridge, X):
     return attained(C, k, ridge), ((C - X) ** 2).sum() / 2 + ridge * schatten(X, 1)
 
 
 def generate(rng, i):
+    """X by singular-value shrinkage, from an SVD of its own, and matrices near it or far."""
     C, _ = tasks(rng, i)
-    return {"C": C, "k": min(C.shape), "ridge": float(np.linalg.norm(C, 2) * rng.choice(RIDGES))}
+    left, sigma, right = np.linalg.svd(C, full_matrices=False)
+    ridge = float(sigma[0] * rng.choice([0.0, 0.1, 0.5, 1.2]))
+    X = (left * np.maximum(sigma - ridge, 0)) @ right
+    X = X + sigma[0] * (0.0, 1e-4, 1.0)[i % 3] * rng.standard_normal(C.shape)
+    return {"C": C, "k": min(C.shape), "ridge": ridge, "X": X}
 
 
-def semidefinite_values(kind: str, d: int, T: int) -> Step:
-    """The balanced optimum's loss against both solvers' enclosures, for every ridge."""
-
-    def check() -> Verdict:
-        from theory.evidence import convex
-
-        C = geometry.sample(kind, d, T, 0)
-        worst: Verdict = Supported("sdp", 0, np.inf)
-        for share in RIDGES:
-            ridge = share * float(np.linalg.norm(C, 2))
-            found = convex.verdict(convex.nuclear_prox(C, ridge), attained(C, min(d, T), ridge))
-            if not isinstance(found, Supported) or isinstance(worst, Refuted):
-                return found
-            assert isinstance(worst, Supported)
-            tighter = found if found.worst_slack < worst.worst_slack else worst
-            worst = Supported("sdp", worst.n + 1, tighter.worst_slack, tighter.tightest)
-        return worst
-
-    says = rf"{kind} tasks ({d}, {T}): primal and dual values enclose L at the balanced optimum, \lambda = "
-    return Step(
-        f"semidefinite_values_{kind}",
-        says + ", ".join(map(str, RIDGES)) + r" \times \sigma_1",
-        check,
+def products_cover_all_matrices() -> Step:
+    """A = diag(sqrt(s)) for X = P s Q': a product with |X|_* as its decay, so that the certificate bounds X too."""
+    d, T, r = dimensions("d T r")
+    P, Q, A = matrix("P", d, r), matrix("Q", T, r), diagonal("A", r)
+    W, heads = A @ P.T, A @ Q.T
+    rules = [orthonormal_rows(P.T), orthonormal_rows(Q.T)]
+    return step(
+        "products_cover_all_matrices",
+        r"X = P s Q^\top = W^\top\Gamma with W = \sqrt{s}P^\top, \Gamma = \sqrt{s}Q^\top, and "
+        r"\tfrac12(\|W\|^2+\|\Gamma\|^2) = \sum_i s_i = \|X\|_*",
+        "all d, T",
+        lambda: equal(W.T @ heads, P @ A @ A @ Q.T),
+        lambda: equal((frob2(W) + frob2(heads)) / 2, trace(A @ A), rules),
     )
 
+
+_C = np.diag([3.0, 1.0])
 
 STATEMENT = Statement(
     id="nuclear-norm-form",
     number=26,
-    claim=r"\min_X \tfrac12\|C-X\|_F^2 + \lambda\|X\|_* = \min_{W,\Gamma} \tfrac12\|C-W^\top\Gamma\|^2 + "
-    r"\tfrac\lambda2(\|W\|^2+\|\Gamma\|^2), k = \min(d,T)",
+    claim=r"k = \min(d,T): \min_{W,\Gamma} \tfrac12\|C-W^\top\Gamma\|^2 + \tfrac\lambda2(\|W\|^2+\|\Gamma\|^2) "
+    r"\le \tfrac12\|C-X\|_F^2 + \lambda\|X\|_*",
     source="Srebro, Rennie, Jaakkola 2004",
-    relation="==",
-    hypotheses=[Hypothesis("full_width", r"k = \min(d,T)", lambda C, k: k == min(C.shape))],
+    hypotheses=[
+        Hypothesis("full_width", r"k = \min(d,T)", lambda C, k: k == min(C.shape)),
+        Hypothesis("penalty", r"\lambda \ge 0", lambda ridge: ridge >= 0),
+    ],
     sides=sides,
     generate=generate,
+    # At ridge = 0 both sides vanish up to the rounding of |C|^2.
     scale=lambda C: float((C**2).sum()),
+    tight_at={"C": _C, "k": 2, "ridge": 0.5, "X": np.diag([2.5, 0.5])},
     needed={
-        "full_width": "not needed for the two sides here to agree, but X of any rank is better where sigma_{k+1} "
-        "> ridge"
+        "full_width": {"C": _C, "k": 1, "ridge": 0.5, "X": np.diag([2.5, 0.5])},
+        "penalty": "the loss has no minimum below 0",
     },
     proof=[
-        semidefinite_values("gaussian", 4, 3),
-        semidefinite_values("duplicated", 3, 4),
-        semidefinite_values("orthonormal", 3, 3),
+        products_cover_all_matrices(),
+        optimum_is_balanced_and_attains(),
+        certificate_at_the_optimum(),
+        dual_certificate(),
     ],
-    remark="Supported by solvers on purpose: an independent witness beside the proof of balanced-optimum.",
+    remark="k >= the number of sigma_i > ridge is enough. The tests hold it against semidefinite programs, whose "
+    "primal and dual values enclose the minimum.",
 )
