@@ -98,20 +98,22 @@ def optimal_representation(
     weighted = weighted if scale == 1 else weighted / scale
     A = S.factor(weighted)
     V = _leading_right_vectors(A, k)
-    AV = A @ V
+    AV = (V.T @ A.T).T  # in this order its columns, the rows of W to be, lie together in memory
     tail = _residual_energy(A, AV, V)
 
     W, s, readout = _thin_svd(AV if S.is_identity else S.project(weighted @ V))
     heads = s[:, None] * (readout @ V.T)
     singular_values = np.zeros(k)
-    singular_values[: len(A)] = s if S.is_identity else np.linalg.svd(_qr(AV)[1], compute_uv=False)
+    singular_values[: len(A)] = (
+        s if S.is_identity else np.linalg.svd(_lq(AV.T)[0], compute_uv=False)
+    )
     if balanced or ridge > 0:
         shrunk = np.maximum(s - ridge / scale, 0.0)
         tail += float(((s - shrunk) ** 2).sum()) if ridge > 0 else 0.0
         root = np.sqrt(shrunk)
         W, heads = root[:, None] * W, root[:, None] * (readout @ V.T)
     amount = np.sqrt(scale) if balanced or ridge > 0 else 1.0
-    W, heads = W * amount, heads * (scale / amount)
+    W, heads = W if amount == 1 else W * amount, heads * (scale / amount)
     if weights is not None:
         heads = _unweighted_heads(W, heads, C, S, weights)
     return OptimalRepresentation(
@@ -156,34 +158,39 @@ def _leading_right_vectors(A: Array, k: int) -> Array:
 
 def _thin_svd(M: Array) -> tuple[Array, Array, Array]:
     """W (k, d) orthonormal even where M (d, k) is rank deficient, s (k,), Z (k, k) with M = W^T diag(s) Z."""
-    Q, R = _qr(M)
-    U, s, Z = np.linalg.svd(R)
-    W = (Q @ U).T
-    signs = np.where(
-        np.take_along_axis(W, np.abs(W).argmax(axis=1, keepdims=True), axis=1) < 0, -1.0, 1.0
-    )
-    return W * signs, s, Z * signs
+    L, Q = _lq(M.T)
+    Zt, s, Y = np.linalg.svd(L)
+    W = Y @ Q
+    largest = np.take_along_axis(W, np.abs(W).argmax(axis=1, keepdims=True), axis=1)
+    signs = np.where(largest < 0, -1.0, 1.0)
+    W *= signs
+    return W, s, Zt.T * signs
 
 
-def _qr(M: Array) -> tuple[Array, Array]:
-    """Q (d, k) orthonormal, R (k, k) with M = Q R: Householder's, or for tall well-conditioned M Cholesky's, twice.
+def _lq(N: Array) -> tuple[Array, Array]:
+    """L (k, k), Q (k, d) with orthonormal rows and N = L Q: for wide N Cholesky's if it will do, else Householder's."""
+    k, d = N.shape
+    if d >= 1000 * k and (found := _cholesky_lq(N)):
+        return found
+    Q, R = np.linalg.qr(N.T)
+    return R.T, Q.T
 
-    The first Cholesky factor of M^T M leaves Q orthonormal to eps cond(M)^2, the second to eps (CholeskyQR2, Yamamoto
-    et al. 2015), in a fraction of the time.
+
+def _cholesky_lq(N: Array) -> tuple[Array, Array] | None:
+    """The same in a fraction of the time, by CholeskyQR2 (Yamamoto et al. 2015); None if N is not well-conditioned.
+
+    The first Cholesky factor of N N^T leaves Q orthonormal to eps cond(N)^2, the second to eps.
     """
-    d, k = M.shape
-    if d < 1000 * k:
-        return np.linalg.qr(M)
-    Q, R = M, np.eye(k)
+    L, Q = np.eye(len(N)), N
     for _ in range(2):
         try:
-            L = np.linalg.cholesky(Q.T @ Q)
+            factor = np.linalg.cholesky(Q @ Q.T)
         except np.linalg.LinAlgError:
-            return np.linalg.qr(M)
-        if not np.linalg.cond(L) < 1e3:
-            return np.linalg.qr(M)
-        Q, R = Q @ np.linalg.inv(L).T, L.T @ R
-    return Q, R
+            return None
+        if not np.linalg.cond(factor) < 1e3:
+            return None
+        L, Q = L @ factor, np.linalg.inv(factor) @ Q
+    return L, Q
 
 
 def _residual_energy(A: Array, AV: Array, V: Array) -> float:
