@@ -8,22 +8,24 @@ import pytest
 import sympy as sp
 
 from theory.evidence import symbolic
+from theory.evidence.scalars import (
+    entries,
+    expected_quadratic,
+    explicit_shapes,
+    identity,
+    limit,
+    nonnegative,
+    ode_solution,
+)
 from theory.evidence.symbolic import (
     diagonal,
     dimensions,
-    entries,
     equal,
     evaluate,
     expect,
-    expected_quadratic,
-    explicit_shapes,
     eye,
     frob2,
-    identity,
-    limit,
     matrix,
-    nonnegative,
-    ode_solution,
     orthonormal_rows,
     reduce,
     symmetric,

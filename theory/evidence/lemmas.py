@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import sympy as sp
 
+from theory.evidence.scalars import identity
 from theory.evidence.symbolic import (
     Matrix,
     Rule,
@@ -17,7 +18,6 @@ from theory.evidence.symbolic import (
     equal,
     eye,
     frob2,
-    identity,
     matrix,
     orthonormal_rows,
     symmetric,

@@ -8,15 +8,14 @@ the minimum is |C|^2 - sum_{i<=k} psi(sigma_i^2), psi(m) = (sqrt(m) - level)_+^2
 import sympy as sp
 
 from theory.evidence.lemmas import ky_fan_maximum_principle, orthonormal_rows_contract, step
+from theory.evidence.scalars import identity, nonnegative
 from theory.evidence.symbolic import (
     diagonal,
     dimensions,
     equal,
     eye,
     frob2,
-    identity,
     matrix,
-    nonnegative,
     orthonormal_rows,
     symmetric,
     trace,

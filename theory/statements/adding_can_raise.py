@@ -15,14 +15,8 @@ import sympy as sp
 
 from theory.evidence import exact
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import (
-    dimensions,
-    equal,
-    identity,
-    matrix,
-    nonnegative,
-    orthonormal_rows,
-)
+from theory.evidence.scalars import identity, nonnegative
+from theory.evidence.symbolic import dimensions, equal, matrix, orthonormal_rows
 from theory.spectra import slope
 from theory.statement import Proved, Statement, Step, Verdict
 

@@ -15,7 +15,8 @@ import sympy as sp
 
 from theory.dynamics import imbalance
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import dimensions, equal, frob2, identity, matrix, trace
+from theory.evidence.scalars import identity
+from theory.evidence.symbolic import dimensions, equal, frob2, matrix, trace
 from theory.statement import Statement, Step
 from theory.statements._draws import tasks
 

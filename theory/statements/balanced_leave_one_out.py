@@ -14,16 +14,8 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import jensen, ky_fan_norm_maximum, step
-from theory.evidence.symbolic import (
-    diagonal,
-    dimensions,
-    equal,
-    expect,
-    identity,
-    matrix,
-    nonnegative,
-    trace,
-)
+from theory.evidence.scalars import identity, nonnegative
+from theory.evidence.symbolic import diagonal, dimensions, equal, expect, matrix, trace
 from theory.spectra import balanced_slope
 from theory.statement import Statement, Step
 from theory.statements._draws import tasks

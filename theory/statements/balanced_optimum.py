@@ -15,14 +15,13 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import optimum, step
+from theory.evidence.scalars import identity, limit
 from theory.evidence.symbolic import (
     diagonal,
     dimensions,
     equal,
     eye,
     frob2,
-    identity,
-    limit,
     matrix,
     orthonormal_rows,
     trace,

@@ -15,7 +15,8 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import dimensions, equal, expect, frob2, identity, matrix, nonnegative
+from theory.evidence.scalars import identity, nonnegative
+from theory.evidence.symbolic import dimensions, equal, expect, frob2, matrix
 from theory.geometry import sample
 from theory.spectra import coherence, slope
 from theory.statement import Hypothesis, Instance, Statement, Step

@@ -20,19 +20,8 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import cauchy_schwarz, ky_fan_maximum_principle, step
-from theory.evidence.symbolic import (
-    Rule,
-    dimensions,
-    equal,
-    eye,
-    frob2,
-    identity,
-    limit,
-    matrix,
-    nonnegative,
-    symmetric,
-    trace,
-)
+from theory.evidence.scalars import identity, limit, nonnegative
+from theory.evidence.symbolic import Rule, dimensions, equal, eye, frob2, matrix, symmetric, trace
 from theory.spectra import coherence, slope
 from theory.statement import Hypothesis, Statement, Step
 from theory.statements.coherence_drop import (

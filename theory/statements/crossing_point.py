@@ -15,7 +15,7 @@ import sympy as sp
 
 from theory.covariance import Array
 from theory.evidence import lemmas
-from theory.evidence.symbolic import identity, nonnegative
+from theory.evidence.scalars import identity, nonnegative
 from theory.perturbation import AdditiveNoise
 from theory.representation import optimal_representation
 from theory.spectra import slope

@@ -15,17 +15,8 @@ import sympy as sp
 
 from theory.covariance import Covariance
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import (
-    dimensions,
-    equal,
-    expect,
-    frob2,
-    identity,
-    limit,
-    matrix,
-    symmetric,
-    trace,
-)
+from theory.evidence.scalars import identity, limit
+from theory.evidence.symbolic import dimensions, equal, expect, frob2, matrix, symmetric, trace
 from theory.perturbation import AdditiveNoise
 from theory.representation import Representation, risk
 from theory.statement import Statement, Step

@@ -13,7 +13,7 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import identity, nonnegative
+from theory.evidence.scalars import identity, nonnegative
 from theory.spectra import slope
 from theory.statement import Statement, Step
 from theory.statements.adding_can_raise import repeated_orthonormal_task

@@ -21,7 +21,8 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import equal, identity, limit, matrix, nonnegative, trace
+from theory.evidence.scalars import identity, limit, nonnegative
+from theory.evidence.symbolic import equal, matrix, trace
 from theory.statement import Statement, Step
 
 

@@ -18,7 +18,8 @@ import sympy as sp
 
 from theory.covariance import Array
 from theory.evidence import lemmas
-from theory.evidence.symbolic import equal, frob2, identity, nonnegative
+from theory.evidence.scalars import identity, nonnegative
+from theory.evidence.symbolic import equal, frob2
 from theory.perturbation import NeuronDeletion, WeightDeletion
 from theory.representation import optimal_representation
 from theory.spectra import slope

@@ -16,7 +16,7 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import entries, explicit_shapes, identity, limit, ode_solution
+from theory.evidence.scalars import entries, explicit_shapes, identity, limit, ode_solution
 from theory.statement import Hypothesis, Statement, Step
 
 t = sp.Symbol("t", nonnegative=True)

@@ -13,7 +13,7 @@ from typing import Any
 import sympy as sp
 
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import identity
+from theory.evidence.scalars import identity
 from theory.spectra import Array, ky_fan, slope
 from theory.spectra import singular_values as values
 from theory.statement import Statement, Step

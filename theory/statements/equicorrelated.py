@@ -13,17 +13,8 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import (
-    Rule,
-    dimensions,
-    equal,
-    eye,
-    identity,
-    limit,
-    matrix,
-    nonnegative,
-    trace,
-)
+from theory.evidence.scalars import identity, limit, nonnegative
+from theory.evidence.symbolic import Rule, dimensions, equal, eye, matrix, trace
 from theory.geometry import sample
 from theory.spectra import slope
 from theory.statement import Hypothesis, Instance, Statement, Step

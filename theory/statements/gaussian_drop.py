@@ -20,7 +20,7 @@ import sympy as sp
 
 from theory.evidence import chance, interval
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import identity, nonnegative
+from theory.evidence.scalars import identity, nonnegative
 from theory.geometry import sample
 from theory.spectra import singular_values, slope
 from theory.statement import Hypothesis, Instance, Statement, Step, Verdict

@@ -12,7 +12,7 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import identity, nonnegative
+from theory.evidence.scalars import identity, nonnegative
 from theory.representation import optimal_representation
 from theory.statement import Hypothesis, Statement, Step
 

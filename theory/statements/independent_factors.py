@@ -16,7 +16,7 @@ import sympy as sp
 
 from theory.covariance import Array, Covariance
 from theory.evidence import lemmas
-from theory.evidence.symbolic import identity
+from theory.evidence.scalars import identity
 from theory.perturbation import MultiplicativeNoise, NeuronDeletion, WeightDeletion
 from theory.representation import Representation
 from theory.statement import Instance, Statement, Step

@@ -14,15 +14,8 @@ from typing import Any
 import numpy as np
 
 from theory.evidence.lemmas import jensen, ky_fan_maximum_principle, step
-from theory.evidence.symbolic import (
-    dimensions,
-    equal,
-    expect,
-    identity,
-    matrix,
-    orthonormal_rows,
-    trace,
-)
+from theory.evidence.scalars import identity
+from theory.evidence.symbolic import dimensions, equal, expect, matrix, orthonormal_rows, trace
 from theory.spectra import slope
 from theory.statement import Statement, Step
 

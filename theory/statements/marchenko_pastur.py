@@ -19,7 +19,8 @@ import sympy as sp
 
 from theory.evidence import chance, interval
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import dimensions, equal, identity, matrix
+from theory.evidence.scalars import identity
+from theory.evidence.symbolic import dimensions, equal, matrix
 from theory.geometry import sample
 from theory.spectra import marchenko_pastur_partial_mean, slope
 from theory.statement import Inconclusive, Instance, Proved, Statement, Step, Verdict

@@ -15,16 +15,8 @@ import sympy as sp
 
 from theory.dynamics import balanced_flow
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import (
-    diagonal,
-    dimensions,
-    equal,
-    identity,
-    limit,
-    matrix,
-    ode_solution,
-    orthonormal_rows,
-)
+from theory.evidence.scalars import identity, limit, ode_solution
+from theory.evidence.symbolic import diagonal, dimensions, equal, matrix, orthonormal_rows
 from theory.spectra import singular_values
 from theory.statement import Hypothesis, Statement, Step
 from theory.statements._draws import tasks

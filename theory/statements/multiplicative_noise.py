@@ -14,7 +14,8 @@ import sympy as sp
 
 from theory.covariance import Array
 from theory.evidence import lemmas
-from theory.evidence.symbolic import equal, expect, identity, matrix, trace
+from theory.evidence.scalars import identity
+from theory.evidence.symbolic import equal, expect, matrix, trace
 from theory.perturbation import MultiplicativeNoise
 from theory.representation import optimal_representation
 from theory.spectra import slope

@@ -15,17 +15,8 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import step
-from theory.evidence.symbolic import (
-    diagonal,
-    dimensions,
-    equal,
-    expect,
-    frob2,
-    identity,
-    limit,
-    matrix,
-    trace,
-)
+from theory.evidence.scalars import identity, limit
+from theory.evidence.symbolic import diagonal, dimensions, equal, expect, frob2, matrix, trace
 from theory.perturbation import AdditiveNoise
 from theory.representation import optimal_representation
 from theory.statement import Hypothesis, Statement, Step

@@ -15,7 +15,8 @@ import sympy as sp
 
 from theory.covariance import Array
 from theory.evidence import lemmas
-from theory.evidence.symbolic import dimensions, equal, expect, frob2, identity, matrix, nonnegative
+from theory.evidence.scalars import identity, nonnegative
+from theory.evidence.symbolic import dimensions, equal, expect, frob2, matrix
 from theory.perturbation import AdditiveNoise
 from theory.representation import Representation, optimal_representation
 from theory.statement import Statement, Step

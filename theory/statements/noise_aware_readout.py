@@ -14,13 +14,7 @@ import sympy as sp
 
 from theory.covariance import Array
 from theory.evidence import lemmas
-from theory.evidence.symbolic import (
-    dimensions,
-    equal,
-    frob2,
-    matrix,
-    orthonormal_rows,
-)
+from theory.evidence.symbolic import dimensions, equal, frob2, matrix, orthonormal_rows
 from theory.perturbation import AdditiveNoise
 from theory.representation import Representation, optimal_representation
 from theory.spectra import slope

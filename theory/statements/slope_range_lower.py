@@ -14,7 +14,8 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import optimum, psd_product, step
-from theory.evidence.symbolic import equal, eye, frob2, identity, trace
+from theory.evidence.scalars import identity
+from theory.evidence.symbolic import equal, eye, frob2, trace
 from theory.spectra import Array, singular_values, slope
 from theory.statement import Statement, Step
 

@@ -14,6 +14,7 @@ import sympy as sp
 
 from theory import geometry
 from theory.evidence.lemmas import psd_product, step
+from theory.evidence.scalars import identity
 from theory.evidence.symbolic import (
     diagonal,
     dimensions,
@@ -21,7 +22,6 @@ from theory.evidence.symbolic import (
     expect,
     eye,
     frob2,
-    identity,
     matrix,
     orthonormal_rows,
     trace,

@@ -19,13 +19,13 @@ import sympy as sp
 
 from theory.evidence import lemmas
 from theory.evidence.lemmas import step
+from theory.evidence.scalars import identity
 from theory.evidence.symbolic import (
     diagonal,
     dimensions,
     equal,
     eye,
     frob2,
-    identity,
     matrix,
     orthonormal_rows,
     symmetric,

@@ -14,18 +14,8 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import optimum, step
-from theory.evidence.symbolic import (
-    diagonal,
-    dimensions,
-    equal,
-    expect,
-    eye,
-    frob2,
-    identity,
-    matrix,
-    nonnegative,
-    trace,
-)
+from theory.evidence.scalars import identity, nonnegative
+from theory.evidence.symbolic import diagonal, dimensions, equal, expect, eye, frob2, matrix, trace
 from theory.representation import optimal_representation
 from theory.statement import Hypothesis, Statement, Step
 from theory.statements._draws import tasks

@@ -13,15 +13,7 @@ import sympy as sp
 
 from theory.covariance import Array
 from theory.evidence import lemmas
-from theory.evidence.symbolic import (
-    dimensions,
-    equal,
-    eye,
-    frob2,
-    matrix,
-    orthonormal_rows,
-    trace,
-)
+from theory.evidence.symbolic import dimensions, equal, eye, frob2, matrix, orthonormal_rows, trace
 from theory.perturbation import Adversarial
 from theory.representation import optimal_representation
 from theory.spectra import singular_values, slope

@@ -18,15 +18,13 @@ import sympy as sp
 
 from theory.covariance import Array, Covariance
 from theory.evidence import lemmas
+from theory.evidence.scalars import identity, limit, nonnegative
 from theory.evidence.symbolic import (
     diagonal,
     dimensions,
     equal,
     frob2,
-    identity,
-    limit,
     matrix,
-    nonnegative,
     orthonormal_rows,
     symmetric,
     trace,

@@ -19,6 +19,7 @@ import sympy as sp
 
 from theory.covariance import Array
 from theory.evidence import lemmas
+from theory.evidence.scalars import identity, nonnegative
 from theory.evidence.symbolic import (
     diagonal,
     dimensions,
@@ -26,9 +27,7 @@ from theory.evidence.symbolic import (
     expect,
     eye,
     frob2,
-    identity,
     matrix,
-    nonnegative,
     orthonormal_rows,
     trace,
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from theory.evidence import convex, lemmas, symbolic
+from theory.evidence import convex, lemmas, scalars
 from theory.geometry import existing, sample
 from theory.perturbation import AdditiveNoise, Adversarial, MagnitudePruning, Quantisation
 from theory.representation import Representation, equal_energy, optimal_representation
@@ -21,8 +21,8 @@ RADII = (0.1, 1.0, 5.0)
 
 @pytest.mark.parametrize(("d", "T", "k"), [(1, 1, 1), (2, 1, 2), (2, 2, 1), (3, 1, 1)])
 def test_deletion_of_any_weights_entry_by_entry(d: int, T: int, k: int) -> None:
-    C, W, G = (symbolic.entries(*x) for x in (("C", d, T), ("W", k, d), ("G", k, T)))
-    kept, p = symbolic.entries("w", k, d), sp.Symbol("p", real=True)
+    C, W, G = (scalars.entries(*x) for x in (("C", d, T), ("W", k, d), ("G", k, T)))
+    kept, p = scalars.entries("w", k, d), sp.Symbol("p", real=True)
     S = sp.diag(*sp.symbols(f"s:{d}", positive=True))
 
     def energy(W: sp.Matrix) -> sp.Expr:
@@ -37,10 +37,10 @@ def test_deletion_of_any_weights_entry_by_entry(d: int, T: int, k: int) -> None:
         S[j, j] * W[i, j] ** 2 * G[i, t] ** 2
         for i, j, t in itertools.product(range(k), range(d), range(T))
     )
-    found = symbolic.expected_quadratic(energy(kept), moments)
+    found = scalars.expected_quadratic(energy(kept), moments)
     law = energy((1 - p) * W) + p * (1 - p) * spread
-    assert isinstance(symbolic.identity(found, law), Proved)
-    assert not isinstance(symbolic.identity(found, law - p * spread), Proved)
+    assert isinstance(scalars.identity(found, law), Proved)
+    assert not isinstance(scalars.identity(found, law - p * spread), Proved)
 
 
 @pytest.mark.parametrize("radius", RADII)
