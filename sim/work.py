@@ -108,6 +108,7 @@ def _isotropic_rows(
     trained = train(first.trainer, C, first.k, _keys(names, "train"), ridge=first.ridge)
     training = (time.perf_counter() - started) / len(cells)
     optimum = [_optimal_slope(cell, tasks) for cell, tasks in zip(cells, C, strict=True)]
+    zero = [float((tasks**2).sum()) / tasks.shape[1] for tasks in C]
 
     for perturbation in config.perturbations:
         strengths = STRENGTHS[perturbation]
@@ -140,7 +141,7 @@ def _isotropic_rows(
                     error=found.standard_error[i, j],
                     optimum=optimum[i],
                     model=model,
-                    zero=float((C[i] ** 2).sum()) / cell.T,
+                    zero=zero[i],
                     exposed=exposure(perturbation, strength, cell.d, cell.trainer),
                     converged=bool(trained.converged[i]),
                     residual=float(trained.residual[i]),
@@ -162,7 +163,7 @@ def _data_rows(batch: DataBatch, config: Config) -> Iterator[dict[str, Any]]:
         cell = Cell(source.name, len(C), T, k, seed, "d22")
         name = identity((cell, source))
         model = optimal_representation(C, k)
-        clean = tasks.clean_risk(model)
+        optimum, clean = slope(C, k), tasks.clean_risk(model)
         training = time.perf_counter() - started
         for perturbation in [name for name in DATA_STRENGTHS if name in config.perturbations]:
             for strength in DATA_STRENGTHS[perturbation]:
@@ -185,7 +186,7 @@ def _data_rows(batch: DataBatch, config: Config) -> Iterator[dict[str, Any]]:
                     bound=np.nan,
                     measured=risks.mean(),
                     error=risks.std(ddof=1) / np.sqrt(draws) if draws > 1 else 0.0,
-                    optimum=slope(C, k),
+                    optimum=optimum,
                     model=model,
                     zero=1.0,
                     exposed=strength**2 * square_norm if noisy else np.nan,

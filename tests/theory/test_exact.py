@@ -28,7 +28,6 @@ from theory.evidence.exact import (
     ky_fan_bracket,
     ky_fan_certificate,
     ldl,
-    minimise,
     primal_bound,
     rational,
     slope_bracket,
@@ -281,44 +280,6 @@ def test_equal_irrational_sides_stay_undecided() -> None:
     verdict = holds(lambda q: (ky_fan_bracket(golden, 1, denominator=q),) * 2, "")
     assert isinstance(verdict, Inconclusive)
     assert "2.618" in verdict.reason
-
-
-def raises_slope(C: np.ndarray) -> bool:
-    """Whether the last task raises rho_1, the claim that statement 12 refutes."""
-    return C.shape[1] > 1 and certainly_greater(slope_bracket(C, 1), slope_bracket(C[:, :-1], 1))
-
-
-@pytest.mark.parametrize("scale", [1.0, 1e150])
-def test_a_counterexample_is_minimised(scale: float) -> None:
-    rng = np.random.default_rng(0)
-    C = next(C for C in rng.standard_normal((50, 4, 4)) * scale if raises_slope(C))
-    smallest = minimise(C, raises_slope)
-    assert raises_slope(smallest)
-    assert smallest.shape == (1, 2)
-    assert sorted(map(abs, smallest.ravel())) == [0, 1]
-    assert minimise(C, raises_slope, trials=1).size >= 12
-
-
-def test_a_minimised_counterexample_stays_one_where_entries_matter() -> None:
-    def window(C: np.ndarray) -> bool:
-        return (
-            C.shape == (1, 2) and abs(C[0, 0] - Fraction(1, 3)) < 0.02 and C[0, 1] > Fraction(1, 7)
-        )
-
-    assert minimise([[0.34, 0.83]], window).tolist() == [[Fraction(1, 3), 1]]
-
-
-@pytest.mark.parametrize("scale", [1e-150, 1e150])
-def test_the_scale_of_a_homogeneous_counterexample_is_dropped(scale: float) -> None:
-    def twice(C: np.ndarray) -> bool:
-        return C.shape == (1, 2) and 100 * abs(C[0, 1] - 2 * C[0, 0]) < abs(C[0, 0])
-
-    assert minimise([[1.001 * scale, 2.003 * scale]], twice).tolist() == [[1, 2]]
-
-
-def test_only_violations_are_minimised() -> None:
-    with pytest.raises(ValueError, match="does not violate"):
-        minimise(np.eye(2), lambda C: False)
 
 
 def test_small_rationals_are_nearest() -> None:

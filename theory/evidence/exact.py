@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from math import isqrt, lcm
+from math import isqrt
 from textwrap import dedent
 from typing import Any, Literal
 
@@ -397,50 +397,3 @@ def _projector(V: Rational) -> Rational:
 def to_small_rationals(C: ArrayLike, denominator: int) -> Rational:
     """C with every entry replaced by the nearest fraction whose denominator is at most `denominator`."""
     return _entrywise(lambda x: x.limit_denominator(denominator), rational(C))
-
-
-def minimise(C: ArrayLike, violates: Callable[[Rational], bool], *, trials: int = 400) -> Rational:
-    """A smaller rational C that still violates: fewer tasks, fewer dimensions, simpler entries, greedily.
-
-    `violates` decides exactly, and returns False where the claim says nothing. C itself must violate.
-    """
-    smallest = rational(C)
-    if not violates(smallest):
-        raise ValueError("nothing to minimise: C itself does not violate the claim")
-    progress = True
-    while progress:
-        progress = False
-        for candidate in _simpler(smallest):
-            if trials <= 0:
-                return smallest
-            trials -= 1
-            if violates(candidate):
-                smallest, progress = candidate, True
-                break
-    return smallest
-
-
-def _size(C: Rational) -> tuple[int, int]:
-    bits = [
-        x.numerator.bit_length() + 2 * (x.denominator.bit_length() - 1) for x in C.ravel().tolist()
-    ]
-    return sum(C.shape), sum(bits) + int((C < 0).sum())
-
-
-def _simpler(C: Rational) -> Iterator[Rational]:
-    """Candidates smaller than C, the boldest first."""
-    for axis in (1, 0):
-        if C.shape[axis] > 1:
-            yield from (np.delete(C, index, axis=axis) for index in range(C.shape[axis]))
-    unit = C / (abs(C).max() or 1)
-    whole = [_rounded(unit * m, 1) for m in (1, 2, 3, 4, 6, 10, 100)]
-    whole += [to_small_rationals(C, q) for q in (1, 2, 3, 4, 6, 10, 100)]
-    whole += [C * lcm(*(x.denominator for x in C.ravel().tolist()))]
-    yield from (X for X in whole if _size(X) < _size(C))
-    for where in np.ndindex(C.shape):
-        x: Any = C[where]
-        for y in (0, 1, -1, abs(x), *(x.limit_denominator(q) for q in (1, 2, 3, 10)), round(x / 2)):
-            simpler = C.copy()
-            simpler[where] = Fraction(y)
-            if _size(simpler) < _size(C):
-                yield simpler
