@@ -57,7 +57,7 @@ class Covariance:
         return cls(singular_values[kept] ** 2 / n, Pt[kept].T)
 
     def coordinates(self, M: Array) -> Array:
-        """P^T M (r, m) for M (d, m)."""
+        """P^T M (..., r, m) for M (..., d, m)."""
         return M if self.vectors is None else self.vectors.T @ M
 
     def embed(self, M: Array) -> Array:
@@ -65,13 +65,13 @@ class Covariance:
         return M if self.vectors is None else self.vectors @ M
 
     def factor(self, M: Array) -> Array:
-        """F M (r, m) with F^T F = S, for M (d, m)."""
+        """F M (..., r, m) with F^T F = S, for M (..., d, m)."""
         if self.is_identity:
             return M
         return np.sqrt(self.values)[:, None] * self.coordinates(M)
 
     def apply(self, M: Array) -> Array:
-        """S M (d, m) for M (d, m)."""
+        """S M (..., d, m) for M (..., d, m)."""
         if self.is_identity:
             return M
         return self.embed(self.values[:, None] * self.coordinates(M))

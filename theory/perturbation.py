@@ -6,7 +6,8 @@ other weight matrix whose rows are neurons. Strength 0 is the identity.
 
 With E = C - W^T heads, every expected risk is the clean risk R = |S^(1/2) E|^2 / T plus what the failure adds
 (theory.md, statements 2, 16-18, 21-24), for any W, heads and S, not only at the optimum. What is not known in closed
-form is answered by a `NoClosedForm`, never by an approximation.
+form is answered by a `NoClosedForm`, never by an approximation. A stack of models, W (..., k, d) with heads
+(..., k, T) and C (..., d, T), is answered by the array (...) of their risks, in one batched pass.
 """
 
 from abc import ABC, abstractmethod
@@ -30,50 +31,56 @@ class NoClosedForm:
     reason: str
 
 
-Answer = float | NoClosedForm
+Answer = float | Array | NoClosedForm
+"""A risk, the risks (...) of a stack of models, or why there is none."""
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """The risk to perturb: tasks and heads weighted, and divided by `scale` so that their squares stay in range."""
+    """The risk to perturb: tasks and heads weighted, and divided by scale (...) so that their squares stay in range."""
 
     W: Array
     heads: Array
     C: Array
     S: Covariance
-    scale: float
+    scale: Array
 
     @classmethod
     def of(cls, rep: Representation, C: ArrayLike, covariance: CovarianceLike) -> "Problem":
-        C, heads = rep.weigh(task_matrix(C)), rep.weigh(rep.heads)
-        if rep.W.shape != (len(heads), len(C)) or heads.shape[1] != C.shape[1]:
+        C, heads = rep.weigh(task_matrix(C, batch=True)), rep.weigh(rep.heads)
+        *stack, d, T = C.shape
+        k = heads.shape[-2]
+        if rep.W.shape != (*stack, k, d) or heads.shape != (*stack, k, T):
             raise ValueError(
                 f"W {rep.W.shape} and heads {heads.shape} do not fit C {C.shape}: "
-                "W is (k, d), heads (k, T), C (d, T)"
+                "W is (k, d), heads (k, T), C (d, T), each with the same leading axes for a stack"
             )
-        scale = max(float(np.abs(C).max()), float(np.abs(heads).max())) or 1.0
-        return cls(rep.W, heads / scale, C / scale, as_covariance(covariance, len(C)), scale)
+        scale = np.maximum(np.abs(C).max(axis=(-2, -1)), np.abs(heads).max(axis=(-2, -1)))
+        scale = np.where(scale > 0, scale, 1.0)
+        unit = scale[..., None, None]
+        return cls(rep.W, heads / unit, C / unit, as_covariance(covariance, d), scale)
 
     @cached_property
     def error(self) -> Array:
-        """E = C - W^T heads, (d, T)."""
-        return self.C - self.W.T @ self.heads
+        """E = C - W^T heads, (..., d, T)."""
+        return self.C - self.W.mT @ self.heads
 
     @property
     def head_energies(self) -> Array:
-        """|gamma^i|^2 of each row of the heads, (k,)."""
-        return (self.heads**2).sum(axis=1)
+        """|gamma^i|^2 of each row of the heads, (..., k)."""
+        return (self.heads**2).sum(axis=-1)
 
     @property
     def pull(self) -> Array:
-        """B = S E heads^T, (d, k): to first order a change N of W adds -2 <N, B^T> to T R."""
-        return self.S.apply(self.error) @ self.heads.T
+        """B = S E heads^T, (..., d, k): to first order a change N of W adds -2 <N, B^T> to T R."""
+        return self.S.apply(self.error) @ self.heads.mT
 
-    def risk(self, W: Array | None = None, added: float = 0.0) -> float:
-        """R with weights W (default: its own), plus an energy added to T R."""
-        error = self.error if W is None else self.C - W.T @ self.heads
-        energy = float((self.S.factor(error) ** 2).sum()) + added
-        return energy / self.C.shape[1] * self.scale * self.scale
+    def risk(self, W: Array | None = None, added: float | Array = 0.0) -> float | Array:
+        """R with weights W (default: its own), plus an energy (...) added to T R."""
+        error = self.error if W is None else self.C - W.mT @ self.heads
+        energy = (self.S.factor(error) ** 2).sum(axis=(-2, -1)) + added
+        risk = energy / self.C.shape[-1] * self.scale * self.scale
+        return risk if risk.ndim else float(risk)
 
 
 class Perturbation(ABC):
@@ -105,7 +112,7 @@ class Perturbation(ABC):
     def expected_risk(
         self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
     ) -> Answer:
-        """E R over the draw, for any representation of the tasks C (d, T)."""
+        """E R over the draw, for any representation of the tasks C (..., d, T)."""
         return self._expected(Problem.of(representation, C, covariance))
 
     def worst_risk(
@@ -141,8 +148,8 @@ class AdditiveNoise(Perturbation):
     def apply(self, W: Any, draw: Any) -> Any:
         return W + self.sigma * draw
 
-    def _expected(self, p: Problem) -> float:
-        return p.risk(added=self.sigma**2 * p.S.trace * float(p.head_energies.sum()))
+    def _expected(self, p: Problem) -> float | Array:
+        return p.risk(added=self.sigma**2 * p.S.trace * p.head_energies.sum(axis=-1))
 
 
 @dataclass(frozen=True)
@@ -162,8 +169,8 @@ class MultiplicativeNoise(Perturbation):
     def apply(self, W: Any, draw: Any) -> Any:
         return W * (1 + self.sigma * draw)
 
-    def _expected(self, p: Problem) -> float:
-        return p.risk(added=self.sigma**2 * float(_weight_energies(p) @ p.head_energies))
+    def _expected(self, p: Problem) -> float | Array:
+        return p.risk(added=self.sigma**2 * (_weight_energies(p) * p.head_energies).sum(axis=-1))
 
 
 @dataclass(frozen=True)
@@ -187,8 +194,8 @@ class _Deletion(Perturbation):
         kept = W * (draw >= self.p)
         return kept / (1 - self.p) if self.rescale else kept
 
-    def _expected(self, p: Problem) -> float:
-        spread = float(self._row_energies(p) @ p.head_energies)
+    def _expected(self, p: Problem) -> float | Array:
+        spread = (self._row_energies(p) * p.head_energies).sum(axis=-1)
         if self.rescale:
             return p.risk(added=self.p / (1 - self.p) * spread)
         return p.risk((1 - self.p) * p.W, added=self.p * (1 - self.p) * spread)
@@ -227,7 +234,7 @@ class NeuronDeletion(_Deletion):
 
     @staticmethod
     def _row_energies(p: Problem) -> Array:
-        return (p.S.factor(p.W.T) ** 2).sum(axis=0)
+        return (p.S.factor(p.W.mT) ** 2).sum(axis=-2)
 
 
 @dataclass(frozen=True)
@@ -236,26 +243,26 @@ class Deterministic(Perturbation):
 
     randomness = "none"
 
-    def _expected(self, p: Problem) -> float:
+    def _expected(self, p: Problem) -> float | Array:
         return p.risk(self.apply(p.W, None))
 
-    def _worst(self, p: Problem) -> float:
+    def _worst(self, p: Problem) -> float | Array:
         return self._expected(p)
 
     def risk_bound(
         self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
-    ) -> float:
+    ) -> float | Array:
         """The largest risk of any change of W no longer than this failure's can be (statements 23, 24).
 
         That is statement 21 with the failure's reach as radius. At the orthonormal optimum with S = I it is
         R* + q k sigma_1^2 / T for pruning the fraction q and R* + (step^2 / 4) d k sigma_1^2 / T for rounding.
         """
         p = Problem.of(representation, C, covariance)
-        return Adversarial("frobenius", self._reach(p.W)).worst_in_frobenius_ball(p)
+        return worst_in_frobenius_ball(p, self._reach(p.W))
 
     @abstractmethod
-    def _reach(self, W: Array) -> float:
-        """A bound on the Frobenius norm of the change of W."""
+    def _reach(self, W: Array) -> Array:
+        """A bound (...) on the Frobenius norm of the change of W."""
 
 
 @dataclass(frozen=True)
@@ -278,9 +285,11 @@ class MagnitudePruning(Deterministic):
         # 0.29 * 100 and the like round to just below the integer they stand for: by eps of it.
         return xp.floor(self.fraction * size * (1 + 4 * EPS))
 
-    def _reach(self, W: Array) -> float:
+    def _reach(self, W: Array) -> Array:
         # The least q n of n squares sum to at most q times their total.
-        return float(np.sqrt(self._count(W.size, np) / W.size) * np.linalg.norm(W))
+        n = W.shape[-2] * W.shape[-1]
+        reach: Array = np.sqrt(self._count(n, np) / n) * np.linalg.norm(W, axis=(-2, -1))
+        return reach
 
 
 @dataclass(frozen=True)
@@ -311,8 +320,9 @@ class Quantisation(Deterministic):
         rounded = xp.round(W / xp.where(step > 0, step, 1.0)) * step
         return xp.where(step > 0, rounded, W)
 
-    def _reach(self, W: Array) -> float:
-        return float(np.sqrt(W.size) / 2 * self.step(W).item())
+    def _reach(self, W: Array) -> Array:
+        reach: Array = np.sqrt(W.shape[-2] * W.shape[-1]) / 2 * self.step(W)[..., 0, 0]
+        return reach
 
 
 @dataclass(frozen=True)
@@ -350,39 +360,46 @@ class Adversarial(Perturbation):
         U, _, Vt = xp.linalg.svd(xp.matrix_transpose(R), full_matrices=False)
         return U @ Vt @ xp.matrix_transpose(Q)
 
-    def _expected(self, p: Problem) -> float:
-        k, d = p.W.shape
+    def _expected(self, p: Problem) -> Answer:
+        k, d = p.W.shape[-2:]
         coordinates = k * d if self.norm == "frobenius" else max(k, d)
-        noise = self.radius**2 * p.S.trace * float(p.head_energies.sum())
+        noise = self.radius**2 * p.S.trace * p.head_energies.sum(axis=-1)
         return p.risk(added=noise / coordinates)
 
     def _worst(self, p: Problem) -> Answer:
         if self.norm == "frobenius":
-            return self.worst_in_frobenius_ball(p)
-        k, d = p.W.shape
-        theta = np.linalg.eigvalsh(p.heads @ p.heads.T)[::-1]
+            return worst_in_frobenius_ball(p, np.asarray(self.radius))
+        k, d = p.W.shape[-2:]
+        theta = np.linalg.eigvalsh(p.heads @ p.heads.mT)[..., ::-1]
         stretch = np.sort(p.S.values)[::-1][:k]
-        reached = self.radius**2 * float(stretch @ theta[: len(stretch)])
+        reached = self.radius**2 * (theta[..., : len(stretch)] @ stretch)
         if p.S.is_identity and k <= d:
-            return p.risk(added=reached + 2 * self.radius * float(np.linalg.norm(p.pull, "nuc")))
+            pull = np.linalg.svd(p.pull, compute_uv=False).sum(axis=-1)
+            return p.risk(added=reached + 2 * self.radius * pull)
         # Rounding of S E heads^T where it vanishes, as at every optimum: 64 eps of the terms it cancels.
-        terms = (
-            float(stretch[0]) * np.linalg.norm(p.C) * np.linalg.norm(p.heads)
-            if len(stretch)
-            else 0.0
-        )
-        if np.linalg.norm(p.pull) <= 64 * EPS * terms:
+        size = [np.linalg.norm(M, axis=(-2, -1)) for M in (p.pull, p.C, p.heads)]
+        terms = stretch[0] * size[1] * size[2] if len(stretch) else 0.0
+        if np.all(size[0] <= 64 * EPS * terms):
             return p.risk(added=reached)
         return NoClosedForm(
             "the worst case over a spectral ball is known for S = I, or where S E heads^T = 0 as at an optimum: "
             "refit the heads to W, or use norm='frobenius'"
         )
 
-    def worst_in_frobenius_ball(self, p: Problem) -> float:
-        """Exact for any W, heads and S: in the eigenbases of S and heads heads^T the problem is diagonal."""
-        theta, Q = np.linalg.eigh(p.heads @ p.heads.T)
-        curvature = p.S.values[:, None] * np.maximum(theta, 0.0)
-        return p.risk(added=_convex_maximum(curvature, p.S.coordinates(p.pull) @ Q, self.radius))
+
+def worst_in_frobenius_ball(p: Problem, radius: Array) -> float | Array:
+    """The largest R of W + N with |N|_F <= radius (...), exact for any W, heads and S. Statement 21.
+
+    In the eigenbases of S and heads heads^T the problem is diagonal.
+    """
+    theta, Q = np.linalg.eigh(p.heads @ p.heads.mT)
+    curvature = p.S.values[:, None] * np.maximum(theta, 0.0)[..., None, :]
+    pull = p.S.coordinates(p.pull) @ Q
+    radius = np.broadcast_to(radius, p.scale.shape)
+    added = np.empty(p.scale.shape)
+    for model in np.ndindex(added.shape):
+        added[model] = _convex_maximum(curvature[model], pull[model], float(radius[model]))
+    return p.risk(added=added)
 
 
 def _convex_maximum(curvature: Array, pull: Array, radius: float) -> float:
@@ -421,7 +438,7 @@ def _convex_maximum(curvature: Array, pull: Array, radius: float) -> float:
 
 
 def _weight_energies(p: Problem) -> Array:
-    """sum_j S_jj W_ij^2 of each row, (k,)."""
+    """sum_j S_jj W_ij^2 of each row, (..., k)."""
     return p.W**2 @ p.S.diagonal
 
 

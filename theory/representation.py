@@ -5,6 +5,7 @@ mean over tasks of the squared error, R = |S^(1/2) (C - W^T heads)|_F^2 / T.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,20 +21,27 @@ CovarianceLike = Covariance | ArrayLike | None
 
 @dataclass(frozen=True, eq=False)
 class Representation:
-    """A shared representation W (k, d) with heads (k, T), trained or optimal; task_weights (T,) sum to 1, None: 1/T."""
+    """A shared representation W (k, d) with heads (k, T), trained or optimal; task_weights (T,) sum to 1, None: 1/T.
+
+    A stack of them has the same leading axes on W and heads.
+    """
 
     W: Array
     heads: Array
     task_weights: Array | None = None
 
     @property
-    def slope(self) -> float:
-        """|heads|_F^2 / T, tasks weighted: E R(W + sigma N) = R(W) + sigma^2 tr(S) slope (statement 2)."""
-        return float((self.weigh(self.heads) ** 2).sum()) / self.heads.shape[1]
+    def slope(self) -> Any:
+        """|heads|_F^2 / T, tasks weighted: E R(W + sigma N) = R(W) + sigma^2 tr(S) slope (statement 2).
+
+        A float, or (...) for a stack.
+        """
+        slope = (self.weigh(self.heads) ** 2).sum(axis=(-2, -1)) / self.heads.shape[-1]
+        return slope if slope.ndim else float(slope)
 
     def weigh(self, M: Array) -> Array:
-        """M (m, T) with column t times sqrt(T pi_t), which turns a weighted risk into a plain one."""
-        return M if self.task_weights is None else M * np.sqrt(M.shape[1] * self.task_weights)
+        """M (..., m, T) with column t times sqrt(T pi_t), which turns a weighted risk into a plain one."""
+        return M if self.task_weights is None else M * np.sqrt(M.shape[-1] * self.task_weights)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

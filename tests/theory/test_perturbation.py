@@ -15,6 +15,7 @@ from theory.geometry import sample
 from theory.perturbation import (
     AdditiveNoise,
     Adversarial,
+    Deterministic,
     MagnitudePruning,
     MultiplicativeNoise,
     NeuronDeletion,
@@ -694,3 +695,32 @@ def test_parts_that_do_not_fit_are_refused(name: str) -> None:
         MAKE[name](STRENGTHS[name]).expected_risk(rep, np.full_like(C, np.nan))
     with pytest.raises(ValueError, match="use one input space"):
         MAKE[name](STRENGTHS[name]).expected_risk(rep, C, Covariance(np.ones(D + 1)))
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("name", MAKE)
+def test_a_stack_of_models_is_answered_as_each_of_them_alone(name, covariance, weights) -> None:
+    shape, S, failure = (2, 3), COVARIANCES[covariance], MAKE[name](STRENGTHS[name])
+    W, heads, C = normal(*shape, K, D, seed=7), normal(*shape, K, T, seed=8), normal(*shape, D, T)
+    heads[0, 1], C[1, 2] = 0.0, 1e-90 * C[1, 2]  # one at rest, one whose squares underflow
+    heads[1, 2] *= 1e-90
+    stack = Representation(W, heads, WEIGHTS[weights])
+    ask = [failure.expected_risk, failure.worst_risk]
+    ask += [failure.risk_bound] if isinstance(failure, Deterministic) else []
+    for question in ask:
+        together = question(stack, C, S)
+        alone = {
+            index: question(Representation(W[index], heads[index], WEIGHTS[weights]), C[index], S)
+            for index in np.ndindex(shape)
+        }
+        if isinstance(together, NoClosedForm):
+            assert any(isinstance(answer, NoClosedForm) for answer in alone.values())
+            continue
+        assert together.shape == shape
+        for index, answer in alone.items():
+            # Sums of at most D * T terms, in another order.
+            np.testing.assert_allclose(together[index], answer, rtol=64 * EPS * D * T)
+    np.testing.assert_allclose(
+        stack.slope[1, 0], Representation(W[1, 0], heads[1, 0], WEIGHTS[weights]).slope
+    )
