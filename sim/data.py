@@ -196,8 +196,9 @@ def _cifar(folder: Path) -> LabelledInputs:
         sizes = ", ".join(str(len(part)) for part in parts)
         raise DataError(folder, f"batches of {sizes} images", "fetch the shorter ones again")
     train, test = np.concatenate(parts[:-1]), parts[-1]
-    arrays = {"x_train": train[:, 1:], "y_train": train[:, 0]}
-    arrays |= {"x_test": test[:, 1:], "y_test": test[:, 0]}
+    planes = (-1, 3, 32, 32)
+    arrays = {"x_train": train[:, 1:].reshape(planes), "y_train": train[:, 0]}
+    arrays |= {"x_test": test[:, 1:].reshape(planes), "y_test": test[:, 0]}
     return _images(folder.name, folder, arrays, standard=(127.5, 127.5))
 
 
@@ -262,11 +263,14 @@ def _images(
 
 
 def _pixels(path: Path | str, key: str, x: Array) -> NDArray[np.float64]:
+    """Images (n, …) as float64 (n, d), in the order (rows, columns, channels) wherever a file has its colours."""
     if x.dtype.kind not in "buif" or x.ndim < 2 or not x.size:
         problem = f"{key} is {x.dtype} of shape {x.shape}"
         raise DataError(path, problem, "give numbers of shape (n, ...), n images of some pixels")
     if not np.isfinite(x).all():
         raise DataError(path, f"{key} has NaN or infinite pixels", "drop or mend those images")
+    if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[3] not in (1, 3):
+        x = np.moveaxis(x, 1, 3)
     return x.reshape(len(x), -1).astype(np.float64)
 
 

@@ -71,6 +71,11 @@ def save_cifar(folder: Path) -> Path:
     return folder
 
 
+def flat(planes):
+    """Images (n, channels, rows, columns) as vectors in the order (rows, columns, channels)."""
+    return planes.transpose(0, 2, 3, 1).reshape(len(planes), -1)
+
+
 def refused(path, *parts):
     with pytest.raises(DataError) as caught:
         load(path)
@@ -148,9 +153,19 @@ def test_cifar_binary_takes_the_constants_of_its_experiments(tmp_path):
     assert data.test_inputs.shape == (20, 3072)
     # Two roundings of numbers at most 1.
     np.testing.assert_allclose(
-        data.train_inputs[40:60], (x.reshape(20, -1) / 255 - 0.5) / 0.5, rtol=0, atol=1e-15
+        data.train_inputs[40:60], (flat(x) / 255 - 0.5) / 0.5, rtol=0, atol=1e-15
     )
     np.testing.assert_array_equal(data.train_labels[40:60], y)
+
+
+def test_colours_come_last_however_images_are_stored(tmp_path):
+    planes = {name: pictures(8, (3, 5, 4), classes=2, seed=0)[0] for name in ("x_train", "x_test")}
+    labels = dict.fromkeys(("y_train", "y_test"), np.arange(8) % 2)
+    last = {name: x.transpose(0, 2, 3, 1) for name, x in planes.items()}
+    one = load(save(tmp_path / "planes.npz", planes | labels))
+    other = load(save(tmp_path / "last.npz", last | labels))
+    np.testing.assert_array_equal(one.train_inputs, other.train_inputs)
+    assert_standardised(one, last["x_train"], last["x_test"])
 
 
 def test_word_counts_stay_sparse_with_entries_of_unit_mean_square(tmp_path):
