@@ -1,16 +1,20 @@
 """A folder of Parquet parts, one a batch of cells, readable as one dataset by `pandas.read_parquet(folder)`.
 
-A part is written under a hidden name, flushed to disk and renamed, so at any moment of a kill the folder holds whole
-parts only. Everything that is not a part begins with an underscore or a dot, which Parquet readers skip.
+The folder is local or a URL of fsspec's. It holds whole parts only, at any moment of a kill. Everything that is not a
+part begins with an underscore or a dot, which Parquet readers skip.
 """
 
 import json
-import os
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from sim.runs.errors import UserError
+from sim.runs.files import files, located
 from sim.runs.identity import identity
+from sim.runs.lock import LOCK, held
 from sim.runs.provenance import provenance
 
 if TYPE_CHECKING:
@@ -21,47 +25,58 @@ FIGURES = "_figures"
 
 
 class Run:
-    """One run's folder. `open` it to write, or read an existing one with `Run.existing`."""
+    """One run's folder, a Path or a URL. `open` it to write, or read an existing one with `Run.existing`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = located(folder)
+        self.files = files(self.folder)
 
     @classmethod
-    def open(cls, folder: Path, config: Any, *, resume: bool, parts: list[str]) -> "Run":
+    def open(cls, folder: Path | str, config: Any, *, resume: bool, parts: list[str]) -> "Run":
         """A folder to write the named parts of this configuration into.
 
         Raises UserError if it is a file, is not writable, or holds something else; or if it holds an unfinished run
-        of the same configuration and `resume` is false (another process may be at it).
+        of the same configuration and `resume` is false. Of two that open an empty folder at once, one makes the run
+        and the other finds it.
         """
         run = cls(folder)
-        if folder.exists() and not folder.is_dir():
+        if isinstance(run.folder, Path) and run.folder.is_file():
             raise UserError(f"{folder} is a file: give --out a folder")
-        if folder.is_dir() and any(folder.iterdir()):
-            if run.identity != identity(config):
-                raise UserError(
-                    f"{folder} holds {'another run' if run.identity else 'other files'}: "
-                    "give --out a new folder, or delete this one"
-                )
-            if not resume and not set(parts) <= run.parts():
-                raise UserError(
-                    f"{folder} holds an unfinished run of this configuration: add --resume, or give --out a new folder"
-                )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for leftover in folder.glob(".*.tmp"):
-                leftover.unlink()
-            if run.identity is None:
-                record = json.dumps(provenance(config), indent=2)
-                run._replace(PROVENANCE, lambda path: path.write_text(record + "\n"))
-        except OSError as error:
-            raise _unusable(folder, error) from error
+        with _usable("write to", run.folder):
+            made = run._admit(config, resume, parts)
+            run.files.prepare()
+            if not made:
+                record = json.dumps(provenance(config), indent=2) + "\n"
+                try:
+                    run.files.create(PROVENANCE, record.encode())
+                except FileExistsError:
+                    run._admit(config, resume, parts)
         return run
 
+    def _admit(self, config: Any, resume: bool, parts: list[str]) -> bool:
+        """Whether the folder holds this run. Raises UserError if it holds something else, or less than `open` wants."""
+        found = self.files.names() - {LOCK}
+        if not found:
+            return False
+        if self.identity != identity(config):
+            raise UserError(
+                f"{self.folder} holds {'another run' if self.identity else 'other files'}: "
+                "give --out a new folder, or delete this one"
+            )
+        if not resume and not set(parts) <= _parts(found):
+            raise UserError(
+                f"{self.folder} holds an unfinished run of this configuration: "
+                "add --resume, or give --out a new folder"
+            )
+        return True
+
     @classmethod
-    def existing(cls, folder: Path) -> "Run":
+    def existing(cls, folder: Path | str) -> "Run":
         """A run to read. Raises UserError if the folder is not one."""
         run = cls(folder)
-        if run.identity is None:
+        with _usable("read", run.folder):
+            found = run.identity
+        if found is None:
             raise UserError(
                 f"{folder} is not a run folder: make one with `python -m sim.sweep --out {folder}`"
             )
@@ -75,45 +90,68 @@ class Run:
     def provenance(self) -> dict[str, Any] | None:
         """The record written when the run began, or None."""
         try:
-            record = json.loads((self.folder / PROVENANCE).read_text())
+            record = json.loads(self.files.read(PROVENANCE))
             return record if "identity" in record else None
-        except (OSError, ValueError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other clients out for a block of code. Raises UserError, naming the client that is in.
+
+        On an object store nobody is kept out: what two clients of one run write there is the same.
+        """
+        with ExitStack() as stack:
+            if isinstance(self.folder, Path):
+                with _usable("write to", self.folder):
+                    stack.enter_context(held(self.folder))
+            yield
 
     def parts(self) -> set[str]:
         """Names of the parts that are written."""
-        return {path.stem for path in self.folder.glob("part-*.parquet")}
+        return _parts(self.files.names())
 
     def write(self, part: str, table: "pd.DataFrame") -> None:
         """Write one part, whole or not at all."""
-        try:
-            self._replace(f"{part}.parquet", lambda path: table.to_parquet(path, index=False))
-        except OSError as error:
-            raise _unusable(self.folder, error) from error
+        with _usable("write to", self.folder):
+            self.files.replace(f"{part}.parquet", table.to_parquet(index=False))
 
     def table(self) -> "pd.DataFrame":
         """All rows written so far, in order of part."""
         import pandas as pd
 
-        if not self.parts():
+        self._written()
+        return pd.read_parquet(self.folder)
+
+    def tables(self, columns: Sequence[str] | None = None) -> "Iterator[pd.DataFrame]":
+        """The parts written so far, in order and one at a time; of all columns, or those named."""
+        import pandas as pd
+
+        for part in self._written():
+            with _usable("read", self.folder):
+                content = self.files.read(f"{part}.parquet")
+            yield pd.read_parquet(BytesIO(content), columns=columns)
+
+    def _written(self) -> list[str]:
+        parts = sorted(self.parts())
+        if not parts:
             raise UserError(
                 f"{self.folder} has no results yet: finish it with `python -m sim.sweep --resume`"
             )
-        return pd.read_parquet(self.folder)
-
-    def _replace(self, name: str, write: Any) -> None:
-        temporary = self.folder / f".{name}.{os.getpid()}.tmp"
-        try:
-            write(temporary)
-            with temporary.open("rb+") as stream:
-                os.fsync(stream.fileno())
-            temporary.replace(self.folder / name)
-        finally:
-            temporary.unlink(missing_ok=True)
+        return parts
 
 
-def _unusable(folder: Path, error: OSError) -> UserError:
-    reason = error.strerror or str(error)
-    return UserError(
-        f"cannot write to {folder} ({reason}): free space there, or give --out another folder"
-    )
+def _parts(names: set[str]) -> set[str]:
+    return {PurePath(name).stem for name in names if PurePath(name).match("part-*.parquet")}
+
+
+@contextmanager
+def _usable(do: str, folder: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        remedy = (
+            "free space there, or give --out another folder" if do == "write to" else "mend that"
+        )
+        raise UserError(f"cannot {do} {folder} ({reason}): {remedy}") from error

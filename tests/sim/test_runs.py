@@ -1,17 +1,27 @@
 """A run's folder: what names it, what it refuses, and what survives."""
 
+import errno
 import json
 import os
-import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_IRUSR, S_IXUSR
 
+import fsspec
 import pandas as pd
 import pytest
 
 from sim.runs.errors import UserError
+from sim.runs.files import RemoteFiles
 from sim.runs.identity import canonical, digest, identity
+from sim.runs.lock import LOCK
 from sim.runs.store import Run
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,7 @@ class Setting:
 TABLE = pd.DataFrame({"x": [1.0, 2.0]})
 
 
-def opened(folder: Path, setting: Setting = Setting(), *, resume: bool = False) -> Run:
+def opened(folder: Path | str, setting: Setting = Setting(), *, resume: bool = False) -> Run:
     return Run.open(folder, setting, resume=resume, parts=["part-0", "part-1"])
 
 
@@ -59,7 +69,15 @@ def test_parts_read_as_one_table_in_order(tmp_path: Path) -> None:
     (tmp_path / "run" / "_figures" / "figure.png").write_bytes(b"no parquet")
     assert pd.read_parquet(tmp_path / "run").x.tolist() == [1, 2, 3, 4]
     assert Run.existing(tmp_path / "run").table().x.tolist() == [1, 2, 3, 4]
+    assert [table.x.tolist() for table in run.tables()] == [[1, 2], [3, 4]]
     assert run.parts() == {"part-0", "part-1"}
+
+
+def test_nothing_written_is_no_table(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    for read in (run.table, lambda: list(run.tables())):
+        with pytest.raises(UserError, match="has no results yet"):
+            read()
 
 
 def test_provenance_says_where_numbers_come_from(tmp_path: Path) -> None:
@@ -109,7 +127,7 @@ def test_damaged_provenance_is_no_run(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_is_not_writable(tmp_path: Path) -> None:
-    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    tmp_path.chmod(S_IRUSR | S_IXUSR)
     with pytest.raises(UserError, match=r"cannot write to .* Permission denied"):
         opened(tmp_path / "run")
 
@@ -127,7 +145,206 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_leftovers_of_a_kill_are_swept_away(tmp_path: Path) -> None:
+    """A temporary that is written right now, perhaps by another client, is not one of them."""
     opened(tmp_path)
-    (tmp_path / ".part-0.parquet.77.tmp").write_bytes(b"half")
+    for name, age in {".part-0.parquet.77.tmp": 7200, ".part-1.parquet.78.tmp": 1}.items():
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, times=(time.time() - age,) * 2)
     opened(tmp_path, resume=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["_provenance.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "_provenance.json",
+        ".part-1.parquet.78.tmp",
+    }
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    """The URL of a folder on an object store, which lives in this process."""
+    yield "memory://bucket/run"
+    fsspec.filesystem("memory").rm("/bucket", recursive=True)
+
+
+def test_a_run_on_an_object_store(memory: str) -> None:
+    run = opened(memory)
+    run.write("part-1", TABLE + 2)
+    with pytest.raises(UserError, match=r"memory://bucket/run holds an unfinished run"):
+        opened(memory)
+    with opened(memory, resume=True).held():
+        run.write("part-0", TABLE)
+    assert run.parts() == {"part-0", "part-1"}
+    assert Run.existing(memory).table().x.tolist() == [1, 2, 3, 4]
+    assert pd.read_parquet(memory).x.tolist() == [1, 2, 3, 4]
+    assert [table.x.tolist() for table in run.tables()] == [[1, 2], [3, 4]]
+    assert (Run.existing(memory).provenance() or {})["config"] == canonical(Setting())
+    with pytest.raises(UserError, match="holds another run"):
+        opened(memory, Setting(size=4), resume=True)
+    with pytest.raises(UserError, match="is not a run folder"):
+        Run.existing("memory://bucket/nowhere")
+
+
+def test_another_client_may_come_first(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between our look at an empty folder and our making it a run; no lock keeps it out there."""
+
+    def come_first(_: RemoteFiles) -> None:
+        monkeypatch.undo()
+        opened(memory, Setting(size=4))
+
+    monkeypatch.setattr(RemoteFiles, "prepare", come_first)
+    with pytest.raises(UserError, match="holds another run"):
+        opened(memory)
+    assert Run(memory).identity == identity(Setting(size=4))
+
+
+def test_a_file_url_is_a_local_folder(tmp_path: Path) -> None:
+    run = opened(f"file://{tmp_path}/run")
+    run.write("part-0", TABLE)
+    assert run.folder == tmp_path / "run"
+    assert pd.read_parquet(tmp_path / "run").x.tolist() == [1, 2]
+
+
+def test_what_no_file_system_knows() -> None:
+    with pytest.raises(UserError, match=r"cannot use nonsense://run \(Protocol not known"):
+        opened("nonsense://run")
+
+
+def test_errors_of_a_store_end_in_one_line(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = opened(memory)
+
+    def refused(*_: object, **__: object) -> None:
+        raise RuntimeError("Unable to\nlocate credentials")
+
+    monkeypatch.setattr(type(run.files.store), "pipe_file", refused)  # type: ignore[union-attr]
+    with pytest.raises(UserError, match=r"cannot write to memory://.*Unable to locate credentials"):
+        run.write("part-0", TABLE)
+    monkeypatch.setattr(type(run.files.store), "cat_file", refused)  # type: ignore[union-attr]
+    with pytest.raises(UserError, match=r"cannot read memory://.*Unable to locate credentials"):
+        Run.existing(memory)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_is_created_is_created_once(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not links:
+
+        def none(*_: object) -> None:
+            raise OSError(errno.EPERM, "no links here")
+
+        monkeypatch.setattr(os, "link", none)
+    files = opened(tmp_path).files
+    files.create("_once", b"first")
+    with pytest.raises(FileExistsError):
+        files.create("_once", b"second")
+    assert files.read("_once") == b"first"
+    assert files.names() == {"_once", "_provenance.json"}
+
+
+def test_one_client_at_a_time(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    with run.held():
+        with (
+            pytest.raises(UserError, match=rf"in use by another sweep \(.*process {os.getpid()}\)"),
+            Run(tmp_path).held(),
+        ):
+            raise AssertionError
+        assert (tmp_path / LOCK).exists()  # the refusal took nothing away
+    with Run(tmp_path).held():
+        assert run.parts() == set()
+    assert not (tmp_path / LOCK).exists()
+
+
+HOLD = """
+import sys, time
+from sim.runs.store import Run
+with Run(sys.argv[1]).held():
+    print("in", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "in\n"
+        with pytest.raises(UserError, match=f"process {process.pid}"), run.held():
+            raise AssertionError
+        process.kill()
+    assert (tmp_path / LOCK).exists()
+    with opened(tmp_path, resume=True).held():
+        pass
+
+
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.EIO])
+def test_a_file_system_without_locks_is_shared(
+    error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def flock(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    run = opened(tmp_path)
+    if error == errno.ENOLCK:
+        with run.held(), Run(tmp_path).held():
+            run.write("part-0", TABLE)
+    else:
+        with pytest.raises(UserError, match=r"cannot write to .*Input/output error"), run.held():
+            raise AssertionError
+
+
+RACE = """
+import sys, time
+from pathlib import Path
+from sim.runs.errors import UserError
+from sim.runs.store import Run
+
+CLIENTS = 4
+folder, signs, client, name = *map(Path, sys.argv[1:3]), *sys.argv[3:]
+
+def wait(sign, number):
+    deadline = time.monotonic() + 90
+    while len(list(signs.glob(sign))) < number and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+(signs / f"ready-{client}").touch()
+wait("ready-*", CLIENTS)
+try:
+    run = Run.open(folder, {"name": name}, resume=True, parts=["part-0"])
+    with run.held():
+        run.files.replace("part-0.parquet", name.encode())
+        wait("refused-*", CLIENTS - 1)
+    print("won")
+except UserError as error:
+    (signs / f"refused-{client}").touch()
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("names", ["aaaa", "abab"])
+def test_clients_that_start_together_in_an_empty_folder(names: str, tmp_path: Path) -> None:
+    """One makes the run and holds it; the others are refused, and what is written is of one configuration."""
+    command = [sys.executable, "-c", RACE, str(tmp_path / "run"), str(tmp_path)]
+    processes = [
+        subprocess.Popen(
+            [*command, str(client), name],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for client, name in enumerate(names)
+    ]
+    said = [process.communicate(timeout=180)[0].strip() for process in processes]
+    assert said.count("won") == 1, said
+    for line in said:
+        assert line == "won" or "in use by another sweep" in line or "another run" in line, said
+    winner = names[said.index("won")]
+    run = Run.existing(tmp_path / "run")
+    assert (run.provenance() or {})["config"] == {"name": winner}
+    assert run.files.read("part-0.parquet") == winner.encode()
+    assert run.files.names() == {"_provenance.json", "part-0.parquet"}
