@@ -32,7 +32,7 @@ def table(run: Path) -> pd.DataFrame:
     """
     data = rows(
         run,
-        "inputs == 'isotropic' and trainer == 'orthonormal' and converged"
+        "network == 'linear' and inputs == 'isotropic' and trainer == 'orthonormal' and converged"
         " and perturbation == 'additive-noise'",
     )
     data = _steepest_family(data, run)

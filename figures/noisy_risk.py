@@ -25,7 +25,10 @@ def table(run: Path) -> pd.DataFrame:
     average over the draws of noise. The closed form is a parabola in sigma (statement 2), whose two
     coefficients the run's rows fix.
     """
-    data = rows(run, "inputs == 'data' and perturbation == 'additive-noise' and converged")
+    data = rows(
+        run,
+        "network == 'linear' and inputs == 'data' and perturbation == 'additive-noise' and converged",
+    )
     if data["strength"].max() == 0:
         raise MissingRows(f"{run} measured real inputs without noise only: sweep a strength > 0")
     groups = data.assign(error2=data["standard_error"] ** 2).groupby(

@@ -19,6 +19,9 @@ FIGURES = {
     "noisy-risk": "figures.noisy_risk",
     "crossing-point": "figures.crossing_point",
     "phase-diagram": "figures.phase_diagram",
+    "transformer-slope": "figures.transformer_slope",
+    "quadratic-regime": "figures.quadratic_regime",
+    "nonlinear-tasks": "figures.nonlinear_tasks",
 }
 """Each figure's module, imported when drawn: NAME, DESCRIPTION, table(run), draw(table)."""
 

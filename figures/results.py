@@ -8,10 +8,13 @@ from sim.runs.errors import UserError
 from sim.runs.store import Run
 
 COLUMNS = (
-    *("identity", "geometry", "options", "inputs", "d", "T", "k", "seed", "trainer"),
-    *("perturbation", "strength", "draws"),
+    *("identity", "network", "geometry", "options", "inputs", "d", "T", "k", "seed", "trainer"),
+    *("group", "perturbation", "strength", "draws"),
     *("risk_clean", "risk_closed_form", "risk_measured", "standard_error"),
-    *("slope_closed_form", "slope_measured", "slope_standard_error", "converged"),
+    *("slope_closed_form", "slope_trained", "slope_measured", "slope_standard_error"),
+    *("slope_curvature", "slope_curvature_standard_error"),
+    *("accuracy", "accuracy_standard_error"),
+    *("accuracy_common", "accuracy_common_standard_error", "converged"),
 )
 """What the figures use of the table."""
 
@@ -30,17 +33,23 @@ def rows(run: Path, query: str) -> pd.DataFrame:
     the query.
     """
     try:
-        table = Run.existing(run).table()
+        # Part by part: a figure needs few rows of a table that may not fit into memory.
+        parts = [_checked(part, run).query(query) for part in Run.existing(run).tables()]
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{run} has unreadable results ({reason}): run the sweep again") from None
-    missing = [column for column in COLUMNS if column not in table.columns]
-    if missing:
-        raise UserError(f"the table of {run} lacks {', '.join(missing)}: run the sweep again")
-    table = table.loc[:, list(COLUMNS)].query(query)
+    table = pd.concat(parts, ignore_index=True)
     if table.empty:
         raise MissingRows(f"{run} has no rows with {query}: sweep cells that give some")
     return table.sort_values(ORDER, ignore_index=True)
+
+
+def _checked(part: pd.DataFrame, run: Path) -> pd.DataFrame:
+    """What the figures use of a part."""
+    missing = [column for column in COLUMNS if column not in part.columns]
+    if missing:
+        raise UserError(f"the table of {run} lacks {', '.join(missing)}: run the sweep again")
+    return part.loc[:, list(COLUMNS)]
 
 
 def seed(run: Path) -> int:

@@ -32,7 +32,8 @@ def table(run: Path) -> pd.DataFrame:
     A sweep meets every strength with the same draws, so that the weaker ones would show the same
     deviation again. `deviation` is that of measured from closed form, in standard errors.
     """
-    data = rows(run, "perturbation == 'additive-noise' and strength > 0 and slope_measured.notna()")
+    linear = "network == 'linear' and perturbation == 'additive-noise'"
+    data = rows(run, f"{linear} and strength > 0 and slope_measured.notna()")
     data = data.sort_values("strength", kind="stable").drop_duplicates("identity", keep="last")
     data = data.sort_index()
     unknown = sorted(set(data["trainer"]) - set(PANELS))

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from itertools import product
 
+from sim.image_networks import ImageNetworks
 from sim.runs.errors import UserError
+from sim.transformer_config import TransformerTasks
 
 TRAINERS = ("orthonormal", "ridge", "descent")
 
@@ -70,10 +72,18 @@ class Config:
     data_seeds: int = 2
     data_draws: int = 100
     seed: int = 0
+    networks: ImageNetworks | None = None
+    """What learns the tasks of the data sets: None, the linear models; else convolutional networks."""
+    transformer: TransformerTasks | None = None
+    """Small transformers on geometries of their own."""
 
     def check(self) -> None:
         """Raise UserError, in one line, for the first thing that cannot be swept."""
         from theory.geometry import KINDS
+
+        for part in (self.networks, self.transformer):
+            if part is not None:
+                part.check()
 
         _known("geometry", self.geometries, tuple(KINDS))
         _known("trainer", self.trainers, TRAINERS)
@@ -100,11 +110,11 @@ class Config:
                 raise UserError(
                     f"k = {k} exceeds min(d, T) = {min(d, T)} at d = {d}, T = {T}: lower --k, or raise --d and --T"
                 )
-        if self.data and self.data_k > min(self.data_T):
+        if self.data and self.networks is None and self.data_k > min(self.data_T):
             raise UserError(
                 f"k = {self.data_k} exceeds T = {min(self.data_T)} of the data's tasks: lower --k or raise --T"
             )
-        if not (self.geometries or self.data):
+        if not (self.geometries or self.data or self.transformer):
             raise UserError(
                 "the set of tasks is empty: name --geometries, or a data set with --images"
             )
@@ -161,6 +171,8 @@ def presets() -> dict[str, Config]:
             data=digits,
             data_seeds=5,
         ),
+        "transformer": Config(transformer=TransformerTasks()),
+        "images-nonlinear": Config(data=digits, data_seeds=5, networks=ImageNetworks()),
     }
 
 

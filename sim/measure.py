@@ -2,9 +2,8 @@
 
 The risk of failed weights W' is the quadratic |S^(1/2) C|^2/T - 2 <W', B> + <W' S W'^T, G> with
 B = heads (S C)^T / T and G = heads heads^T / T. So a draw costs k x d work whatever the number of tasks, and models of
-any T share one program per failure and (k, d). Models are mapped over, strengths vectorised, and draws made in blocks
-that fit MEMORY, all in float64. A model's draws depend on its key alone and are shared by its strengths: curves over
-strengths are smooth.
+any T share one program per failure and (k, d), in float64: a loop over models, blocks of draws that fit MEMORY, and
+strengths. A model's draws depend on its key alone and are shared by its strengths: curves over strengths are smooth.
 """
 
 from collections.abc import Sequence
@@ -16,15 +15,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sim.devices import full_batch, over_devices
 from sim.failures import MAKE, register
+from sim.train import pad_tasks
 from theory.covariance import Array, Covariance, as_covariance
 from theory.perturbation import Adversarial, Perturbation
 
-MEMORY = 2**26
+MEMORY = 2**23
 """Bytes of failed weights held at once."""
 
 MODELS_AT_ONCE = 8
-"""Every batch is filled up to this number, so that one program is compiled whatever the number of models."""
+"""Every device's share is filled up to this number, so that one program is compiled whatever the number of models."""
 
 ASCENT_STEPS = 500
 ASCENT_GAIN = 1e-9
@@ -64,40 +65,51 @@ def measure(
     register()
     n, k, d = W.shape
     S = as_covariance(covariance, d)
-    quadratics = [_quadratic(g, c, S) for g, c in zip(heads, C, strict=True)]
-    constant, B, G = (np.stack(part) for part in zip(*quadratics, strict=True))
+    constant, B, G = _quadratics(pad_tasks(heads), C, S)
     with jax.enable_x64(True):
         failures = jax.vmap(MAKE[name])(jnp.asarray(strengths, dtype=jnp.float64))
         random = failures.randomness != "none" and not isinstance(failures, Adversarial)
         draws = draws if random else 1
-        block = max(1, min(draws, MEMORY // (8 * k * d * len(strengths))))
+        block = max(1, min(draws, MEMORY // (8 * k * d)))
         second_moment = None if S.is_identity else jnp.asarray(S.apply(np.eye(d)))
+        models = (W, constant, B, G, np.asarray(jax.random.key_data(keys)))
+        shared = failures, second_moment
+        batch = full_batch(n, each=MODELS_AT_ONCE)
         found = []
-        for start in range(0, n, MODELS_AT_ONCE):
-            batch = jnp.arange(start, start + MODELS_AT_ONCE) % n
-            models = tuple(jnp.asarray(part)[batch] for part in (W, constant, B, G, keys))
-            found.append(_risks(failures, models, second_moment, -(-draws // block), block))
+        for places in batch.reshape(-1, len(full_batch(1, each=MODELS_AT_ONCE))):
+            some = tuple(part[places] for part in models)
+            found.append(_risks(shared, some, -(-draws // block), block))
         risks, clean = (np.concatenate(part)[:n] for part in zip(*found, strict=True))
     risks = risks[:, :, :draws]
     error = risks.std(axis=-1, ddof=1) / np.sqrt(draws) if random else np.zeros(risks.shape[:2])
     return Measured(risks.mean(axis=-1), error, clean, draws)
 
 
-def _quadratic(heads: Array, C: Array, S: Covariance) -> tuple[float, Array, Array]:
-    T = C.shape[1]
+def _quadratics(heads: Array, C: Sequence[Array], S: Covariance) -> tuple[Array, Array, Array]:
+    """The constants (n,), B (n, k, d) and G (n, k, k) of heads (n, k, T) padded with zeros and C n x (d, T)."""
+    T = np.array([tasks.shape[1] for tasks in C], dtype=float)
+    tasks = pad_tasks(C)
+    each = T[:, None, None]
     return (
-        float((S.factor(C) ** 2).sum()) / T,
-        heads @ S.apply(C).T / T,
-        heads @ heads.T / T,
+        (S.factor(tasks) ** 2).sum(axis=(-2, -1)) / T,
+        heads @ S.apply(tasks).mT / each,
+        heads @ heads.mT / each,
     )
 
 
 @partial(jax.jit, static_argnames=("blocks", "block"))
-def _risks(failures: Any, models: Any, S: Any, blocks: int, block: int) -> tuple[Any, Any]:
-    """Risks (n, strengths, draws) and clean risks (n,)."""
+def _risks(shared: Any, models: Any, blocks: int, block: int) -> tuple[Any, Any]:
+    """Risks (n, strengths, draws) and clean risks (n,) under the failures and S in `shared`."""
+    risks: tuple[Any, Any] = over_devices(partial(_risks_here, blocks, block), shared, models)
+    return risks
+
+
+def _risks_here(blocks: int, block: int, shared: Any, models: Any) -> tuple[Any, Any]:
+    failures, S = shared
 
     def of_model(model: Any) -> tuple[Any, Any]:
-        W, constant, B, G, key = model
+        W, constant, B, G, key_data = model
+        key = jax.random.wrap_key_data(key_data)
         risk = partial(_risk, constant, B, G, S)
         if isinstance(failures, Adversarial):
             starts = jax.random.normal(key, (ASCENT_STARTS, *W.shape))
@@ -105,14 +117,16 @@ def _risks(failures: Any, models: Any, S: Any, blocks: int, block: int) -> tuple
             return jax.vmap(attack)(failures)[:, None], risk(W)
 
         def of_block(key: Any) -> Any:
-            draw = _draw(failures, key, (block, *W.shape))
+            drawn = draw(failures, key, (block, *W.shape))
             copies = jnp.broadcast_to(W, (block, *W.shape))
-            return risk(jax.vmap(lambda failure: failure.apply(copies, draw))(failures))
+            # A loop, not a batch: XLA would fuse the drawing into a batch and repeat it for every strength.
+            return jax.lax.map(lambda failure: risk(failure.apply(copies, drawn)), failures)
 
         risks = jax.lax.map(of_block, jax.random.split(key, blocks))
         return jnp.moveaxis(risks, 0, 1).reshape(risks.shape[1], -1), risk(W)
 
-    return jax.lax.map(of_model, models)
+    together = None if jax.default_backend() == "cpu" else MODELS_AT_ONCE
+    return jax.lax.map(of_model, models, batch_size=together)
 
 
 def _risk(constant: Any, B: Any, G: Any, S: Any, W: Any) -> Any:
@@ -123,7 +137,8 @@ def _risk(constant: Any, B: Any, G: Any, S: Any, W: Any) -> Any:
     )
 
 
-def _draw(failure: Perturbation, key: Any, shape: tuple[int, ...]) -> Any:
+def draw(failure: Perturbation, key: Any, shape: tuple[int, ...]) -> Any:
+    """The random numbers of a failure of weights of this shape (..., k, d), or None where nothing is random."""
     if failure.randomness == "none":
         return None
     sample = jax.random.normal if failure.randomness == "normal" else jax.random.uniform

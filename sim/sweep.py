@@ -6,15 +6,20 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
     from sim.config import Config, DataSource
+    from sim.image_networks import ImageNetworks
     from sim.runs.store import Run
+    from sim.transformer_config import TransformerTasks
     from sim.verdict import Verdict
     from sim.work import Batch
+
+VISIBLE = 90.0
+"""Seconds that a network file system may take to show one machine what another wrote (NFS: a minute)."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +28,20 @@ class Arguments:
     measured risk with its closed form. Ends with a table and a figure; exit code 0 if everything agrees, 1 if a cell
     contradicts the theory, 2 on bad input.
 
-    Presets: quick (every geometry, failure and trainer, and the digits tasks), digits, images (needs --images), full.
+    Presets: quick (every geometry, failure and trainer, and the digits tasks), digits, images (needs --images), full;
+    transformer (small transformers whose last maps are linear), images-nonlinear (convolutional networks).
     """
 
     preset: str = "quick"
-    """quick, digits, images or full; the options below change it."""
-    out: Path | None = None
-    """Folder for the results (default: runs/PRESET-IDENTITY)."""
+    """One of those above; the options below change it."""
+    out: str | None = None
+    """Folder for the results (default: runs/PRESET-IDENTITY), or a URL as of an object store (s3://bucket/run)."""
     resume: bool = False
     """Go on with an unfinished run in that folder."""
     workers: int = 1
     """Local processes."""
+    scheduler: str | None = None
+    """Run on an existing Dask cluster: its scheduler's address (tcp://host:8786) or scheduler file."""
     seed: int = 0
     """Everything random is a function of it."""
     images: tuple[str, ...] = ()
@@ -61,10 +69,15 @@ class Arguments:
 GRID = ("geometries", "trainers", "perturbations", "d", "T", "k", "seeds", "draws", "ridge")
 """Options that change a preset's field of the same name."""
 
+OF_TRANSFORMER = ("geometries", "perturbations", "d", "T", "k", "seeds", "draws")
+OF_NETWORKS = ("perturbations", "T", "seeds", "draws")
+"""Those that a preset of networks takes."""
+
 
 def config_of(arguments: Arguments) -> "Config":
     """The sweep asked for. Raises UserError, in one line, for what cannot be swept."""
     from sim.config import presets
+    from sim.work import read
 
     known = presets()
     if arguments.preset not in known:
@@ -73,21 +86,77 @@ def config_of(arguments: Arguments) -> "Config":
         raise UserError("preset images needs a data set: add --images FILE")
     if arguments.workers < 1:
         raise UserError(f"--workers {arguments.workers}: give a whole number >= 1")
+    if arguments.scheduler is not None and arguments.workers > 1:
+        raise UserError("--workers counts local processes: leave it out with --scheduler")
     asked = {
         name: getattr(arguments, name) for name in GRID if getattr(arguments, name) is not None
     }
+    preset = known[arguments.preset]
+    if preset.transformer is not None:
+        tasks = _transformers(arguments, asked, preset.transformer)
+        config = replace(preset, transformer=tasks)
+    elif preset.networks is not None:
+        config = _networks(arguments, asked, preset, preset.networks)
+    else:
+        config = _linear(arguments, asked, preset)
+    config.check()
+    for source in config.data:
+        if config.networks is None:
+            _check_classes(source, max(config.data_T))
+        else:
+            config.networks.check_data(read(source))
+    return config
+
+
+def _linear(arguments: Arguments, asked: dict[str, Any], preset: "Config") -> "Config":
     for name, of_data in {"T": "data_T", "seeds": "data_seeds", "draws": "data_draws"}.items():
         if name in asked:
             asked[of_data] = asked[name]
     if arguments.k:
         asked["data_k"] = arguments.k[0]
+    return replace(preset, seed=arguments.seed, **asked, **_data(arguments))
+
+
+def _networks(
+    arguments: Arguments, asked: dict[str, Any], preset: "Config", networks: "ImageNetworks"
+) -> "Config":
+    _known(arguments.preset, asked, OF_NETWORKS)
+    fields = {"T": "T", "perturbations": "failures", "draws": "draws"}
+    changes = {field: asked[name] for name, field in fields.items() if name in asked}
+    return replace(
+        preset,
+        seed=arguments.seed,
+        networks=replace(networks, **changes),
+        data_seeds=asked.get("seeds", preset.data_seeds),
+        **_data(arguments),
+    )
+
+
+def _transformers(
+    arguments: Arguments, asked: dict[str, Any], tasks: "TransformerTasks"
+) -> "TransformerTasks":
+    _known(arguments.preset, asked, OF_TRANSFORMER)
+    for name in ("d", "k"):
+        if name in asked:
+            if len(asked[name]) != 1:
+                raise UserError(f"--{name} of preset {arguments.preset} is one number: give one")
+            asked[name] = asked[name][0]
     if arguments.images:
-        asked["data"] = tuple(_source(name) for name in arguments.images if name != "none")
-    config = replace(known[arguments.preset], seed=arguments.seed, **asked)
-    config.check()
-    for source in config.data:
-        _check_classes(source, max(config.data_T))
-    return config
+        raise UserError(f"preset {arguments.preset} has no --images: leave them out")
+    return replace(tasks, seed=arguments.seed, **asked)
+
+
+def _known(preset: str, asked: dict[str, Any], options: tuple[str, ...]) -> None:
+    for name in asked:
+        if name not in options:
+            raise UserError(f"preset {preset} has no --{name}: it takes {', '.join(options)}")
+
+
+def _data(arguments: Arguments) -> dict[str, Any]:
+    """The data sets asked for, if any are."""
+    if not arguments.images:
+        return {}
+    return {"data": tuple(_source(name) for name in arguments.images if name != "none")}
 
 
 def _source(name: str) -> "DataSource":
@@ -113,38 +182,80 @@ def _check_classes(source: "DataSource", T: int) -> None:
         )
 
 
-def sweep(config: "Config", folder: Path, *, resume: bool = False, workers: int = 1) -> "Run":
-    """Compute what is missing of the sweep in this folder, and return its run."""
+def sweep(
+    config: "Config",
+    folder: Path | str,
+    *,
+    resume: bool = False,
+    workers: int = 1,
+    scheduler: str | None = None,
+) -> "Run":
+    """Compute what is missing of the sweep in this folder, a local one or a URL, and return its run.
+
+    It is computed here, in local processes, or on the Dask cluster of a scheduler; the table is the same.
+    """
     from tqdm import tqdm
 
-    from sim.execute import execute
+    from sim.execute import compute, connect, execute, software
+    from sim.runs.identity import identity
     from sim.runs.store import Run
     from sim.work import batches
 
-    todo = {f"part-{index:05d}": batch for index, batch in enumerate(batches(config))}
-    run = Run.open(folder, config, resume=resume, parts=list(todo))
-    done = run.parts()
-    missing = [(part, batch) for part, batch in todo.items() if part not in done]
-    with tqdm(total=len(todo), initial=len(todo) - len(missing), unit="batch", disable=None) as bar:
-        for _ in execute(partial(_write, run, config), missing, workers):
-            bar.update()
+    todo = _named(batches(config))
+    with connect(scheduler) as cluster:
+        run = Run.open(folder, config, resume=resume, parts=list(todo))
+        if todo.keys() <= run.parts():
+            return run
+        with run.held():
+            done = run.parts()
+            seen = Run(run.folder.absolute()) if isinstance(run.folder, Path) else run
+            # Of equal names are the tasks, whoever submits them, that write the same part of the same folder.
+            name = identity((config, str(seen.folder), software()))
+            missing = {
+                f"sweep-{name}-{part}": (part, batch)
+                for part, batch in todo.items()
+                if part not in done
+            }
+            if cluster is not None:
+                print(
+                    f"sim.sweep: dashboard of the cluster: {cluster.dashboard_link}",
+                    file=sys.stderr,
+                )
+            work = partial(compute, seen, config)
+            with tqdm(total=len(todo), initial=len(done), unit="batch", disable=None) as bar:
+                for _ in execute(work, missing, workers=workers, cluster=cluster):
+                    bar.update()
+            _await(run, set(todo))
     return run
 
 
-def _write(run: "Run", config: "Config", item: "tuple[str, Batch]") -> None:
-    from sim.work import table_of
+def _named(batches: "list[Batch]") -> "dict[str, Batch]":
+    """Batches by the names of their parts, which sort in the order of the batches."""
+    digits = max(5, len(str(len(batches) - 1)))
+    return {f"part-{index:0{digits}d}": batch for index, batch in enumerate(batches)}
 
-    part, batch = item
-    run.write(part, table_of(batch, config))
+
+def _await(run: "Run", parts: set[str]) -> None:
+    """Wait until every part is to be seen here, which a network file system may put off."""
+    deadline = time.monotonic() + VISIBLE
+    while missing := parts - run.parts():
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{run.folder} lacks {len(missing)} parts that workers wrote elsewhere: "
+                "give --out a folder that all workers share"
+            )
+        time.sleep(VISIBLE / 100)
 
 
 def render(run: "Run") -> str:
     """Have every figure drawn that the run has rows for, and say where they lie.
 
-    In a process of its own: figures import the simulator, never the other way.
+    In a process of its own: figures import the simulator, never the other way. They are drawn from local runs.
     """
     from sim.runs.store import FIGURES
 
+    if not isinstance(run.folder, Path):
+        return "none (copy the results to a local folder, and python -m figures.render --from it)"
     command = [sys.executable, "-m", "figures.render", "--from", str(run.folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     figures = [path for path in done.stdout.splitlines() if path.endswith(".png")]
@@ -157,6 +268,7 @@ def render(run: "Run") -> str:
 
 def report(verdict: "Verdict", run: "Run", figures: str, seconds: float) -> str:
     """The closing table."""
+    work, compiling = _spent(run)
     lines = {
         "cells": f"{verdict.cells} trained models, {verdict.rows} rows",
         "worst deviation": f"{verdict.worst_deviation:.2f} standard errors from the closed form; "
@@ -167,7 +279,7 @@ def report(verdict: "Verdict", run: "Run", figures: str, seconds: float) -> str:
         "contradictions": f"{len(verdict.contradictions)} rows",
         "results": f"{run.folder}  (pandas.read_parquet reads it)",
         "figures": figures,
-        "time": f"{seconds:.0f} s",
+        "time": f"{seconds:.0f} s; all workers computed for {work:.0f} s, and compiled for {compiling:.0f} s",
     }
     table = [f"{name:16} {value}" for name, value in lines.items()]
     columns = ["geometry", "d", "T", "k", "seed", "trainer", "perturbation", "strength"]
@@ -175,6 +287,13 @@ def report(verdict: "Verdict", run: "Run", figures: str, seconds: float) -> str:
     if len(verdict.contradictions):
         table += ["", verdict.contradictions[columns].head(10).to_string(index=False)]
     return "\n".join(table)
+
+
+def _spent(run: "Run") -> tuple[float, float]:
+    """Seconds of computing and of compiling, of all workers and of every session of the run."""
+    columns = ["seconds", "seconds_compiling"]
+    work, compiling = sum(part.sum().to_numpy() for part in run.tables(columns))
+    return work, compiling
 
 
 def main() -> int:
@@ -189,8 +308,14 @@ def main() -> int:
         from sim.verdict import judge
 
         folder = arguments.out or Path("runs") / f"{arguments.preset}-{identity(config)[:8]}"
-        run = sweep(config, folder, resume=arguments.resume, workers=arguments.workers)
-        verdict = judge(run.table())
+        run = sweep(
+            config,
+            folder,
+            resume=arguments.resume,
+            workers=arguments.workers,
+            scheduler=arguments.scheduler,
+        )
+        verdict = judge(run.tables())
         figures = render(run)
     except UserError as error:
         print(f"sim.sweep: {error}", file=sys.stderr)

@@ -136,7 +136,7 @@ class RealTasks:
             excess = perturbation.expected_risk(one, best, task.covariance)
             if isinstance(excess, NoClosedForm):
                 return excess
-            risks.append(irreducible + excess)
+            risks.append(irreducible + float(excess))
         return float(np.mean(risks))
 
     def _risks(self, rep: Representation, failed: Array) -> Array:

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.devices import full_batch, over_devices
 from theory.covariance import Array
 
 TOLERANCE = 1e-8
@@ -33,6 +34,14 @@ They are gaussian, not exactly balanced: the flow from balanced weights with k =
 det W^T heads, and stops at a saddle where that is not the sign of det C. Descent conserves the imbalance, which adds
 order INITIAL_SCALE^2 to the slope.
 """
+
+LANES = 8
+"""Models that step together. Those that are done make room for those that wait, so nobody steps for a straggler."""
+
+ACCELERATOR_LANES = 1024
+
+ROUND = 32
+"""Steps between two looks at who is done."""
 
 DAMPING = 1e-6
 """Added to the heads' energies, in units of |C|_2^2, where the orthonormal trainer divides by them."""
@@ -70,21 +79,18 @@ def train(
         raise ValueError(f"unknown trainer {trainer!r}: choose orthonormal, ridge or descent")
     scale = np.array([np.linalg.norm(c, ord=2) or 1.0 for c in C])
     tasks = np.array([c.shape[1] for c in C])
-    padded = np.stack(
-        [
-            np.pad(c / s, ((0, 0), (0, tasks.max() - c.shape[1])))
-            for c, s in zip(C, scale, strict=True)
-        ]
-    )
+    padded = pad_tasks(C) / scale[:, None, None]
     size = np.ones_like(scale) if trainer == "orthonormal" else np.sqrt(scale)
     with jax.enable_x64(True):
-        penalty = jnp.asarray((ridge if trainer == "ridge" else 0.0) / scale)
+        penalty = (ridge if trainer == "ridge" else 0.0) / scale
         orthonormal = trainer == "orthonormal"
         W, heads = map(np.asarray, _initial(orthonormal, padded, k, keys, tasks))
         Q = _invariant_basis(padded, W)
         C_in_Q, W_in_Q = (padded, W) if Q is None else (np.swapaxes(Q, 1, 2) @ padded, W @ Q)
-        state = _train(orthonormal, C_in_Q, penalty, (W_in_Q, heads), tolerance, max_steps)
-        W, heads, residual, steps = map(np.asarray, state)
+        batch = full_batch(len(C))
+        models = tuple(part[batch] for part in (C_in_Q, penalty, W_in_Q, heads))
+        state = _train(orthonormal, (tolerance, max_steps), models)
+        W, heads, residual, steps = (np.asarray(part)[: len(C)] for part in state)
         W = W if Q is None else W @ np.swapaxes(Q, 1, 2)
     return Trained(
         W * size[:, None, None],
@@ -93,6 +99,16 @@ def train(
         steps,
         residual <= tolerance,
     )
+
+
+def pad_tasks(matrices: Sequence[Array]) -> Array:
+    """Matrices n x (m, T), T free to differ, as one (n, m, largest T); what a matrix lacks is zero."""
+    padded = np.zeros(
+        (len(matrices), len(matrices[0]), max(matrix.shape[1] for matrix in matrices))
+    )
+    for row, matrix in zip(padded, matrices, strict=True):
+        row[:, : matrix.shape[1]] = matrix
+    return padded
 
 
 def _initial(orthonormal: bool, C: Array, k: int, keys: Any, tasks: Array) -> tuple[Any, Any]:
@@ -119,23 +135,41 @@ def _invariant_basis(C: Array, W: Array) -> Array | None:
 
 
 @partial(jax.jit, static_argnames="orthonormal")
-def _train(
-    orthonormal: bool, C: Any, ridge: Any, start: Any, tolerance: float, max_steps: int
-) -> Any:
-    step = _orthonormal_step if orthonormal else _descent_step
+def _train(orthonormal: bool, limits: Any, models: Any) -> Any:
+    """W, heads, residuals and steps of models (C, penalty, W, heads), each trained within (tolerance, most steps)."""
+    return over_devices(partial(_train_in_lanes, orthonormal), limits, models)
 
-    def one(C: Any, ridge: Any, W: Any, heads: Any) -> Any:
-        def unfinished(state: Any) -> Any:
-            _, _, residual, steps = state
-            return (residual > tolerance) & (steps < max_steps)
+
+def _train_in_lanes(orthonormal: bool, limits: Any, models: Any) -> Any:
+    step = _orthonormal_step if orthonormal else _descent_step
+    tolerance, max_steps = limits
+    C, ridge, *start = models
+    lanes = LANES if jax.default_backend() == "cpu" else ACCELERATOR_LANES
+
+    def unfinished(residual: Any, steps: Any) -> Any:
+        return (residual > tolerance) & (steps < max_steps)
+
+    def advance(C: Any, ridge: Any, W: Any, heads: Any, residual: Any, steps: Any) -> Any:
+        """One model, at most ROUND steps on."""
+        end = steps + ROUND
+
+        def going(state: Any) -> Any:
+            return unfinished(*state[2:]) & (state[3] < end)
 
         def body(state: Any) -> Any:
             W, heads, _, steps = state
             return (*step(C, ridge, W, heads), steps + 1)
 
-        return jax.lax.while_loop(unfinished, body, (W, heads, jnp.inf, 0))
+        return jax.lax.while_loop(going, body, (W, heads, residual, steps))
 
-    return jax.vmap(one)(C, ridge, *start)
+    def next_round(state: Any) -> Any:
+        turn = jnp.argsort(~unfinished(*state[2:]), stable=True)[:lanes]
+        advanced = jax.vmap(advance)(*(part[turn] for part in (C, ridge, *state)))
+        return tuple(part.at[turn].set(new) for part, new in zip(state, advanced, strict=True))
+
+    n = len(C)
+    state = (*start, jnp.full(n, jnp.inf), jnp.zeros(n, int))
+    return jax.lax.while_loop(lambda s: jnp.any(unfinished(*s[2:])), next_round, state)
 
 
 def _orthonormal_step(C: Any, ridge: Any, W: Any, heads: Any) -> tuple[Any, Any, Any]:

@@ -1,7 +1,8 @@
 """Does a table of measurements agree with the theory? Every row against its closed form, at a stated error rate."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +40,62 @@ class Verdict:
     contradictions: "pd.DataFrame"
 
 
-def judge(table: "pd.DataFrame") -> Verdict:
+def judge(parts: "Iterable[pd.DataFrame]") -> Verdict:
     """Compare measured with closed form in every row, and the slopes of converged cells with their optimum's spectrum.
 
     A random failure's deviation is counted in standard errors. What is not random must agree to rounding, stay below
     its a-priori bound, and an adversary found by ascent may neither exceed the worst case nor miss it.
     Slopes of cells that did not converge are left out: the theory says nothing of them.
+
+    The table comes in parts, each with all rows of its cells, and is never held whole.
     """
+    import pandas as pd
+    from scipy import stats
+
+    tallies = [_tally(part) for part in parts]
+
+    def total(name: str) -> Any:
+        return sum(getattr(tally, name) for tally in tallies)
+
+    tests = total("tests")
+    allowed = stats.norm.isf(FALSE_ALARM / 2 / max(tests, 1))
+    return Verdict(
+        cells=total("cells"),
+        rows=total("rows"),
+        tests=tests,
+        not_converged=total("not_converged"),
+        worst_deviation=max((tally.worst_deviation for tally in tallies), default=0.0),
+        allowed_deviation=float(allowed),
+        curves=total("curves"),
+        curves_beyond_three=total("curves_beyond_three"),
+        curves_beyond_three_allowed=int(stats.poisson.isf(FALSE_ALARM, total("by_chance"))),
+        without_closed_form=total("without_closed_form"),
+        contradictions=pd.concat([t.suspects[t.deviation > allowed] for t in tallies]),
+    )
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """What one part of the table adds; `by_chance` is the expected number of its curves beyond three.
+
+    `suspects` are the rows that may turn out to be contradictions, with their `deviation` in standard errors, infinite
+    where nothing random excuses it.
+    """
+
+    cells: int
+    rows: int
+    tests: int
+    not_converged: int
+    worst_deviation: float
+    curves: int
+    curves_beyond_three: int
+    by_chance: float
+    without_closed_form: int
+    suspects: "pd.DataFrame"
+    deviation: NDArray[np.float64]
+
+
+def _tally(table: "pd.DataFrame") -> _Tally:
     from scipy import stats
 
     random = (table.standard_error > 0).to_numpy()
@@ -69,39 +119,33 @@ def judge(table: "pd.DataFrame") -> Verdict:
     )
 
     risk_tests = known & random
-    tests = int(risk_tests.sum() + slope_known.sum())
     # The strengths of one model and failure share their draws, so their deviations come together: one curve.
     per_row = np.where(risk_tests, z, 0.0), np.where(slope_known, slope_z, 0.0)
-    curve = table.groupby(["identity", "perturbation"]).ngroup().to_numpy()
+    curve = table.groupby(["identity", "group", "perturbation"]).ngroup().to_numpy()
     largest, in_curve = np.zeros(curve.max() + 1), np.zeros(curve.max() + 1)
     for values, counted in zip(per_row, (risk_tests, slope_known), strict=True):
         np.maximum.at(largest, curve, values)
         np.add.at(in_curve, curve, counted)
-    by_chance = np.minimum(1.0, 2 * stats.norm.sf(3) * in_curve)
-    allowed = stats.norm.isf(FALSE_ALARM / 2 / max(tests, 1))
     adversary = table.perturbation.str.startswith("adversarial").to_numpy()
     missed = np.where(adversary, -off > ASCENT_SHORTFALL * scale, -off > rounding) | (
         off > np.where(adversary, 1e-9 * scale, rounding)
     )
     beyond_bound = (table.risk_measured - table.risk_bound).to_numpy() > rounding
-    contradicted = (
-        (risk_tests & (z > allowed))
-        | (slope_known & (slope_z > allowed))
-        | (known & ~random & missed)
-        | beyond_bound
-    )
-    return Verdict(
+    deviation = np.maximum(*per_row)
+    deviation[(known & ~random & missed) | beyond_bound] = np.inf
+    suspect = deviation > 3
+    return _Tally(
         cells=table.identity.nunique(),
         rows=len(table),
-        tests=tests,
+        tests=int(risk_tests.sum() + slope_known.sum()),
         not_converged=table.identity[~table.converged].nunique(),
         worst_deviation=float(largest.max(initial=0.0)),
-        allowed_deviation=float(allowed),
         curves=int((in_curve > 0).sum()),
         curves_beyond_three=int((largest > 3).sum()),
-        curves_beyond_three_allowed=int(stats.poisson.isf(FALSE_ALARM, by_chance.sum())),
+        by_chance=float(np.minimum(1.0, 2 * stats.norm.sf(3) * in_curve).sum()),
         without_closed_form=int((~known).sum()),
-        contradictions=table[contradicted],
+        suspects=table[suspect],
+        deviation=deviation[suspect],
     )
 
 

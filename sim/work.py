@@ -5,18 +5,24 @@ alone, so it can be done anywhere, in any order, and again.
 """
 
 import json
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sim import image_networks
 from sim.config import DATA_STRENGTHS, STRENGTHS, Cell, Config, DataSource
 from sim.failures import MAKE, exposure
+from sim.image_networks import NetworkBatch
 from sim.runs.identity import identity
+from sim.stopwatch import stopwatch
+from sim.table import tidy
+from sim.transformer_config import TransformerBatch
 from theory.covariance import Array
 from theory.geometry import KINDS, sample
 from theory.perturbation import Adversarial, Deterministic, NoClosedForm
@@ -28,8 +34,9 @@ if TYPE_CHECKING:
 
     from sim.data import LabelledInputs
     from sim.tasks import TrainingRecord
+    from sim.train import Trained
 
-CELLS_AT_ONCE = 64
+CELLS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class LearntBatch:
     trainer: str
 
 
-Batch = SyntheticBatch | DataBatch | LearntBatch
+Batch = SyntheticBatch | DataBatch | LearntBatch | NetworkBatch | TransformerBatch
 
 
 def batches(config: Config) -> list[Batch]:
@@ -69,50 +76,79 @@ def batches(config: Config) -> list[Batch]:
             SyntheticBatch(cells[i : i + CELLS_AT_ONCE])
             for i in range(0, len(cells), CELLS_AT_ONCE)
         ]
-    for source in config.data:
+    for source in config.data if config.networks is None else ():
         made += [DataBatch(source, T) for T in config.data_T]
         made += [LearntBatch(source, trainer) for trainer in config.trainers]
+    if config.networks is not None:
+        made += image_networks.batches(config.networks, config.data)
+    if config.transformer is not None:
+        made += config.transformer.batches()
     return made
 
 
 def table_of(batch: Batch, config: Config) -> "pd.DataFrame":
     """The tidy rows of a batch: one a cell, perturbation and strength."""
-    import pandas as pd
+    with stopwatch() as spent:
+        table = _table_of(batch, config)
+    table["seconds"] = spent.running / len(table)
+    table["seconds_compiling"] = spent.compiling / len(table)
+    return table
 
+
+def _table_of(batch: Batch, config: Config) -> "pd.DataFrame":
     if isinstance(batch, SyntheticBatch):
         tasks = [sample(cell.geometry, cell.d, cell.T, cell.seed) for cell in batch.cells]
-        rows = _isotropic_rows(batch.cells, tasks, config)
-    elif isinstance(batch, DataBatch):
-        rows = _data_rows(batch, config)
-    else:
-        grid = [(T, seed) for T in config.data_T for seed in config.data_seed_range]
-        tasks = [_learn(batch.source, T, seed)[0] for T, seed in grid]
-        cells = tuple(
-            config.cell(batch.source.name, len(C), T, config.data_k, seed, batch.trainer)
-            for C, (T, seed) in zip(tasks, grid, strict=True)
+        return _isotropic_table(batch.cells, tasks, config)
+    if isinstance(batch, DataBatch):
+        return tidy(list(_data_rows(batch, config)))
+    if isinstance(batch, NetworkBatch):
+        assert config.networks is not None
+        return tidy(
+            list(
+                image_networks.rows(
+                    batch, config.networks, config.data_seed_range, read(batch.source)
+                )
+            )
         )
-        rows = _isotropic_rows(cells, tasks, config, batch.source)
-    return pd.DataFrame.from_records(list(rows))
+    if isinstance(batch, TransformerBatch):
+        from sim import transformer_rows
+
+        assert config.transformer is not None
+        return tidy(list(transformer_rows.rows(batch, config.transformer)))
+    grid = [(T, seed) for T in config.data_T for seed in config.data_seed_range]
+    tasks = [_learn(batch.source, T, seed)[0] for T, seed in grid]
+    cells = tuple(
+        config.cell(batch.source.name, len(C), T, config.data_k, seed, batch.trainer)
+        for C, (T, seed) in zip(tasks, grid, strict=True)
+    )
+    return _isotropic_table(cells, tasks, config, batch.source)
 
 
-def _isotropic_rows(
+def _isotropic_table(
     cells: tuple[Cell, ...], C: list[Array], config: Config, source: DataSource | None = None
-) -> Iterator[dict[str, Any]]:
+) -> "pd.DataFrame":
     """Rows of cells of one (d, k) and trainer, on inputs with S = I."""
     from sim.measure import measure
     from sim.train import train
 
     first = cells[0]
     names = [identity((cell, source)) for cell in cells]
-    started = time.perf_counter()
     trained = train(first.trainer, C, first.k, _keys(names, "train"), ridge=first.ridge)
-    training = (time.perf_counter() - started) / len(cells)
-    optimum = [_optimal_slope(cell, tasks) for cell, tasks in zip(cells, C, strict=True)]
-    zero = [float((tasks**2).sum()) / tasks.shape[1] for tasks in C]
+    stacks = _stacks(trained, C)
+    of_model = {
+        **_cell_columns(cells, names),
+        "inputs": "isotropic",
+        "risk_zero": _by_model(stacks, lambda _, C: (C**2).sum(axis=(-2, -1)) / C.shape[-1]),
+        "slope_closed_form": _by_model(stacks, lambda _, C: _optimal_slopes(first, C)),
+        "slope_trained": _by_model(stacks, lambda model, _: model.slope),
+        "converged": trained.converged,
+        "residual": trained.residual,
+        "iterations": trained.steps,
+    }
 
+    parts = []
     for perturbation in config.perturbations:
         strengths = STRENGTHS[perturbation]
-        started = time.perf_counter()
         found = measure(
             perturbation,
             strengths,
@@ -122,32 +158,79 @@ def _isotropic_rows(
             _keys(names, perturbation),
             draws=config.draws,
         )
-        seconds = training + (time.perf_counter() - started) / len(cells)
-        for i, cell in enumerate(cells):
-            model = Representation(trained.W[i], trained.heads[i])
-            for j, strength in enumerate(strengths):
-                closed_form, bound = _closed_form(perturbation, strength, model, C[i])
-                yield _row(
-                    cell,
-                    identity=names[i],
-                    inputs="isotropic",
-                    perturbation=perturbation,
-                    strength=strength,
-                    draws=found.draws,
-                    clean=found.clean[i],
-                    closed_form=closed_form,
-                    bound=bound,
-                    measured=found.risk[i, j],
-                    error=found.standard_error[i, j],
-                    optimum=optimum[i],
-                    model=model,
-                    zero=zero[i],
-                    exposed=exposure(perturbation, strength, cell.d, cell.trainer),
-                    converged=bool(trained.converged[i]),
-                    residual=float(trained.residual[i]),
-                    iterations=int(trained.steps[i]),
-                    seconds=seconds,
-                )
+        closed_form, bound = _closed_forms(perturbation, strengths, stacks)
+        exposed = np.array([exposure(perturbation, s, first.d, first.trainer) for s in strengths])
+        exposed[exposed == 0] = np.nan
+        of_model |= {
+            "perturbation": perturbation,
+            "draws": found.draws,
+            "risk_clean": found.clean,
+        }
+        of_row = {
+            "strength": np.broadcast_to(np.array(strengths, dtype=float), found.risk.shape),
+            "risk_closed_form": closed_form,
+            "risk_bound": bound,
+            "risk_measured": found.risk,
+            "standard_error": found.standard_error,
+            "slope_measured": (found.risk - found.clean[:, None]) / exposed,
+            "slope_standard_error": found.standard_error / exposed,
+        }
+        repeated = {
+            name: np.repeat(np.broadcast_to(np.asarray(values), len(cells)), len(strengths))
+            for name, values in of_model.items()
+        }
+        parts.append(repeated | {name: rows.ravel() for name, rows in of_row.items()})
+    return tidy({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+Stacks = list[tuple[NDArray[np.intp], Representation, Array]]
+"""Models of one T: their places in the batch, themselves as a stack, and their tasks (n, d, T)."""
+
+
+def _stacks(trained: "Trained", C: list[Array]) -> Stacks:
+    """The trained models by their number of tasks, for closed forms that take a whole stack at once."""
+    T = np.array([tasks.shape[1] for tasks in C])
+    places = [np.flatnonzero(tasks == T) for tasks in np.unique(T)]
+    return [
+        (
+            place,
+            Representation(trained.W[place], np.stack([trained.heads[i] for i in place])),
+            np.stack([C[i] for i in place]),
+        )
+        for place in places
+    ]
+
+
+def _by_model(stacks: Stacks, question: Callable[[Representation, Array], Any]) -> Array:
+    """The answers (n,) in the order of the batch."""
+    answers = np.empty(sum(len(place) for place, _, _ in stacks))
+    for place, models, tasks in stacks:
+        answers[place] = _number(question(models, tasks))
+    return answers
+
+
+def _closed_forms(
+    perturbation: str, strengths: tuple[float, ...], stacks: Stacks
+) -> tuple[Array, Array]:
+    """Exact risks (n, strengths) of the trained models, worst case for an adversary, and a-priori bounds, else NaN."""
+    exact, bound = [], []
+    for strength in strengths:
+        failure = MAKE[perturbation](strength)
+        adversary = isinstance(failure, Adversarial)
+        exact.append(_by_model(stacks, failure.worst_risk if adversary else failure.expected_risk))
+        if isinstance(failure, Deterministic):
+            bound.append(_by_model(stacks, failure.risk_bound))
+        else:
+            bound.append(np.full_like(exact[-1], np.nan))
+    return np.stack(exact, axis=1), np.stack(bound, axis=1)
+
+
+def _optimal_slopes(cell: Cell, C: Array) -> Array:
+    """The spectral slopes (n,) at the optima of the trainer's problem: rho_k, or beta_k for balanced weights."""
+    slopes: Array = (
+        slope(C, cell.k) if cell.trainer == "orthonormal" else balanced_slope(C, cell.k, cell.ridge)
+    )
+    return slopes
 
 
 def _data_rows(batch: DataBatch, config: Config) -> Iterator[dict[str, Any]]:
@@ -158,43 +241,59 @@ def _data_rows(batch: DataBatch, config: Config) -> Iterator[dict[str, Any]]:
     tasks = binary_tasks(read(source), T)
     square_norm = float(np.mean([task.covariance.trace for task in tasks.tasks]))
     for seed in config.data_seed_range:
-        started = time.perf_counter()
         C, record = _learn(source, T, seed)
         cell = Cell(source.name, len(C), T, k, seed, "d22")
         name = identity((cell, source))
         model = optimal_representation(C, k)
-        optimum, clean = slope(C, k), tasks.clean_risk(model)
-        training = time.perf_counter() - started
+        clean = tasks.clean_risk(model)
+        of_model = {
+            **{column: values[0] for column, values in _cell_columns((cell,), [name]).items()},
+            "inputs": "data",
+            "risk_zero": 1.0,
+            "risk_clean": clean,
+            "slope_closed_form": slope(C, k),
+            "slope_trained": model.slope,
+            "converged": True,
+            "residual": record.last_change,
+            "iterations": record.steps,
+        }
         for perturbation in [name for name in DATA_STRENGTHS if name in config.perturbations]:
             for strength in DATA_STRENGTHS[perturbation]:
-                started = time.perf_counter()
                 failure = MAKE[perturbation](strength)
                 draws = 1 if isinstance(failure, Deterministic) else config.data_draws
                 # One stream a perturbation: strengths share their draws.
                 rng = np.random.default_rng(int(identity((name, perturbation)), 16))
                 risks = tasks.measured_risks(model, failure, draws, rng)
-                noisy = perturbation == "additive-noise"
-                yield _row(
-                    cell,
-                    identity=name,
-                    inputs="data",
-                    perturbation=perturbation,
-                    strength=strength,
-                    draws=draws,
-                    clean=clean,
-                    closed_form=_number(tasks.closed_form_risk(model, failure)),
-                    bound=np.nan,
-                    measured=risks.mean(),
-                    error=risks.std(ddof=1) / np.sqrt(draws) if draws > 1 else 0.0,
-                    optimum=optimum,
-                    model=model,
-                    zero=1.0,
-                    exposed=strength**2 * square_norm if noisy else np.nan,
-                    converged=True,
-                    residual=record.last_change,
-                    iterations=record.steps,
-                    seconds=training + time.perf_counter() - started,
-                )
+                error = risks.std(ddof=1) / np.sqrt(draws) if draws > 1 else 0.0
+                noisy = perturbation == "additive-noise" and strength > 0
+                exposed = strength**2 * square_norm if noisy else np.nan
+                yield of_model | {
+                    "perturbation": perturbation,
+                    "strength": strength,
+                    "draws": draws,
+                    "risk_closed_form": _number(tasks.closed_form_risk(model, failure)),
+                    "risk_measured": risks.mean(),
+                    "standard_error": error,
+                    "slope_measured": (risks.mean() - clean) / exposed,
+                    "slope_standard_error": error / exposed,
+                }
+
+
+def _cell_columns(cells: tuple[Cell, ...], names: list[str]) -> dict[str, Any]:
+    """What names the cells in the table, (n,) each."""
+    of_cell = {
+        name: [getattr(cell, name) for cell in cells]
+        for name in ("geometry", "d", "T", "k", "seed", "trainer")
+    }
+    options = [json.dumps(_options(cell)) for cell in cells]
+    linear = {"network": ["linear"] * len(cells), "group": ["W"] * len(cells)}
+    return {"identity": names, **linear, **of_cell, "options": options}
+
+
+def _options(cell: Cell) -> dict[str, Any]:
+    """Of the geometry and the trainer."""
+    options = dict(KINDS[cell.geometry].defaults) if cell.geometry in KINDS else {}
+    return options | {"ridge": cell.ridge} if cell.ridge else options
 
 
 def read(source: DataSource) -> "LabelledInputs":
@@ -217,78 +316,14 @@ def _learn(source: DataSource, T: int, seed: int) -> "tuple[Array, TrainingRecor
     return learn_task_matrix(read(source), T, seed)
 
 
-def _row(
-    cell: Cell,
-    *,
-    clean: float,
-    closed_form: float,
-    bound: float,
-    measured: float,
-    error: float,
-    optimum: float,
-    model: Representation,
-    zero: float,
-    exposed: float,
-    **columns: Any,
-) -> dict[str, Any]:
-    """One row of the table. `zero` is the risk of predicting 0; the slope is damage over exposure."""
-    exposed = exposed if exposed > 0 else np.nan
-    options = dict(KINDS[cell.geometry].defaults) if cell.geometry in KINDS else {}
-    if cell.ridge:
-        options["ridge"] = cell.ridge
-    return {
-        "identity": columns.pop("identity"),
-        "geometry": cell.geometry,
-        "options": json.dumps(options),
-        "inputs": columns.pop("inputs"),
-        "d": cell.d,
-        "T": cell.T,
-        "k": cell.k,
-        "seed": cell.seed,
-        "trainer": cell.trainer,
-        "perturbation": columns.pop("perturbation"),
-        "strength": float(columns.pop("strength")),
-        "draws": columns.pop("draws"),
-        "risk_zero": zero,
-        "risk_clean": float(clean),
-        "risk_closed_form": closed_form,
-        "risk_measured": float(measured),
-        "standard_error": float(error),
-        "risk_bound": bound,
-        "slope_closed_form": float(optimum),
-        "slope_trained": model.slope,
-        "slope_measured": float((measured - clean) / exposed),
-        "slope_standard_error": float(error / exposed),
-        **columns,
-    }
-
-
-def _optimal_slope(cell: Cell, C: Array) -> float:
-    """The spectral slope at the optimum of the trainer's problem: rho_k, or beta_k for balanced weights."""
-    if cell.trainer == "orthonormal":
-        return float(slope(C, cell.k))
-    return float(balanced_slope(C, cell.k, cell.ridge))
-
-
-def _closed_form(
-    perturbation: str, strength: float, model: Representation, C: Array
-) -> tuple[float, float]:
-    """The exact risk of the trained model, worst case for an adversary, and its a-priori bound where it has one."""
-    failure = MAKE[perturbation](strength)
-    if isinstance(failure, Adversarial):
-        return _number(failure.worst_risk(model, C)), np.nan
-    bound = failure.risk_bound(model, C) if isinstance(failure, Deterministic) else np.nan
-    return _number(failure.expected_risk(model, C)), bound
-
-
-def _number(answer: float | NoClosedForm) -> float:
-    return np.nan if isinstance(answer, NoClosedForm) else float(answer)
+def _number(answer: Any) -> Any:
+    return np.nan if isinstance(answer, NoClosedForm) else answer
 
 
 def _keys(names: list[str], purpose: str) -> Any:
     """A jax key for each cell and purpose."""
     import jax
 
-    return jax.vmap(jax.random.key)(
-        np.array([int(identity((name, purpose))[:8], 16) for name in names], dtype=np.uint32)
-    )
+    digests = [sha256(f"{purpose} {name}".encode()).digest()[:8] for name in names]
+    words = np.frombuffer(b"".join(digests), dtype="<u4").reshape(-1, 2)
+    return jax.random.wrap_key_data(jax.numpy.asarray(words))

@@ -12,16 +12,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures import crossing_point, noisy_risk, phase_diagram, render, spectral_vs_robustness, style
+from figures import (
+    crossing_point,
+    noisy_risk,
+    nonlinear_tasks,
+    phase_diagram,
+    quadratic_regime,
+    render,
+    spectral_vs_robustness,
+    style,
+    transformer_slope,
+)
 from figures.results import COLUMNS, MissingRows, rows
 from sim.config import Config, DataSource
 from sim.runs.errors import UserError
 from sim.runs.store import Run
+from sim.table import tidy
 from theory.geometry import existing, sample
 from theory.perturbation import AdditiveNoise
 from theory.representation import Representation, optimal_representation, risk
 from theory.spectra import balanced_slope, slope
 
+LINEAR = ["spectral-vs-robustness", "noisy-risk", "crossing-point", "phase-diagram"]
+"""The figures of linear models; those of networks have their own tests."""
 DRAWS = 40
 SIGMAS = (0.0, 0.1, 0.2, 0.4)
 CONFIG = Config(
@@ -50,6 +63,9 @@ def additive_noise_rows(
         table.append(
             {
                 "identity": f"{seed:016x}",
+                "network": "linear",
+                "group": "W",
+                "iterations": 0,
                 "options": "{}",
                 "d": len(C),
                 "T": C.shape[1],
@@ -105,8 +121,8 @@ def data_rows() -> list[dict[str, object]]:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
     store = Run.open(folder, CONFIG, resume=False, parts=["part-0", "part-1"])
-    store.write("part-0", pd.DataFrame(synthetic_rows()))
-    store.write("part-1", pd.DataFrame(data_rows()))
+    store.write("part-0", tidy(synthetic_rows()))
+    store.write("part-1", tidy(data_rows()))
     return folder
 
 
@@ -272,9 +288,7 @@ def test_phase_diagram_is_drawn_with_the_seed_of_the_run(run: Path, tmp_path: Pa
     assert not first["share"].equals(second["share"])
 
 
-@pytest.mark.parametrize(
-    ("names", "formats"), [(list(render.FIGURES), ["png"]), (["noisy-risk"], ["pdf", "svg"])]
-)
+@pytest.mark.parametrize(("names", "formats"), [(LINEAR, ["png"]), (["noisy-risk"], ["pdf", "svg"])])
 def test_same_run_gives_the_same_bytes(
     names: list[str], formats: list[str], run: Path, tmp_path: Path
 ) -> None:
@@ -341,7 +355,16 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [spectral_vs_robustness, noisy_risk, crossing_point, phase_diagram]
+    "module",
+    [
+        spectral_vs_robustness,
+        noisy_risk,
+        crossing_point,
+        phase_diagram,
+        transformer_slope,
+        quadratic_regime,
+        nonlinear_tasks,
+    ],
 )
 def test_registry_and_modules_agree(module: object) -> None:
     assert render.FIGURES[module.NAME] == module.__name__  # type: ignore[attr-defined]

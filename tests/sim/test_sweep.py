@@ -54,7 +54,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def results(folder: Path) -> pd.DataFrame:
     """What must not depend on how a sweep was executed."""
-    return pd.read_parquet(folder).drop(columns="seconds")
+    return pd.read_parquet(folder).drop(columns=["seconds", "seconds_compiling"])
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_rows_are_tidy_and_agree_with_theory(finished: Path) -> None:
     assert not table.duplicated(["identity", "perturbation", "strength"]).any()
     assert table.identity.nunique() == cells
     assert table.converged.all()
-    verdict = judge(table)
+    verdict = judge([table])
     assert verdict.without_closed_form == 0
     assert verdict.contradictions.empty, verdict.contradictions.to_string()
     noisy = table[(table.perturbation == "additive-noise") & (table.strength > 0)]
@@ -85,7 +85,7 @@ def test_a_wrong_closed_form_is_a_contradiction(finished: Path) -> None:
     table = pd.read_parquet(finished)
     noisy = table.perturbation == "additive-noise"
     table.loc[noisy, "risk_closed_form"] -= (table.strength**2 * table.slope_trained)[noisy]
-    assert not judge(table).contradictions.empty
+    assert not judge([table]).contradictions.empty
 
 
 def test_workers_and_order_do_not_change_the_table(finished: Path, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_digits_on_their_own_inputs(tmp_path: Path) -> None:
         trainers=("orthonormal",),
     )
     table = sweep(config, tmp_path / "run").table()
-    assert judge(table).contradictions.empty
+    assert judge([table]).contradictions.empty
     own = table[table.inputs == "data"]
     assert set(own.perturbation) == {"additive-noise", "weight-deletion", "magnitude-pruning"}
     assert set(own.trainer) == {"d22"}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sim import train as module
-from sim.train import INITIAL_SCALE, TOLERANCE, train
+from sim.train import INITIAL_SCALE, LANES, ROUND, TOLERANCE, train
 from theory.geometry import existing, sample
 from theory.representation import optimal_representation, risk
 from theory.spectra import balanced_slope, slope
@@ -96,3 +96,17 @@ def test_zero_tasks_train() -> None:
 def test_unknown_trainer() -> None:
     with pytest.raises(ValueError, match="unknown trainer 'sgd': choose orthonormal"):
         train("sgd", [np.eye(3)], 1, keys(1))
+
+
+@pytest.mark.parametrize("trainer", ["orthonormal", "ridge"])
+def test_models_that_wait_for_a_lane_train_as_alone(trainer: str) -> None:
+    n = 2 * LANES + 3
+    C, key = [sample("sphere", 5, 3, seed) for seed in range(n)], keys(n)
+    together = train(trainer, C, 2, key, ridge=0.1)
+    assert len(set(together.steps)) > 3  # they end at different times, some after several rounds
+    assert together.steps.max() > 2 * ROUND
+    for i in (0, LANES, n - 1):
+        alone = train(trainer, C[i : i + 1], 2, key[i : i + 1], ridge=0.1)
+        assert alone.steps[0] == together.steps[i]
+        # Products of other batch sizes may round otherwise, and a small step later stop elsewhere by as little.
+        np.testing.assert_allclose(alone.W[0], together.W[i], atol=1e-12)

@@ -17,6 +17,7 @@ def agreeing() -> pd.DataFrame:
         {
             "identity": [f"cell{i // 4}" for i in range(N)],
             "inputs": "isotropic",
+            "group": "W",
             "perturbation": "additive-noise",
             "converged": True,
             "risk_zero": 1.0,
@@ -32,7 +33,7 @@ def agreeing() -> pd.DataFrame:
 
 
 def test_agreement() -> None:
-    verdict = judge(agreeing())
+    verdict = judge([agreeing()])
     assert (verdict.cells, verdict.rows, verdict.tests) == (N // 4, N, 2 * N)
     assert verdict.contradictions.empty
     assert 2 < verdict.worst_deviation < verdict.allowed_deviation
@@ -90,7 +91,7 @@ def test_one_row_off(changes: dict[str, object], found: bool) -> None:
         table[name] = table[name].astype(object)
         table.loc[7, name] = value
         table[name] = table[name].infer_objects()
-    contradictions = judge(table).contradictions
+    contradictions = judge([table]).contradictions
     assert contradictions.index.tolist() == ([7] if found else [])
 
 
@@ -99,7 +100,7 @@ def test_strengths_that_share_their_draws_count_once() -> None:
     for column, size in (("risk_measured", 0.5), ("slope_measured", 0.4)):
         table[column] = size
     table.loc[8:11, "risk_measured"] = 0.5 + 0.035
-    verdict = judge(table)
+    verdict = judge([table])
     assert verdict.curves_beyond_three == 1
     # 100 curves of 8 tests at 0.27 %: 2.2 expected, and P(Poisson(2.2) > 8) < 1e-3 <= P(Poisson(2.2) > 7).
     assert verdict.curves_beyond_three_allowed == 8
@@ -108,4 +109,16 @@ def test_strengths_that_share_their_draws_count_once() -> None:
 def test_models_that_did_not_converge_are_counted() -> None:
     table = agreeing()
     table.loc[8:15, "converged"] = False
-    assert judge(table).not_converged == 2
+    assert judge([table]).not_converged == 2
+
+
+def test_parts_are_judged_as_the_whole() -> None:
+    table = agreeing()
+    table.loc[5, "risk_measured"] += 0.08
+    table.loc[300:, "converged"] = False
+    whole = judge([table])
+    parts = judge(table.iloc[i : i + 40] for i in range(0, N, 40))
+    assert list(whole.contradictions.index) == [5]
+    pd.testing.assert_frame_equal(parts.contradictions, whole.contradictions)
+    for name in vars(whole).keys() - {"contradictions"}:
+        assert getattr(parts, name) == pytest.approx(getattr(whole, name)), name

@@ -1,0 +1,46 @@
+"""Time spent in a block, with what XLA took to compile apart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from time import perf_counter
+
+
+@dataclass
+class Spent:
+    """Seconds of a block: compiling programs, and everything else."""
+
+    compiling: float = 0.0
+    running: float = 0.0
+
+
+@contextmanager
+def stopwatch() -> Iterator[Spent]:
+    """Measure a block; the figures stand once it has ended."""
+    compiled = _compiled()
+    before, started = sum(compiled), perf_counter()
+    spent = Spent()
+    try:
+        yield spent
+    finally:
+        spent.compiling = sum(compiled) - before
+        spent.running = perf_counter() - started - spent.compiling
+
+
+@cache
+def _compiled() -> list[float]:
+    """Seconds of every compilation of this process from now on: from jaxpr to XLA's input, and XLA's own."""
+    import jax
+
+    seconds: list[float] = []
+
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
+        if event in (
+            "/jax/core/compile/jaxpr_to_mlir_module_duration",
+            "/jax/core/compile/backend_compile_duration",
+        ):
+            seconds.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return seconds
