@@ -28,8 +28,10 @@ def held(folder: Path) -> Iterator[None]:
         os.pwrite(descriptor, f"{socket.gethostname()}, process {os.getpid()}".encode(), 0)
         yield
     finally:
-        path.unlink(missing_ok=True)  # before it is released: afterwards it may be another's
-        os.close(descriptor)
+        try:
+            path.unlink(missing_ok=True)  # before it is released: afterwards it may be another's
+        finally:
+            os.close(descriptor)
 
 
 def _acquired(path: Path) -> int:
@@ -40,7 +42,7 @@ def _acquired(path: Path) -> int:
             if not _flock(descriptor):
                 holder = path.read_text() if path.exists() else ""
                 raise UserError(
-                    f"{path.parent} is in use by another sweep ({holder or 'just started'}): "
+                    f"{path.parent} is in use by another process ({holder or 'just started'}): "
                     "wait until it ends, or give --out another folder"
                 )
             if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):

@@ -20,6 +20,9 @@ PACKAGES = (
     "pandas",
     "pyarrow",
     "matplotlib",
+    "optax",
+    "safetensors",
+    "tokenizers",
 )
 
 

@@ -304,7 +304,7 @@ def test_kill_the_client_and_resume(here: pd.DataFrame, cluster: Cluster, tmp_pa
     with client:
         wait(lambda: list(folder.glob("part-*")) or client.poll() is not None, cluster)
         cluster.signal_workers(signal.SIGSTOP)
-        with pytest.raises(UserError, match=rf"in use by another sweep .*process {client.pid}\)"):
+        with pytest.raises(UserError, match=rf"in use by another process .*process {client.pid}\)"):
             sweep(SMALL, folder, resume=True, scheduler=cluster.address)
         client.kill()
         assert client.stderr is not None

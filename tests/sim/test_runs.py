@@ -243,7 +243,7 @@ def test_one_client_at_a_time(tmp_path: Path) -> None:
     run = opened(tmp_path)
     with run.held():
         with (
-            pytest.raises(UserError, match=rf"in use by another sweep \(.*process {os.getpid()}\)"),
+            pytest.raises(UserError, match=rf"in use by another process \(.*process {os.getpid()}\)"),
             Run(tmp_path).held(),
         ):
             raise AssertionError
@@ -342,7 +342,7 @@ def test_clients_that_start_together_in_an_empty_folder(names: str, tmp_path: Pa
     said = [process.communicate(timeout=180)[0].strip() for process in processes]
     assert said.count("won") == 1, said
     for line in said:
-        assert line == "won" or "in use by another sweep" in line or "another run" in line, said
+        assert line == "won" or "in use by another process" in line or "another run" in line, said
     winner = names[said.index("won")]
     run = Run.existing(tmp_path / "run")
     assert (run.provenance() or {})["config"] == {"name": winner}

@@ -182,6 +182,10 @@ BAD: dict[str, list[str]] = {
         "none",
     ],
     "at most 9 tasks": ["--preset", "digits", "--T", "10"],
+    "has no --ridge": ["--preset", "transformer", "--ridge", "1"],
+    "has no --k": ["--preset", "images-nonlinear", "--k", "3"],
+    "--d of preset transformer is one number": ["--preset", "transformer", "--d", "8", "16"],
+    "make 9 pairs; lower --T": ["--preset", "images-nonlinear", "--T", "10"],
 }
 
 
@@ -221,6 +225,38 @@ def test_quick_covers_what_it_promises() -> None:
     assert {cell.trainer for cell in cells} == {"orthonormal", "ridge", "descent"}
     assert set(quick.perturbations) == set(STRENGTHS)
     assert [source.name for source in quick.data] == ["digits"]
+
+
+def test_options_reach_the_networks_of_a_preset() -> None:
+    tasks = config_of(
+        Arguments(
+            preset="transformer",
+            geometries=("sphere",),
+            T=(8,),
+            d=(12,),
+            k=(2,),
+            seeds=1,
+            draws=9,
+            seed=3,
+        )
+    ).transformer
+    assert tasks is not None
+    assert (tasks.geometries, tasks.T, tasks.d, tasks.k) == (("sphere",), (8,), 12, 2)
+    assert (tasks.seeds, tasks.draws, tasks.seed) == (1, 9, 3)
+    config = config_of(
+        Arguments(
+            preset="images-nonlinear",
+            T=(1, 4),
+            seeds=2,
+            draws=7,
+            perturbations=("quantisation",),
+            seed=5,
+        )
+    )
+    assert config.networks is not None
+    assert (config.networks.T, config.networks.draws) == ((1, 4), 7)
+    assert config.networks.failures == ("quantisation",)
+    assert list(config.data_seed_range) == [5, 6]
 
 
 def test_presets_have_distinct_identities() -> None:
