@@ -1,0 +1,98 @@
+"""The corpora known by name: what they are and where they come from.
+
+Each is a folder of the layout that neural.sources describes, below --data-dir. Only a corpus that can be made again,
+byte for byte, from files that do not change can be fetched.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.runs.errors import UserError
+
+
+@dataclass(frozen=True)
+class Named:
+    """A corpus known by name. aligned: line n of a split is the same passage in every language.
+
+    sentences: each line is a document of its own.
+    """
+
+    what: str
+    licence: str
+    origin: str
+    aligned: bool = False
+    sentences: bool = False
+
+
+CORPORA = {
+    "bible": Named(
+        "verse-aligned Bibles: en, en_asv (a second English text), el, de, fr, es, fi, zh",
+        "public domain",
+        "SWORD modules of https://crosswire.org/sword/modules/, aligned by verse",
+    ),
+    "gutenberg": Named(
+        "books: en, el, de, fr, es, fi",
+        "public domain in the USA",
+        "https://www.gutenberg.org, cleaned by hand",
+    ),
+    "msdocs": Named(
+        "product documentation: en, el, de, fr, es, fi, zh, ar, hi, tr",
+        "CC BY 4.0",
+        "https://github.com/MicrosoftDocs, pages of several commits",
+    ),
+    "gnomedocs": Named(
+        "desktop help, line-aligned: en, el, de, fr, es, fi, zh",
+        "CC BY-SA 3.0 / 4.0",
+        "https://github.com/GNOME/gnome-user-docs and two more, from .po files",
+        aligned=True,
+    ),
+    "mozilla_www": Named(
+        "web site messages, line-aligned: en, el, de, fr, es, fi, zh, ar, hi, tr",
+        "MPL 2.0",
+        "https://github.com/mozilla-l10n/www-l10n, from .ftl files",
+        aligned=True,
+    ),
+    "commonvoice": Named(
+        "sentences for reading aloud: en, el, de, fr, es, fi, zh, ar, hi, tr",
+        "CC0 1.0",
+        "https://github.com/common-voice/common-voice, split at random",
+        sentences=True,
+    ),
+    "ntrex": Named(
+        "news, line-aligned, test only: ar, de, el, en, es, fi, fr, hi, sw, tr, zh",
+        "CC BY-SA 4.0",
+        "https://github.com/MicrosoftTranslator/NTREX",
+        aligned=True,
+    ),
+    "tatoeba": Named(
+        "short sentence pairs with English, test only: ar, de, el, es, fi, fr, hi, sw, tr, zh",
+        "CC BY 2.0 FR",
+        "https://github.com/facebookresearch/LASER",
+    ),
+    "wikitext2": Named(
+        "tokenised English Wikipedia, valid and test only",
+        "CC BY-SA 3.0",
+        "https://github.com/pytorch/examples",
+    ),
+}
+
+
+def cache_folder() -> Path:
+    """Where fetched text and token ids are kept: the user's cache."""
+    import pooch
+
+    return Path(pooch.os_cache("cognitive-reserve"))
+
+
+def folder_of(name: str, data_dir: Path | None) -> Path:
+    """The folder of a named corpus below data_dir or in the cache. Raises UserError if it is in neither."""
+    if data_dir is not None and not data_dir.is_dir():
+        raise UserError(f"--data-dir {data_dir}: no such folder: check the path")
+    places = [*([data_dir / "text", data_dir] if data_dir else []), cache_folder() / "text"]
+    for place in places:
+        if (place / name).is_dir():
+            return place / name
+    raise UserError(
+        f"corpus {name} is not below {' or '.join(map(str, places))}: give --data-dir the folder that holds it, "
+        "or see `python -m neural.corpus list` for what can be fetched"
+    )

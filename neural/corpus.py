@@ -1,0 +1,233 @@
+"""A corpus: named languages, each with documents for train, valid and test; and `python -m neural.corpus`.
+
+A language of a corpus is any text with a name: "en" is all English text of the sources given, "en@bible" that of one,
+so that two domains are two languages where a study wants them to be. What can be given as --corpus:
+
+    synthetic                 invented languages s1, s2, ...; with options synthetic:shared=0.3,sentences=50000
+    bible, bible+gutenberg    corpora known by name, found below --data-dir or fetched
+    FILE                      its language is its name up to the first dot: en.txt holds en
+    FOLDER                    one file or folder a language, as neural.sources says
+    el=PATH, el=hf:NAME       a file, a folder or a dataset as the text of one language
+    hf:NAME, hf:NAME:CONFIG   a Hugging Face dataset; its language is CONFIG, or NAME
+
+No passage of valid or test stands in the training text of its language, and a passage that is aligned between
+languages is in the same split in all of them.
+"""
+
+import argparse
+import hashlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from neural.corpora import CORPORA, folder_of
+from neural.documents import SPLITS, Document, Splits, without_repeats
+from neural.sources import Files, Folder, Hub, Source, Synthetic
+from neural.synthetic import Grammar
+from sim.runs.errors import UserError
+
+HELD_OUT = 0.05
+"""Of the documents of a text that comes undivided: the fraction for valid, and that for test."""
+HUB_BYTES = 2**28
+"""UTF-8 bytes read of a Hugging Face dataset."""
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Documents by language and split."""
+
+    texts: Mapping[str, Splits]
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Names, in the order in which they were asked for."""
+        return tuple(self.texts)
+
+    def documents(self, language: str, split: str) -> Sequence[Document]:
+        """The documents of one split. Raises UserError for a language that is not there."""
+        if split not in SPLITS:
+            raise ValueError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
+        if language not in self.texts:
+            raise UserError(
+                f"unknown language {language!r}: this corpus has {', '.join(self.texts)}"
+            )
+        return self.texts[language][split]
+
+    def aligned(self, split: str, *languages: str) -> dict[str, tuple[str, ...]]:
+        """Passages by id in each of the languages, those that all of them have; in the order of the first."""
+        passages = [
+            {
+                key: text
+                for item in self.documents(language, split)
+                for key, text in zip(item.ids, item.passages, strict=bool(item.ids))
+            }
+            for language in languages
+        ]
+        shared = set(passages[0]).intersection(*passages[1:])
+        return {key: tuple(side[key] for side in passages) for key in passages[0] if key in shared}
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """sha256 of the text of each language: its documents, in order, by split."""
+        return {language: _fingerprint(splits) for language, splits in self.texts.items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of all languages and their names, whatever their order."""
+        lines = sorted(f"{language} {digest}\n" for language, digest in self.fingerprints.items())
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _fingerprint(splits: Splits) -> str:
+    digest = hashlib.sha256()
+    for name in SPLITS:
+        for item in splits[name]:
+            fields_ = (name, item.name, item.text, *item.ids)
+            encoded = [field.encode() for field in fields_]
+            digest.update(" ".join(str(len(field)) for field in encoded).encode() + b"\n")
+            digest.update(b"".join(encoded))
+    return digest.hexdigest()
+
+
+def load(
+    specs: Sequence[str],
+    languages: Sequence[str] | None = None,
+    *,
+    data_dir: Path | None = None,
+    held_out: float = HELD_OUT,
+    hub_bytes: int = HUB_BYTES,
+) -> Corpus:
+    """The corpus of these sources, with the languages asked for, or all that the sources have.
+
+    Raises UserError for an unknown source or language, and for text that cannot be read or divided.
+    """
+    sources = [source for spec in specs for source in _sources(spec, data_dir, held_out, hub_bytes)]
+    _distinct(sources)
+    if languages is None:
+        languages = list(dict.fromkeys(name for source in sources for name in source.languages()))
+    return Corpus({language: _read(language, sources) for language in languages})
+
+
+def _read(language: str, sources: Sequence[Source]) -> Splits:
+    name, _, only = language.partition("@")
+    chosen = [source for source in sources if source.has(name) and only in ("", source.name)]
+    if not chosen:
+        known = dict.fromkeys(name for source in sources for name in source.languages())
+        raise UserError(
+            f"unknown language {language!r}: {', '.join(source.name for source in sources)} has {', '.join(known)}; "
+            "LANGUAGE@SOURCE takes the text of one source"
+        )
+    joined: dict[str, list[Document]] = {part: [] for part in SPLITS}
+    for source in chosen:
+        for part, documents in source.read(name).items():
+            joined[part] += [item.within(source.name) for item in documents]
+    return without_repeats(joined, language)
+
+
+def _sources(spec: str, data_dir: Path | None, held_out: float, hub_bytes: int) -> list[Source]:
+    language, rest = _labelled(spec)
+    if rest.startswith("hf:"):
+        dataset, _, config = rest.removeprefix("hf:").partition(":")
+        if not dataset:
+            raise UserError(
+                f"--corpus {spec}: give the name of a dataset, hf:NAME or hf:NAME:CONFIG"
+            )
+        name = dataset.rpartition("/")[2]
+        return [Hub(name, dataset, config or None, language or config or name, held_out, hub_bytes)]
+    kind, _, options = rest.partition(":")
+    if kind == "synthetic" and not language:
+        return [Synthetic(_grammar(options))]
+    names = rest.split("+")
+    if not language and all(name in CORPORA for name in names):
+        return [
+            Folder(
+                name,
+                folder_of(name, data_dir),
+                held_out,
+                aligned=CORPORA[name].aligned,
+                sentences=CORPORA[name].sentences,
+            )
+            for name in names
+        ]
+    path = Path(rest)
+    if not path.exists():
+        raise UserError(
+            f"--corpus {spec}: no such file or folder, and no known corpus: "
+            f"give a path, synthetic, hf:NAME or some of {', '.join(CORPORA)} joined by +"
+        )
+    stem = path.resolve().name.split(".")[0]
+    if language or path.is_file():
+        return [Files(stem, language or stem, path, held_out)]
+    folder = Folder(stem, path, held_out)
+    if not folder.languages():
+        raise UserError(f"{path} holds no text: give a folder with .txt, .gz or .xz files")
+    return [folder]
+
+
+def _labelled(spec: str) -> tuple[str, str]:
+    """("el", "PATH") of "el=PATH", ("", spec) of anything else."""
+    label = re.fullmatch(r"(\w[\w-]*)=(.+)", spec)
+    return (label[1], label[2]) if label else ("", spec)
+
+
+def _grammar(options: str) -> Grammar:
+    types = {field.name: field.type for field in fields(Grammar)}
+    values: dict[str, Any] = {}
+    for option in filter(None, options.split(",")):
+        name, _, value = option.partition("=")
+        try:
+            values[name] = float(value) if types[name] is float else int(value)
+        except (KeyError, ValueError):
+            raise UserError(
+                f"synthetic option {option!r}: give NAME=NUMBER with a NAME of {', '.join(types)}"
+            ) from None
+    return replace(Grammar(), **values)
+
+
+def _distinct(sources: Sequence[Source]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for source in sources:
+        given = {(source.name, language) for language in source.languages()}
+        if twice := seen & given:
+            name, language = min(twice)
+            raise UserError(f"{language}@{name} is given twice: rename one of the sources")
+        seen |= given
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m neural.corpus", description="The corpora known by name."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="what there is, and what can be fetched")
+    fetching = commands.add_parser("fetch", help="download a corpus from its origin")
+    fetching.add_argument("name", metavar="NAME", help="a corpus of `list`")
+    fetching.add_argument(
+        "--data-dir", type=Path, help="where to put it (default: the user's cache)"
+    )
+    arguments = parser.parse_args()
+    from neural.fetch import ORIGINS, fetch
+
+    if arguments.command == "list":
+        for name, corpus in CORPORA.items():
+            how = "can be fetched" if name in ORIGINS else "with --data-dir alone"
+            print(f"{name:12} {corpus.what}; {corpus.licence}; {how}; {corpus.origin}")
+        return 0
+    try:
+        print(fetch(arguments.name, arguments.data_dir))
+    except UserError as error:
+        print(f"neural.corpus: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("neural.corpus: interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Token ids on disk: for each language and split one array, read-only and mapped into memory.
+
+A language is kept in a folder named by its text and the tokenizer, so it is encoded once for all runs that read it.
+The folder is made under another name and renamed when whole: a kill leaves nothing that passes for tokens, and of two
+processes at the same language one comes first and the other takes its result.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural.corpora import cache_folder
+from neural.corpus import Corpus
+from neural.documents import SPLITS, Document
+from neural.tokenizer import Tokenizer
+from sim.runs.errors import UserError
+
+Ids = NDArray[np.unsignedinteger[Any]]
+INDEX = "index.json"
+AT_ONCE = 2**22
+"""UTF-8 bytes encoded in one go."""
+STALE = 24 * 3600
+"""Seconds after which a half-made folder belongs to a process that was killed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """One split of a language. ids (n,): documents, each followed by the end-of-text id.
+
+    ends (documents,): where each ends in ids, its end-of-text included. sizes (documents,): its UTF-8 bytes, which the
+    end of text does not count in.
+    """
+
+    ids: Ids
+    ends: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    def document(self, index: int) -> Ids:
+        """The ids of one document with its end-of-text."""
+        return self.ids[self.ends[index - 1] if index else 0 : self.ends[index]]
+
+    @property
+    def bytes(self) -> int:
+        """UTF-8 bytes of all documents."""
+        return int(self.sizes.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStore:
+    """The tokens of a corpus; store["el", "valid"] is those of one language and split."""
+
+    tokens: Mapping[tuple[str, str], Tokens]
+    languages: tuple[str, ...]
+    fingerprint: str
+
+    def __getitem__(self, key: tuple[str, str]) -> Tokens:
+        language, split = key
+        if split not in SPLITS:
+            raise ValueError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
+        if language not in self.languages:
+            raise UserError(
+                f"unknown language {language!r}: these tokens are of {', '.join(self.languages)}"
+            )
+        return self.tokens[key]
+
+    def streams(self, split: str = "train") -> dict[str, Ids]:
+        """The ids of every language, what a mixture draws from."""
+        return {language: self[language, split].ids for language in self.languages}
+
+
+def store(corpus: Corpus, tokenizer: Tokenizer, folder: Path | None = None) -> TokenStore:
+    """The tokens of a corpus, read from the folder or encoded and kept there (default: the user's cache).
+
+    Raises UserError where the folder cannot be written, or holds damaged tokens.
+    """
+    folder = cache_folder() / "tokens" if folder is None else folder
+    tokens = {}
+    for language, text in corpus.fingerprints.items():
+        made = folder / f"{text[:16]}-{tokenizer.fingerprint[:16]}"
+        if not made.exists():
+            _make(made, corpus.texts[language], tokenizer, language)
+        for split in SPLITS:
+            tokens[language, split] = _open(made, split)
+    return TokenStore(tokens, corpus.languages, f"{corpus.fingerprint}-{tokenizer.fingerprint}")
+
+
+def _make(
+    made: Path, splits: Mapping[str, Sequence[Document]], tokenizer: Tokenizer, language: str
+) -> None:
+    temporary = None
+    try:
+        made.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(made.parent)
+        temporary = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=made.parent))
+        dtype = "uint16" if tokenizer.vocabulary <= 2**16 else "uint32"
+        index = {"dtype": dtype, "vocabulary": tokenizer.vocabulary}
+        for split in SPLITS:
+            _encode(temporary, split, splits[split], tokenizer, dtype, f"{language} {split}")
+        (temporary / INDEX).write_text(json.dumps(index) + "\n")
+        for path in temporary.iterdir():
+            with path.open("rb+") as stream:
+                os.fsync(stream.fileno())
+        temporary.chmod(0o755)
+        _publish(temporary, made)
+    except OSError as error:
+        raise UserError(
+            f"cannot write tokens to {made.parent} ({error.strerror or error}): free space there, or choose another"
+        ) from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _publish(temporary: Path, made: Path) -> None:
+    """Rename, unless another process made the same meanwhile."""
+    try:
+        temporary.rename(made)
+    except OSError:
+        if not made.exists():
+            raise
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what killed processes left."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > STALE:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _encode(
+    folder: Path,
+    split: str,
+    documents: Sequence[Document],
+    tokenizer: Tokenizer,
+    dtype: str,
+    what: str,
+) -> None:
+    from tqdm import tqdm
+
+    sizes = np.array([len(item.text.encode()) for item in documents], dtype=np.int64)
+    lengths: list[int] = []
+    end = np.array([tokenizer.end_of_text], dtype=dtype)
+    with (
+        (folder / f"{split}.ids").open("wb") as stream,
+        tqdm(total=int(sizes.sum()), unit="B", unit_scale=True, desc=what, disable=None) as bar,
+    ):
+        batches = np.split(np.arange(len(documents)), _cuts(sizes))
+        for batch in batches:
+            for ids in tokenizer.encode_all([documents[index].text for index in batch]):
+                stream.write(np.concatenate([ids.astype(dtype), end]).tobytes())
+                lengths.append(len(ids) + 1)
+            bar.update(int(sizes[batch].sum()))
+    np.save(folder / f"{split}.ends.npy", np.cumsum(lengths, dtype=np.int64))
+    np.save(folder / f"{split}.sizes.npy", sizes)
+
+
+def _cuts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where to cut documents into batches of about AT_ONCE bytes."""
+    return 1 + np.flatnonzero(np.diff(np.cumsum(sizes) // AT_ONCE))
+
+
+def _open(made: Path, split: str) -> Tokens:
+    try:
+        dtype = np.dtype(json.loads((made / INDEX).read_text())["dtype"])
+        ends = np.load(made / f"{split}.ends.npy", allow_pickle=False)
+        sizes = np.load(made / f"{split}.sizes.npy", allow_pickle=False)
+        path = made / f"{split}.ids"
+        count = int(ends[-1]) if len(ends) else 0
+        if path.stat().st_size != count * dtype.itemsize or len(ends) != len(sizes):
+            raise ValueError(f"{path.name} holds {path.stat().st_size} bytes for {count} ids")
+        ids = np.memmap(path, dtype=dtype, mode="r") if count else np.zeros(0, dtype=dtype)
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{made} holds damaged tokens ({error}): delete that folder, and they are made again"
+        ) from None
+    return Tokens(ids, ends, sizes)
