@@ -1,0 +1,267 @@
+"""Checkpoints: a safetensors file with a JSON record beside it, written whole or not at all, and never a pickle.
+
+    step-00000128.safetensors   float32 tensors under Hugging Face's GPT-2 names
+    step-00000128.json          sizes, step, seed, tokenizer, data position; every tensor's shape and dtype; digests
+
+The record is written last and its digest covers the tensors, so a checkpoint is there when its record is, and a kill at
+any moment leaves none that is damaged. One that was damaged later is refused.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural.config import ModelConfig
+from sim.runs.errors import UserError
+from sim.runs.identity import digest
+
+if TYPE_CHECKING:
+    from neural.tokenizer import Tokenizer
+
+Tensors = dict[str, NDArray[Any]]
+
+FORMAT = "cognitive-reserve checkpoint 1"
+TOKENIZER = "tokenizer.json"
+PICKLES = (b"PK\x03\x04", b"\x80")
+"""How files of torch.save begin, zipped or not: they can run code when read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A model at one step of its training. parameters are float32 numpy arrays by GPT-2's names."""
+
+    path: Path
+    parameters: Tensors
+    model: ModelConfig
+    step: int
+    seed: int
+    languages: str
+    """Shares it was trained on, as given to --languages."""
+    tokens: Mapping[str, int]
+    """Tokens of each language seen so far."""
+    fingerprint: str
+    """sha256 of its tokenizer."""
+    run: str
+    """Identity of the run that made it."""
+
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        """The tokenizer of its run. Raises UserError if it is missing or another."""
+        from neural import tokenizer
+
+        found = tokenizer.load(self.path.parents[1] / TOKENIZER)
+        if found.fingerprint != self.fingerprint:
+            raise UserError(
+                f"{self.path.parents[1] / TOKENIZER} is not the tokenizer of {self.path.name}: "
+                "put back the one of its run"
+            )
+        return found
+
+
+def save(
+    path: Path,
+    parameters: Mapping[str, NDArray[Any]],
+    model: ModelConfig,
+    *,
+    step: int,
+    seed: int,
+    languages: str,
+    tokens: Mapping[str, int],
+    fingerprint: str,
+    run: str,
+) -> None:
+    """Write what `load` reads; the fields are those of Checkpoint. path ends in .safetensors."""
+    record = {
+        "model": asdict(model),
+        "step": step,
+        "seed": seed,
+        "languages": languages,
+        "tokens": dict(tokens),
+        "fingerprint": fingerprint,
+        "run": run,
+    }
+    write(path, parameters, record)
+
+
+def load(where: Path | str, step: int | None = None) -> Checkpoint:
+    """The checkpoint of a file; of a model's folder, or of a run of one model, the last or that of a step.
+
+    Raises UserError, in one line, if there is none, or if it is damaged or no checkpoint of ours.
+    """
+    from neural.model import shapes
+
+    path = _found(Path(where), step)
+    tensors, record = read(path)
+    try:
+        model = ModelConfig(**record["model"])
+        found = Checkpoint(
+            path=path,
+            parameters=tensors,
+            model=model,
+            **{name: record[name] for name in _OWN},
+        )
+    except (KeyError, TypeError):
+        raise UserError(
+            f"{path} holds no model, but the state of a run: give a checkpoint"
+        ) from None
+    wanted = shapes(model)
+    if {name: array.shape for name, array in tensors.items()} != wanted or any(
+        array.dtype != np.float32 for array in tensors.values()
+    ):
+        raise UserError(
+            f"{path} does not hold the tensors of {model}: it is from another version; train again"
+        )
+    return found
+
+
+_OWN = tuple(
+    field.name for field in fields(Checkpoint) if field.name not in ("path", "parameters", "model")
+)
+
+
+def steps(folder: Path | str) -> tuple[int, ...]:
+    """The steps whose checkpoints are in a model's folder, in order."""
+    names = (
+        re.fullmatch(r"step-(\d{8,})\.json", path.name) for path in Path(folder).glob("*.json")
+    )
+    return tuple(sorted(int(name[1]) for name in names if name))
+
+
+def file_of(folder: Path, step: int) -> Path:
+    """The file of a step in a model's folder."""
+    return folder / f"step-{step:08d}.safetensors"
+
+
+def models(run: Path | str) -> tuple[Path, ...]:
+    """The folders of a run's models, in order of name."""
+    return tuple(sorted(path for path in Path(run).glob("*seed-*") if path.is_dir()))
+
+
+def _found(where: Path, step: int | None) -> Path:
+    if where.is_file() or not where.is_dir():
+        return where.with_suffix(".safetensors") if where.suffix == ".json" else where
+    if not (there := steps(where)):
+        below = models(where)
+        if not below:
+            raise UserError(f"{where} holds no checkpoint: give a folder that neural.train wrote")
+        if len(below) > 1:
+            raise UserError(
+                f"{where} holds several models: give one of {', '.join(map(str, below))}"
+            )
+        where = below[0]
+        there = steps(where)
+    if not there or step not in (None, *there):
+        raise UserError(
+            f"{where} has no checkpoint{'' if step is None else f' of step {step}'}: "
+            f"it has {', '.join(map(str, there)) or 'none yet'}"
+        )
+    return file_of(where, there[-1] if step is None else step)
+
+
+def write(path: Path, tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
+    """Write tensors and their record, in place of those that are there. Raises UserError where they cannot be."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    sidecar = path.with_suffix(".json")
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sidecar.unlink(missing_ok=True)
+        with _replacing(path) as temporary:
+            save_file(contiguous, temporary, metadata={"format": "pt"})
+            sha256 = digest(temporary)
+        about = {name: _about(array) for name, array in contiguous.items()}
+        whole = {"format": FORMAT, **record, "tensors": about, "sha256": sha256}
+        with _replacing(sidecar) as temporary:
+            temporary.write_text(json.dumps(whole | {"digest": _digest(whole)}, indent=1) + "\n")
+        _sync(path.parent)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"cannot write {path} ({reason}): free space there and add --resume; what was saved before is intact"
+        ) from None
+
+
+def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """Tensors and record of a file, both verified. Raises UserError, in one line, for anything else."""
+    from safetensors import SafetensorError, safe_open
+
+    sidecar = path.with_suffix(".json")
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4)
+        if head.startswith(PICKLES):
+            raise UserError(
+                f"{path} is a pickle, which can run code, and was not read: give a .safetensors file"
+            )
+        if not sidecar.exists():
+            raise UserError(
+                f"{path} has no {sidecar.name} beside it: give a checkpoint that neural.train wrote"
+            )
+        record = _record(sidecar)
+        if digest(path) != record["sha256"]:
+            raise UserError(f"{path} is damaged: {_REMEDY}")
+        with safe_open(path, framework="np") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): give a checkpoint") from None
+    except SafetensorError as error:
+        raise UserError(f"{path} is no safetensors file ({error}): {_REMEDY}") from None
+    if {name: _about(array) for name, array in tensors.items()} != record["tensors"]:
+        raise UserError(f"{path} does not hold what {sidecar.name} says: {_REMEDY}")
+    return {name: tensors[name] for name in record["tensors"]}, record
+
+
+_REMEDY = "copy it again, or use another checkpoint"
+
+
+def _record(sidecar: Path) -> dict[str, Any]:
+    try:
+        whole = json.loads(sidecar.read_bytes())
+        if whole["format"] != FORMAT:
+            raise UserError(f"{sidecar} is of format {whole['format']}, not {FORMAT}: {_REMEDY}")
+        if whole.pop("digest") != _digest(whole):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{sidecar} is damaged or not of a checkpoint: {_REMEDY}") from None
+    return whole
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _about(array: NDArray[Any]) -> dict[str, Any]:
+    return {"shape": list(array.shape), "dtype": str(array.dtype)}
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary that takes the place of path once it is whole and on disk."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,207 @@
+"""python -m neural.evaluate: perplexity and bits per byte of trained models, by language, with intervals."""
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sim.runs.errors import UserError
+
+if TYPE_CHECKING:
+    from neural.checkpoint import Checkpoint
+    from neural.tokenizer import Tokenizer
+    from neural.tokens import Tokens
+
+MEASURES = ("nats_per_token", "perplexity", "bits_per_byte")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Score the models of a run on text, by sliding windows. Prints a table; intervals hold 95 % of resampled texts."""
+
+    run: str
+    """What neural.train or neural.hf wrote: a run, a model's folder in it, or a checkpoint."""
+    on: str = "valid"
+    """valid, test or train: that part of a corpus; or a text file."""
+    corpus: tuple[str, ...] | None = None
+    """Sources of text, as neural.train takes them (default: those of the run)."""
+    languages: tuple[str, ...] | None = None
+    """Those to score on (default: all of the run, or of --corpus)."""
+    data_dir: Path | None = None
+    """Folder with the corpora known by name."""
+    step: int | None = None
+    """Of the checkpoint (default: the last)."""
+    window: int | None = None
+    """Tokens read at once (default: the model's context)."""
+    stride: int | None = None
+    """Tokens between the starts of two windows (default: half a window, or the length of --span)."""
+    span: tuple[int, int] | None = None
+    """Score positions START to END of every window only (default: each token once, with the most context)."""
+    batch: int = 8
+    """Windows computed at once."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of activations."""
+    seed: int = 0
+    """Of the intervals."""
+    json: bool = False
+    """Print a line of JSON for each model and language."""
+
+
+def rows(arguments: Arguments) -> Iterator[dict[str, Any]]:
+    """A model and a language each, with every measure and its bounds. Raises UserError for what cannot be scored."""
+    from neural.config import Compute
+    from neural.scoring import Sliding, pieces, score
+
+    compute = Compute(arguments.dtype)
+    texts: dict[str, Tokens] = {}
+    for model in checkpoints(Path(arguments.run), arguments.step):
+        window = model.model.context if arguments.window is None else arguments.window
+        sliding = Sliding(window, _stride(arguments, window), arguments.span)
+        sliding.check(model.model.context)
+        texts = texts or read(arguments, model)
+        for language, text in texts.items():
+            scores = score(
+                model.parameters,
+                model.model,
+                pieces(text),
+                sliding,
+                batch=arguments.batch,
+                compute=compute,
+                progress=f"{model.path.parent.name} {language}",
+            )
+            row: dict[str, Any] = {
+                "model": model.path.parent.name,
+                "step": model.step,
+                "language": language,
+                "documents": len(text.ends),
+                "tokens": int(scores.scored.sum()),
+                "bytes": text.bytes,
+            }
+            for name, estimate in scores.estimates(seed=arguments.seed).items():
+                row[name], row[f"{name}_low"], row[f"{name}_high"] = map(float, estimate)
+            yield row
+
+
+def checkpoints(where: Path, step: int | None) -> "Iterator[Checkpoint]":
+    """Of every model of a run, or of the model given: the last, or that of a step."""
+    from neural import checkpoint
+
+    several = () if checkpoint.steps(where) else checkpoint.models(where)
+    for path in several or (where,):
+        yield checkpoint.load(path, step)
+
+
+def read(arguments: Arguments, model: "Checkpoint") -> "dict[str, Tokens]":
+    """The text to score on, by language. Raises UserError where there is none."""
+    from neural.documents import SPLITS
+
+    if arguments.on in SPLITS:
+        return _split(arguments, model)
+    path = Path(arguments.on)
+    if not path.is_file():
+        raise UserError(f"--on {path}: no such file: give {', '.join(SPLITS)} or a text file")
+    if arguments.corpus or arguments.languages:
+        raise UserError(f"--on {path} is one text: leave out --corpus and --languages")
+    from neural import text
+
+    return {path.name: encoded([text.read(path)], model.tokenizer)}
+
+
+def _split(arguments: Arguments, model: "Checkpoint") -> "dict[str, Tokens]":
+    """Part of the corpus asked for, or of the run's, which has to be the text that it was trained on."""
+    from neural import corpus
+    from neural.mixture import parse_schedule
+    from neural.run import Run
+
+    languages = arguments.languages
+    if arguments.corpus is not None:
+        found = corpus.load(arguments.corpus, languages, data_dir=arguments.data_dir)
+    else:
+        record = Run(model.path.parents[1]).record
+        if not record:
+            raise UserError(
+                f"{model.path.parents[1]} has no text of its own: add --corpus, or --on FILE"
+            )
+        mixtures = [parse_schedule(mixture) for mixture in record["config"]["languages"]]
+        trained = dict.fromkeys(name for mixture in mixtures for name in mixture.languages)
+        found = corpus.load(record["corpus"], tuple(trained), data_dir=arguments.data_dir)
+        if record["text"] != f"{found.fingerprint}-{model.fingerprint}":
+            raise UserError(
+                f"{', '.join(record['corpus'])} is no longer the text that {model.path.parents[1]} was trained on: "
+                "put that back, or choose text by --corpus"
+            )
+    tokens = {}
+    for language in languages or found.languages:
+        documents = found.documents(language, arguments.on)
+        if not documents:
+            raise UserError(
+                f"{language} has no {arguments.on} text: leave it out of --languages, or choose another --on"
+            )
+        tokens[language] = encoded([item.text for item in documents], model.tokenizer)
+    return tokens
+
+
+def encoded(texts: Sequence[str], tokenizer: "Tokenizer") -> "Tokens":
+    """Documents as tokens, each closed by its end-of-text."""
+    import numpy as np
+
+    from neural.tokens import Tokens
+
+    ids = [np.append(part, tokenizer.end_of_text) for part in tokenizer.encode_all(texts)]
+    sizes = np.array([len(text.encode()) for text in texts], dtype=np.int64)
+    return Tokens(np.concatenate(ids), np.cumsum([len(part) for part in ids]), sizes)
+
+
+def _stride(arguments: Arguments, window: int) -> int:
+    if arguments.stride is not None:
+        return arguments.stride
+    if arguments.span is not None:
+        return max(arguments.span[1] - arguments.span[0], 1)
+    return max(window // 2, 1)
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    cells = [f"{row['model']:24} {row['step']:8} {row['language']:12} {row['tokens']:10}"]
+    for name in MEASURES:
+        low, high = row[f"{name}_low"], row[f"{name}_high"]
+        bounds = "" if math.isnan(low) else f"[{low:.4g}, {high:.4g}]"
+        cells.append(f"{row[name]:12.4f} {bounds:20}")
+    return " ".join(cells).rstrip()
+
+
+HEAD = " ".join(
+    [
+        f"{'model':24} {'step':>8} {'language':12} {'tokens':>10}",
+        *(f"{name.replace('_per_', '/'):>12} {'':20}" for name in MEASURES),
+    ]
+).rstrip()
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    import tyro
+
+    arguments = tyro.cli(
+        Arguments, prog="python -m neural.evaluate", config=(tyro.conf.PositionalRequiredArgs,)
+    )
+    try:
+        for number, row in enumerate(rows(arguments)):
+            if arguments.json:
+                print(json.dumps(row))
+            else:
+                print(*([] if number else [HEAD]), line(row), sep="\n")
+    except UserError as error:
+        print(f"neural.evaluate: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("neural.evaluate: interrupted; nothing is lost but the time", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

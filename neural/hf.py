@@ -1,0 +1,198 @@
+"""GPT-2 models of Hugging Face and PyTorch read into runs of ours, and ours written so that transformers loads them.
+
+    python -m neural.hf import gpt2 --out runs/gpt2          of the hub, or a folder that transformers saved
+    python -m neural.hf import bilingual.pth --tokenizer token_gpt2 --out runs/bilingual
+    python -m neural.hf export runs/mine --out exported      GPT2LMHeadModel.from_pretrained("exported")
+
+Tensors are the same on both sides, but for the prefix of their names.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from neural.config import ModelConfig
+from neural.foreign import CONFIG, SAME, TOKENIZER, WEIGHTS, located, read
+from sim.runs.errors import UserError
+
+if TYPE_CHECKING:
+    from neural.checkpoint import Checkpoint
+    from neural.tokenizer import Tokenizer
+
+
+def tokenizer_of(path: Path) -> "Tokenizer":
+    """Of a tokenizer.json, or of a folder with one or with vocab.json and merges.txt. Raises UserError for none."""
+    from neural import tokenizer
+
+    if path.is_file() and path.name.endswith(".json"):
+        return tokenizer.load(path)
+    folder = path if path.is_dir() else path.parent
+    whole, vocabulary, merges = (folder / name for name in TOKENIZER)
+    if whole.is_file():
+        return tokenizer.load(whole)
+    if not (vocabulary.is_file() and merges.is_file()):
+        raise UserError(
+            f"{folder} holds no tokenizer: give --tokenizer a folder with {whole.name}, "
+            f"or with {vocabulary.name} and {merges.name}"
+        )
+    from tokenizers.implementations import ByteLevelBPETokenizer
+
+    try:
+        inner = ByteLevelBPETokenizer(str(vocabulary), str(merges))
+    except Exception as error:  # the package raises plain Exception
+        raise UserError(f"{vocabulary} and {merges.name} are no tokenizer ({error})") from None
+    inner.add_special_tokens([tokenizer.END_OF_TEXT])
+    return tokenizer.BytePairTokenizer(inner._tokenizer)
+
+
+def import_model(
+    source: str, out: Path, *, heads: int | None = None, tokenizer: str | None = None
+) -> Path:
+    """Make a run of one checkpoint, of step 0, out of what `read` reads or the hub has; its path.
+
+    out must be new or empty.
+    """
+    from neural import checkpoint
+    from neural import tokenizer as tokenizers
+    from sim.runs.identity import digest
+
+    with _whole(out) as folder:
+        path = located(source)
+        found = tokenizer_of(path if tokenizer is None else located(tokenizer))
+        parameters, config = read(path, heads)
+        if found.vocabulary > config.vocabulary:
+            raise UserError(
+                f"the tokenizer has {found.vocabulary} ids, the model {config.vocabulary}: give --tokenizer the model's"
+            )
+        file = checkpoint.file_of(Path("seed-0"), 0)
+        tokenizers.save(found, folder / checkpoint.TOKENIZER)
+        checkpoint.save(
+            folder / file,
+            parameters,
+            config,
+            step=0,
+            seed=0,
+            languages="",
+            tokens={},
+            fingerprint=found.fingerprint,
+            run=digest(path)[:16],
+        )
+    return out / file
+
+
+def export_model(model: "Checkpoint", out: Path) -> None:
+    """Write a checkpoint, and its tokenizer if it is of byte pairs, as transformers saves them.
+
+    out must be new or empty. transformers has no tokenizer of bytes.
+    """
+    from safetensors.numpy import save_file
+
+    from neural.tokenizer import END_OF_TEXT, BytePairTokenizer
+
+    tokenizer = model.tokenizer
+    tensors = {
+        name if name == "lm_head.weight" else f"transformer.{name}": array
+        for name, array in model.parameters.items()
+    }
+    special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
+    with _whole(out) as folder:
+        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        _write(folder / CONFIG, described(model.model, tokenizer.end_of_text))
+        if isinstance(tokenizer, BytePairTokenizer):
+            (folder / TOKENIZER[0]).write_text(tokenizer.serialised(), encoding="utf-8")
+            about = {"tokenizer_class": "PreTrainedTokenizerFast", **special}
+            _write(
+                folder / "tokenizer_config.json", about | {"model_max_length": model.model.context}
+            )
+
+
+def described(config: ModelConfig, end_of_text: int) -> dict[str, Any]:
+    """The config.json of a model."""
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        **{name: meanings[0] for name, meanings in SAME.items()},
+        "n_layer": config.layers,
+        "n_embd": config.width,
+        "n_head": config.heads,
+        "n_positions": config.context,
+        "vocab_size": config.vocabulary,
+        "tie_word_embeddings": config.tied,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+        **dict.fromkeys(("attn_pdrop", "embd_pdrop", "resid_pdrop"), 0.0),
+        "dtype": "float32",
+    }
+
+
+def _write(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n")
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `out` when the block ends; nothing is left of it if the block fails."""
+    if out.exists() and not (out.is_dir() and next(out.iterdir(), None) is None):
+        raise UserError(f"{out} is there already: give --out a new folder")
+    from safetensors import SafetensorError
+
+    temporary = out.with_name(f".{out.name}.{uuid4().hex}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.replace(out)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"cannot write {out} ({reason}): free space there, or give --out another folder"
+        ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m neural.hf", description="GPT-2 to and from Hugging Face's transformers."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    importing = commands.add_parser("import", help="make a run out of a model of transformers")
+    importing.add_argument(
+        "source", metavar="SOURCE", help="folder, .safetensors, .pth of a state dict, or hub name"
+    )
+    importing.add_argument("--out", type=Path, required=True, help="folder of the run")
+    importing.add_argument("--tokenizer", help="its folder or tokenizer.json (default: SOURCE's)")
+    importing.add_argument("--heads", type=int, help="of a model whose config.json is missing")
+    exporting = commands.add_parser("export", help="write a model for transformers")
+    exporting.add_argument("run", metavar="RUN", help="a run of one model, a folder, a checkpoint")
+    exporting.add_argument("--out", type=Path, required=True, help="folder for transformers")
+    exporting.add_argument("--step", type=int, help="of the checkpoint (default: the last)")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "import":
+            print(
+                import_model(
+                    arguments.source,
+                    arguments.out,
+                    heads=arguments.heads,
+                    tokenizer=arguments.tokenizer,
+                )
+            )
+        else:
+            from neural.checkpoint import load
+
+            export_model(load(arguments.run, arguments.step), arguments.out)
+            print(arguments.out)
+    except UserError as error:
+        print(f"neural.hf: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""AdamW as language models are trained with: global-norm clipping, warm-up and cosine, matrices alone decay."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sim.runs.errors import UserError
+
+if TYPE_CHECKING:
+    import jax
+    import optax
+
+    from neural.model import Parameters
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW over a run of `steps` updates."""
+
+    steps: int
+    peak: float = 6e-4
+    """Learning rate after warm-up."""
+    warmup: int = 0
+    """Updates of linear warm-up: update i (from 0) has rate peak (i + 1) / (warmup + 1)."""
+    final: float = 0.1
+    """Learning rate of the last update, as a fraction of the peak."""
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    decay: float = 0.1
+    """Weight decay, times the learning rate, of matrices and embeddings."""
+    clip: float = 1.0
+    """Largest global norm of the gradient."""
+
+    def check(self) -> None:
+        """Raise UserError, in one line, for the first value that cannot train."""
+        if self.steps < 1:
+            raise UserError(f"steps = {self.steps}: give a whole number >= 1")
+        if not 0 <= self.warmup < self.steps:
+            raise UserError(
+                f"warm-up of {self.warmup} updates in a run of {self.steps}: give 0 to {self.steps - 1}"
+            )
+        for name in ("peak", "epsilon", "clip"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UserError(f"{name} = {getattr(self, name)}: give a finite number > 0")
+        if not 0 <= self.decay < float("inf"):
+            raise UserError(f"decay = {self.decay}: give a finite number >= 0")
+        if not 0 <= self.final <= 1:
+            raise UserError(f"final = {self.final}: give a fraction of the peak, 0 to 1")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} = {getattr(self, name)}: give a number >= 0 and < 1")
+
+
+def schedule(config: OptimiserConfig) -> "optax.Schedule":
+    """The learning rate of update i = 0, 1, ..., steps - 1; it stays at its final value after."""
+    import jax.numpy as jnp
+
+    def rate(i: "int | jax.Array") -> "jax.Array":
+        warm = (i + 1) / (config.warmup + 1)
+        progress = (i - config.warmup) / max(1, config.steps - 1 - config.warmup)
+        cosine = (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1))) / 2
+        return config.peak * jnp.minimum(warm, config.final + (1 - config.final) * cosine)
+
+    return rate
+
+
+def decays(parameters: "Parameters") -> dict[str, bool]:
+    """By name: whether weight decay acts on it. Matrices and embeddings; not biases, not layer norms."""
+    return {name: name.endswith(".weight") and ".ln_" not in f".{name}" for name in parameters}
+
+
+def optimiser(config: OptimiserConfig) -> "optax.GradientTransformation":
+    """Clip by global norm, AdamW with decay on matrices and embeddings, warm-up and cosine."""
+    import optax
+
+    config.check()
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip),
+        optax.adamw(
+            schedule(config),
+            b1=config.beta1,
+            b2=config.beta2,
+            eps=config.epsilon,
+            weight_decay=config.decay,
+            mask=decays,
+        ),
+    )

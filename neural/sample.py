@@ -1,0 +1,140 @@
+"""python -m neural.sample: let a trained model go on with a text."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from sim.runs.errors import UserError
+
+if TYPE_CHECKING:
+    from neural.tokenizer import Tokenizer
+
+UNFINISHED = "\ufffd"
+"""What a character becomes whose last bytes are missing, and bytes that are no character."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Write on, from a prompt or from nothing, until the model ends the text. The first text appears as it is made."""
+
+    run: str
+    """What neural.train or neural.hf wrote: a run of one model, a model's folder, or a checkpoint."""
+    prompt: str = ""
+    """What the text begins with."""
+    samples: int = 1
+    """Texts."""
+    length: int = 200
+    """Tokens after the prompt, at most."""
+    temperature: float = 1.0
+    """Below 1 the likely becomes likelier; 0 takes the likeliest token each time."""
+    top_k: int | None = None
+    """Draw from so many tokens, the likeliest."""
+    top_p: float = 1.0
+    """Draw from the fewest tokens that have this probability together."""
+    seed: int = 0
+    """The same seed gives the same text."""
+    step: int | None = None
+    """Of the checkpoint (default: the last)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of activations."""
+
+
+class Decoder:
+    """The text of ids that come one by one; it appears up to the last character whose bytes are all there."""
+
+    def __init__(self, tokenizer: "Tokenizer") -> None:
+        self._tokenizer = tokenizer
+        self._held: list[int] = []
+
+    def push(self, token: int) -> str:
+        """What can be shown now."""
+        self._held.append(token)
+        text = self._tokenizer.decode(self._held)
+        if text.endswith(UNFINISHED):
+            return ""
+        self._held = []
+        return text
+
+    def rest(self) -> str:
+        """What is left at the end."""
+        text = self._tokenizer.decode(self._held) if self._held else ""
+        self._held = []
+        return text
+
+
+def write(arguments: Arguments) -> Iterator[str]:
+    """Pieces of the text, in order. Raises UserError for what cannot be sampled."""
+    import numpy as np
+
+    from neural.checkpoint import load
+    from neural.config import Compute
+    from neural.generate import Sampling, generate
+
+    for name in ("samples", "length"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name} {getattr(arguments, name)}: give a whole number >= 1")
+    if not 0 <= arguments.seed < 2**32:
+        raise UserError(f"--seed {arguments.seed}: give a whole number >= 0 and below 2^32")
+    sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p)
+    sampling.check()
+    compute = Compute(arguments.dtype)
+    try:
+        arguments.prompt.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"--prompt is not valid text at character {error.start}: give it in the terminal's encoding"
+        ) from None
+    model = load(Path(arguments.run), arguments.step)
+    tokenizer = model.tokenizer
+    end = tokenizer.end_of_text
+    made = generate(
+        model.parameters,
+        model.model,
+        np.concatenate([[end], tokenizer.encode(arguments.prompt)]),
+        samples=arguments.samples,
+        length=arguments.length,
+        sampling=sampling,
+        seed=arguments.seed,
+        vocabulary=tokenizer.vocabulary,
+        compute=compute,
+    )
+    yield arguments.prompt
+    first = Decoder(tokenizer)
+    texts: list[list[int]] = [[] for _ in range(arguments.samples)]
+    ended = np.zeros(arguments.samples, dtype=bool)
+    for tokens in made:
+        ended |= tokens == end
+        if not ended[0]:
+            yield first.push(int(tokens[0]))
+        for index in np.flatnonzero(~ended):
+            texts[index].append(int(tokens[index]))
+        if ended.all():
+            break
+    yield first.rest() + "\n"
+    for text in texts[1:]:
+        yield f"---\n{arguments.prompt}{tokenizer.decode(text) if text else ''}\n"
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    import tyro
+
+    arguments = tyro.cli(
+        Arguments, prog="python -m neural.sample", config=(tyro.conf.PositionalRequiredArgs,)
+    )
+    try:
+        for piece in write(arguments):
+            print(piece, end="", flush=True)
+    except UserError as error:
+        print(f"neural.sample: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
