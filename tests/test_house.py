@@ -234,3 +234,22 @@ def test_the_readme_s_ratios_are_those_of_the_gallery() -> None:
         assert [float(cell) for cell in cells.split(" | ")] == [
             round(loss[T] / loss[4], 2) for T in range(5, 10)
         ]
+
+
+def test_the_readme_s_differences_are_those_of_the_gallery() -> None:
+    import pandas as pd
+
+    table = pd.read_csv(ROOT / "figures" / "gallery" / "nonlinear-tasks.csv")
+    differences = table[table.kind == "difference"]
+    lines = re.findall(
+        r"^\| (\S+) \| (\S+ \[.*\]) \| (\S+ \[.*\]) \|$", (ROOT / "README.md").read_text(), re.M
+    )
+    assert len(lines) == 6
+    for failure, *cells in lines:
+        for samples, cell in zip(("divided", "each"), cells, strict=True):
+            chosen = (differences.perturbation == failure) & (differences.group == "all")
+            (row,) = differences[chosen & differences.options.str.contains(samples)].itertuples()
+            assert cell == f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+    apart = (differences.high < 0).sum(), (differences.low > 0).sum()
+    assert f"Of all {len(differences)} intervals" in (ROOT / "README.md").read_text()
+    assert "{} lie below zero and {} above".format(*apart) in (ROOT / "README.md").read_text()

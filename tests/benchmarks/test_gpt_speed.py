@@ -20,11 +20,9 @@ import jax
 import numpy as np
 from neural import parallel
 from neural.config import Compute, ModelConfig
-from neural.memory import keep_freed_memory
 from neural.optim import OptimiserConfig
 from neural.step import program
 
-keep_freed_memory()
 model = ModelConfig(layers=6, width=384, heads=6, context=256, vocabulary=4096)
 mesh = parallel.mesh_of(1)
 training = program(model, Compute(), OptimiserConfig(steps=10_000), mesh, "data")
