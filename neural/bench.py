@@ -9,10 +9,8 @@ from functools import partial
 from typing import Any
 
 from neural.config import Attention, Compute, DType, ModelConfig, compute_on, preset
+from neural.memory import restart_with_huge_pages
 from sim.runs.errors import UserError
-
-MANY_FAULTS = 10_000
-HUGE = "; with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the environment, Linux saves most of them"
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,7 @@ def report(speed: Speed) -> str:
         "utilisation": f"{speed.utilisation:.0%} of {speed.product / 1e9:,.0f} GFLOP/s, the best matrix product here",
         "compilation": f"{speed.compilation:.1f} s",
         "memory": f"{speed.memory / 2**20:,.0f} MiB at the peak of a step",
-        "page faults": f"{speed.faults:,} a step{HUGE if speed.faults > MANY_FAULTS else ''}",
+        "page faults": f"{speed.faults:,} a step",
     }
     return "\n".join(f"{name:16} {value}" for name, value in lines.items())
 
@@ -211,4 +209,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main())

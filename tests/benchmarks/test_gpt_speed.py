@@ -16,6 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("TORCH_PYTHON", sys.executable)
 OURS = """
 import sys
+from neural.memory import restart_with_huge_pages
+
+restart_with_huge_pages()
+
 import jax
 import numpy as np
 from neural import parallel

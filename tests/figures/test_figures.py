@@ -288,7 +288,9 @@ def test_phase_diagram_is_drawn_with_the_seed_of_the_run(run: Path, tmp_path: Pa
     assert not first["share"].equals(second["share"])
 
 
-@pytest.mark.parametrize(("names", "formats"), [(LINEAR, ["png"]), (["noisy-risk"], ["pdf", "svg"])])
+@pytest.mark.parametrize(
+    ("names", "formats"), [(LINEAR, ["png"]), (["noisy-risk"], ["pdf", "svg"])]
+)
 def test_same_run_gives_the_same_bytes(
     names: list[str], formats: list[str], run: Path, tmp_path: Path
 ) -> None:

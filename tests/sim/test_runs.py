@@ -243,7 +243,9 @@ def test_one_client_at_a_time(tmp_path: Path) -> None:
     run = opened(tmp_path)
     with run.held():
         with (
-            pytest.raises(UserError, match=rf"in use by another process \(.*process {os.getpid()}\)"),
+            pytest.raises(
+                UserError, match=rf"in use by another process \(.*process {os.getpid()}\)"
+            ),
             Run(tmp_path).held(),
         ):
             raise AssertionError

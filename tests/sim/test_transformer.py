@@ -213,8 +213,12 @@ def test_small_noise_grows_the_risk_as_the_curvature_says(table: pd.DataFrame) -
 
 def test_rows_do_not_depend_on_the_rest_of_the_sweep(table: pd.DataFrame) -> None:
     """A batch that is done again, after a kill, gives the same rows."""
-    again = tidy(list(rows(TransformerBatch(4), TASKS))).drop(columns=["seconds", "seconds_compiling"])
-    before = table[table["T"] == 4].drop(columns=["seconds", "seconds_compiling"]).reset_index(drop=True)
+    again = tidy(list(rows(TransformerBatch(4), TASKS))).drop(
+        columns=["seconds", "seconds_compiling"]
+    )
+    before = (
+        table[table["T"] == 4].drop(columns=["seconds", "seconds_compiling"]).reset_index(drop=True)
+    )
     pd.testing.assert_frame_equal(again, before, check_exact=True)
 
 
