@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neural.memory import restart_with_huge_pages
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
@@ -264,4 +265,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main())

@@ -21,7 +21,7 @@ from sim.train import pad_tasks
 from theory.covariance import Array, Covariance, as_covariance
 from theory.perturbation import Adversarial, Perturbation
 
-MEMORY = 2**23
+MEMORY = 2**21
 """Bytes of failed weights held at once."""
 
 MODELS_AT_ONCE = 8

@@ -123,7 +123,12 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("module", "option"),
-    [("sim.sweep", "--preset"), ("neural.train", "--preset"), ("neural.evaluate", "--on")],
+    [
+        ("sim.sweep", "--preset"),
+        ("neural.train", "--preset"),
+        ("neural.evaluate", "--on"),
+        ("neural.bench", "--seeds"),
+    ],
 )
 def test_help_is_quick(module: str, option: str) -> None:
     """Half a second (house rule 8): the least of five runs, which other load on the machine

@@ -16,6 +16,9 @@ from theory.spectra import check_rank, level_columns, task_matrix
 GRAM_CONDITION = 32.0
 """Largest sigma_1 / sigma_k for which the right singular vectors are read off the Gram matrix."""
 
+SUBSET = 256
+"""Least number of tasks from which computing few eigenvectors of a Gram matrix saves time over computing all."""
+
 CovarianceLike = Covariance | ArrayLike | None
 
 
@@ -82,7 +85,7 @@ def optimal_representation(
     any ridge > 0): the minimiser of 1/2 |C - W^T heads|^2 + ridge/2 (|W|^2 + |heads|^2), where W W^T = heads heads^T
     and the product has singular values (sigma_i - ridge)_+ (statement 26).
 
-    For T << d only the T x T Gram matrix touches all of C, and only to find the k right singular vectors V_k. Values,
+    For T <= d only the T x T Gram matrix touches all of C, and only to find the k right singular vectors V_k. Values,
     W and heads then come from C V_k itself, so an error in V_k enters values, risk and slope squared. Forming the Gram
     matrix costs the vectors a factor sigma_1 / sigma_k over an SVD; beyond GRAM_CONDITION a QR of C replaces it.
 
@@ -156,12 +159,25 @@ def _unit(M: Array) -> float:
 def _leading_right_vectors(A: Array, k: int) -> Array:
     """V_k (T, k), the right singular vectors of A (n, T) for its k largest singular values."""
     n, T = A.shape
-    if n > 2 * T:
-        energies, V = np.linalg.eigh(A.T @ A)
-        if energies[-k] * GRAM_CONDITION**2 > energies[-1]:
-            return V[:, : -k - 1 : -1]
-        A = np.asarray(np.linalg.qr(A, mode="r"))
+    if n >= T:
+        energies, V = _leading_eigenvectors(A.T @ A, k)
+        if energies[0] * GRAM_CONDITION**2 > energies[-1]:
+            return V[:, ::-1]
+        A = np.asarray(np.linalg.qr(A, mode="r")) if n > 2 * T else A
     return np.linalg.svd(A, full_matrices=k > n)[2][:k].T
+
+
+def _leading_eigenvectors(G: Array, k: int) -> tuple[Array, Array]:
+    """The k greatest eigenvalues of a symmetric G (n, n), ascending, and their eigenvectors (n, k)."""
+    n = len(G)
+    if n >= SUBSET and 4 * k <= n:
+        from scipy.linalg import eigh
+
+        values, vectors = eigh(G, subset_by_index=[n - k, n - 1], driver="evr", check_finite=False)
+        if len(values) == k:  # LAPACK may return fewer of many equal eigenvalues
+            return values, vectors
+    values, vectors = np.linalg.eigh(G)
+    return values[-k:], vectors[:, -k:]
 
 
 def _thin_svd(M: Array) -> tuple[Array, Array, Array]:

@@ -11,6 +11,7 @@ from theory import representation as module
 from theory.covariance import Covariance, as_covariance
 from theory.geometry import sample
 from theory.representation import (
+    SUBSET,
     OptimalRepresentation,
     Representation,
     optimal_representation,
@@ -526,3 +527,18 @@ def test_risk_and_slope_of_any_representation() -> None:
     assert risk(W, 1e150 * heads, 1e150 * C) == pytest.approx(
         1e150 * (1e150 * risk(W, heads, C)), rel=64 * EPS
     )
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "orthonormal", "clustered"])
+@pytest.mark.parametrize("k", [1, 5, 128, 129])
+def test_few_of_many_directions_are_as_exact_as_all(kind: str, k: int) -> None:
+    """Where only k eigenvectors of the Gram matrix are computed, equal singular values among them or not."""
+    d, T = 600, 2 * SUBSET
+    C = sample(kind, d, T, seed=0)
+    values = np.linalg.svd(C, compute_uv=False)
+    found = optimal_representation(C, k)
+    tolerance = 64 * EPS * d
+    np.testing.assert_allclose(found.singular_values, values[:k], atol=tolerance * values[0])
+    np.testing.assert_allclose(found.W @ found.W.T, np.eye(k), atol=tolerance)
+    energy = (values**2).sum()
+    np.testing.assert_allclose(T * found.risk, (values[k:] ** 2).sum(), atol=tolerance * energy)
