@@ -18,6 +18,6 @@ def test_optimum_of_few_tasks_costs_less_than_one_and_a_half_products(ratio) -> 
 @pytest.mark.benchmark
 @pytest.mark.parametrize(("d", "T"), [(256, 256), (512, 512), (2000, 200), (200, 2000)])
 def test_optimum_costs_no_more_than_a_full_svd(ratio, d: int, T: int) -> None:
-    """From about 200 dimensions on; below, where an SVD takes less than a millisecond, Python's share of ours counts."""
+    """From about 200 dimensions on; below, an SVD takes less than a millisecond, and Python has a share of ours."""
     C = np.random.default_rng(0).standard_normal((d, T))
     assert ratio(lambda: optimal_representation(C, K), lambda: np.linalg.svd(C)) < 1
