@@ -275,6 +275,7 @@ def report(verdict: "Verdict", run: "Run", figures: str, seconds: float) -> str:
         f"chance allows {verdict.allowed_deviation:.2f} in {verdict.tests} tests",
         "beyond 3": f"{verdict.curves_beyond_three} of {verdict.curves} curves over strength; "
         f"chance allows {verdict.curves_beyond_three_allowed}",
+        **_untested(verdict),
         "not converged": f"{verdict.not_converged} models (their slopes are not compared)",
         "contradictions": f"{len(verdict.contradictions)} rows",
         "results": f"{run.folder}  (pandas.read_parquet reads it)",
@@ -287,6 +288,15 @@ def report(verdict: "Verdict", run: "Run", figures: str, seconds: float) -> str:
     if len(verdict.contradictions):
         table += ["", verdict.contradictions[columns].head(10).to_string(index=False)]
     return "\n".join(table)
+
+
+def _untested(verdict: "Verdict") -> dict[str, str]:
+    from sim.verdict import FEW_DRAWS
+
+    if not verdict.too_few_draws:
+        return {}
+    what = f"{verdict.too_few_draws} rows of neuron deletion: their standard errors need --draws {FEW_DRAWS}"
+    return {"not tested": what}
 
 
 def _spent(run: "Run") -> tuple[float, float]:

@@ -18,6 +18,7 @@ def agreeing() -> pd.DataFrame:
             "identity": [f"cell{i // 4}" for i in range(N)],
             "inputs": "isotropic",
             "group": "W",
+            "draws": 64,
             "perturbation": "additive-noise",
             "converged": True,
             "risk_zero": 1.0,
@@ -110,6 +111,16 @@ def test_models_that_did_not_converge_are_counted() -> None:
     table = agreeing()
     table.loc[8:15, "converged"] = False
     assert judge([table]).not_converged == 2
+
+
+@pytest.mark.parametrize(("draws", "tested"), [(255, False), (256, True)])
+def test_rare_outcomes_are_not_judged_by_few_draws(draws: int, tested: bool) -> None:
+    table = agreeing().assign(perturbation="neuron-deletion", draws=draws)
+    table.loc[5, ["risk_measured", "slope_measured"]] += 0.5
+    verdict = judge([table])
+    assert verdict.contradictions.empty != tested
+    assert verdict.tests == (2 * N if tested else 0)
+    assert verdict.too_few_draws == (0 if tested else N)
 
 
 def test_parts_are_judged_as_the_whole() -> None:
