@@ -295,7 +295,9 @@ def _untested(verdict: "Verdict") -> dict[str, str]:
 
     if not verdict.too_few_draws:
         return {}
-    what = f"{verdict.too_few_draws} rows of neuron deletion: their standard errors need --draws {FEW_DRAWS}"
+    what = (
+        f"{verdict.too_few_draws} rows of deletion: their standard errors need --draws {FEW_DRAWS}"
+    )
     return {"not tested": what}
 
 

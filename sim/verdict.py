@@ -19,9 +19,8 @@ ROUNDING = 1e-11
 TRAINING = 1e-5
 """Relative accuracy of a converged model's slope: its gradient is below 1e-8, and descent keeps 1e-6 of its start."""
 
-FEW_OUTCOMES = "neuron-deletion"
 FEW_DRAWS = 256
-"""Under so many draws a failure of few outcomes is not tested: a rare one may be missing, and with it the scatter."""
+"""Under so many draws deletion is not tested: a rare outcome of it may be missing, and with it the scatter."""
 
 ASCENT_SHORTFALL = 1e-4
 """How far below the worst case, relative to it, a finite ascent may stop."""
@@ -106,8 +105,7 @@ def _tally(table: "pd.DataFrame") -> _Tally:
     from scipy import stats
 
     random = (table.standard_error > 0).to_numpy()
-    few = table.perturbation.str.startswith(FEW_OUTCOMES) & (table.draws < FEW_DRAWS)
-    unsure = few.to_numpy()
+    unsure = (table.perturbation.str.contains("deletion") & (table.draws < FEW_DRAWS)).to_numpy()
     scale = table[["risk_zero", "risk_closed_form", "risk_measured"]].max(axis=1).to_numpy()
     off = (table.risk_measured - table.risk_closed_form).to_numpy()
     known = ~np.isnan(off)

@@ -117,7 +117,8 @@ def sweep_of(cells: int, out: Path) -> tuple[float, float, str]:
     command += "--d 12 --T 4 6 --k 3 --draws 64 --workers 2".split()
     command += ["--seeds", str(seeds), "--out", str(out)]
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr  # the verdict by 64 draws is not what is measured
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     assert int(re.search(r"(\d+) trained models", done.stdout)[1]) == seeds * len(kinds) * 6

@@ -115,7 +115,7 @@ def test_models_that_did_not_converge_are_counted() -> None:
 
 @pytest.mark.parametrize(("draws", "tested"), [(255, False), (256, True)])
 def test_rare_outcomes_are_not_judged_by_few_draws(draws: int, tested: bool) -> None:
-    table = agreeing().assign(perturbation="neuron-deletion", draws=draws)
+    table = agreeing().assign(perturbation="weight-deletion-rescaled", draws=draws)
     table.loc[5, ["risk_measured", "slope_measured"]] += 0.5
     verdict = judge([table])
     assert verdict.contradictions.empty != tested
