@@ -39,9 +39,15 @@ def provenance(config: Any, **extra: Any) -> dict[str, Any]:
             "processor": platform.machine(),
             "cpus": os.cpu_count(),
         },
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [_by_name(argument) for argument in sys.argv],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _by_name(argument: str) -> str:
+    """An argument with an absolute path by its name alone: where it lies on this machine tells others nothing."""
+    option, equals, value = argument.rpartition("=")
+    return f"{option}{equals}{Path(value).name}" if Path(value).is_absolute() else argument
 
 
 def versions() -> dict[str, str]:

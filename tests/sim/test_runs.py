@@ -19,6 +19,7 @@ from sim.runs.errors import UserError
 from sim.runs.files import RemoteFiles
 from sim.runs.identity import canonical, digest, identity
 from sim.runs.lock import LOCK
+from sim.runs.provenance import provenance
 from sim.runs.store import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -350,3 +351,19 @@ def test_clients_that_start_together_in_an_empty_folder(names: str, tmp_path: Pa
     assert (run.provenance() or {})["config"] == {"name": winner}
     assert run.files.read("part-0.parquet") == winner.encode()
     assert run.files.names() == {"_provenance.json", "part-0.parquet"}
+
+
+def test_paths_of_this_machine_stay_out_of_provenance(monkeypatch) -> None:
+    command = [
+        "/here/sweep.py",
+        "--images",
+        "/data/a.npz",
+        "--out=/runs/b",
+        "en=/text/c",
+        "d/e",
+        "--T",
+        "4",
+    ]
+    monkeypatch.setattr("sys.argv", command)
+    named = ["sweep.py", "--images", "a.npz", "--out=b", "en=c", "d/e", "--T", "4"]
+    assert provenance({})["command"] == named
