@@ -16,7 +16,6 @@ numbers of tasks is chosen so that little but the number does:
 
 import json
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -175,15 +174,11 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     from sim.convolutional import measure, train
 
-    started = time.perf_counter()
     model = train(data, batch.T, networks, budget, seeds)
-    training = time.perf_counter() - started
     names = [identity((batch, budget, seed, networks)) for seed in seeds]
     for name in networks.failures:
         strengths = STRENGTHS[name]
-        started = time.perf_counter()
         found = measure(data, model, networks, name, strengths)
-        measuring = time.perf_counter() - started
         for g, group in enumerate(networks.groups):
             for i, seed in enumerate(seeds):
                 for j, strength in enumerate(strengths):
@@ -215,5 +210,4 @@ def _rows(
                         "converged": True,
                         "residual": float(model.last_change[i]),
                         "iterations": networks.steps,
-                        "seconds": (training + measuring) / len(seeds),
                     }

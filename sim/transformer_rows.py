@@ -9,7 +9,6 @@ sigma^2, and slope_curvature what half the trace of the Hessian predicts for sig
 """
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -39,7 +38,6 @@ def rows(batch: TransformerBatch, tasks: TransformerTasks) -> Iterator[dict[str,
     net, T = tasks.architecture, batch.T
     cells = [Cell(geometry, tasks.d, T, tasks.k, seed, "adam") for geometry, seed in tasks.grid]
     names = [identity((cell, net)) for cell in cells]
-    started = time.perf_counter()
     targets = np.stack([_targets(net, cell) for cell in cells])
     seeds = np.array([int(name[:8], 16) for name in names], dtype=np.uint32)
     split = jax.vmap(partial(jax.random.split, num=3), out_axes=1)
@@ -53,7 +51,6 @@ def rows(batch: TransformerBatch, tasks: TransformerTasks) -> Iterator[dict[str,
             net, tasks.probes, tasks.pairs, jnp.asarray(tasks.sigmas), float(T), models
         )
         slopes, damages = map(np.asarray, found)
-    seconds = (time.perf_counter() - started) / len(cells)
 
     for i, cell in enumerate(cells):
         model = Representation(trained.parameters["W"][i], trained.parameters["heads"][i][:, :T])
@@ -73,7 +70,6 @@ def rows(batch: TransformerBatch, tasks: TransformerTasks) -> Iterator[dict[str,
             "converged": bool(residual <= TOLERANCE),
             "residual": residual,
             "iterations": net.steps,
-            "seconds": seconds,
         }
         of_bottleneck = {"slope_closed_form": optimum.slope, "slope_trained": model.slope}
         for row in _bottleneck_rows(tasks, bottleneck, model, clean, names[i]):
