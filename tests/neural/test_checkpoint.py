@@ -17,6 +17,7 @@ from neural.model import shapes
 from neural.tokenizer import ByteTokenizer
 from neural.tokenizer import save as save_tokenizer
 from sim.runs.errors import UserError
+from tests.neural.refusal import message
 from tests.strategies import seeded
 
 MODEL = ModelConfig(layers=1, width=4, heads=2, context=3, vocabulary=5)
@@ -51,14 +52,6 @@ def run(tmp_path):
     saved(tmp_path / "seed-0")
     saved(tmp_path / "seed-0", step=12, seed=1)
     return tmp_path
-
-
-def message(call, *arguments, **options):
-    with pytest.raises(UserError) as caught:
-        call(*arguments, **options)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def test_what_is_loaded_is_what_was_saved(run):

@@ -20,8 +20,8 @@ from neural.model import logits, shapes
 from neural.tokenizer import ByteTokenizer
 from neural.tokenizer import save as save_tokenizer
 from neural.tokenizer import train as train_tokenizer
-from sim.runs.errors import UserError
 from tests.neural.random_model import random_parameters
+from tests.neural.refusal import message
 
 FIXTURE = Path(__file__).parent / "fixtures" / "gpt2"
 AGREEMENT = 1e-4
@@ -40,14 +40,6 @@ def byte_pairs():
     empty: list = []
     corpus = Corpus({"en": {"train": documents, "valid": empty, "test": empty}})
     return train_tokenizer(corpus, 265)
-
-
-def message(call, *arguments, **options):
-    with pytest.raises(UserError) as caught:
-        call(*arguments, **options)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def edit(folder, **changes):

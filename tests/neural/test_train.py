@@ -23,9 +23,9 @@ from neural.optim import schedule
 from neural.recipe import numbers
 from neural.run import Run
 from neural.train import Arguments, config_of, main, signals
-from sim.runs.errors import UserError
 from sim.runs.identity import identity
 from sim.runs.lock import LOCK
+from tests.neural.refusal import message
 from tests.neural.small_run import CONFIG, MODEL, config, data, files, lines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,14 +38,6 @@ ENSEMBLE = config(seeds=(3, 0), languages=("a:0.75,b:0.25", "a"), accumulation=4
 def whole(tmp_path_factory):
     """A run that nothing disturbed."""
     return train(CONFIG, tmp_path_factory.mktemp("whole"), data=data()).folder
-
-
-def message(call, *arguments, **options):
-    with pytest.raises(UserError) as caught:
-        call(*arguments, **options)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def program(of=CONFIG):
