@@ -1,9 +1,12 @@
 """Training steps of ours and of nanoGPT in PyTorch, taking turns on the same cores.
 
+Between its turns a process is stopped: threads of either wait for work by spinning, and would take the other's cores.
+
 PyTorch may live in an environment of its own: TORCH_PYTHON=/there/bin/python pytest -m benchmark -k gpt_speed.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,7 +62,9 @@ def stepper(*command: str) -> Iterator[subprocess.Popen[str]]:
     with process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGSTOP)
         yield process
+        process.send_signal(signal.SIGCONT)
         assert process.stdin
         process.stdin.close()
 
@@ -67,17 +72,22 @@ def stepper(*command: str) -> Iterator[subprocess.Popen[str]]:
 def step(process: subprocess.Popen[str]) -> None:
     assert process.stdin
     assert process.stdout
+    process.send_signal(signal.SIGCONT)
     process.stdin.write("\n")
     process.stdin.flush()
     assert process.stdout.readline()
+    process.send_signal(signal.SIGSTOP)
 
 
 @pytest.mark.benchmark
 @pytest.mark.parametrize(("mode", "speed"), [("eager", 1.2), ("compile", 1.0)])
 def test_a_step_against_pytorch(ratio, mode: str, speed: float) -> None:
-    """Of 12 million parameters on 2048 tokens, in float32. Ratio: our time over theirs."""
+    """Of 12 million parameters on 2048 tokens, in float32, as in training: right after another step.
+
+    Ratio: our time over theirs.
+    """
     if subprocess.run([PYTHON, "-c", "import torch"], capture_output=True, check=False).returncode:
         pytest.skip("needs torch: name the Python of an environment that has it in TORCH_PYTHON")
     theirs = (PYTHON, str(Path(__file__).with_name("torch_gpt.py")), mode)
     with stepper(sys.executable, "-c", OURS) as our, stepper(*theirs) as their:
-        assert ratio(lambda: step(our), lambda: step(their), rounds=15) < 1 / speed
+        assert ratio(lambda: step(our), lambda: step(their), rounds=15, resume=True) < 1 / speed
