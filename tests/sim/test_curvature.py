@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sim.curvature import measured_damages, predicted_slopes
+from sim.curvature import all_leaves_at_once, leaf_by_leaf, measured_damages, predicted_slopes
 
 GROUPS = ("below", "above")
 SIGMAS = (0.0, 0.1, 0.5, 1.0)
@@ -47,9 +47,12 @@ def test_probes_read_off_a_diagonal_hessian_exactly() -> None:
     np.testing.assert_allclose(samples, np.repeat(exact[:, None], 3, axis=1), rtol=1e-13)
 
 
-def test_each_group_has_the_trace_of_its_own_block() -> None:
+@pytest.mark.parametrize("like", [leaf_by_leaf, all_leaves_at_once])
+def test_each_group_has_the_trace_of_its_own_block(like: Any) -> None:
     risk, H = quadratic(coupled=True)
-    samples = np.asarray(predicted_slopes(risk, parameters(), GROUPS, jax.random.key(0), 4000))
+    samples = np.asarray(
+        predicted_slopes(risk, parameters(), GROUPS, jax.random.key(0), 4000, like)
+    )
     error = samples.std(axis=1, ddof=1) / np.sqrt(4000)
     exact = np.array([np.trace(H[4:12, 4:12]), np.trace(H[:4, :4])]) / 2
     # 5 standard errors: chance 1e-6, seed fixed. The errors themselves are a fiftieth of what is told apart.
@@ -58,12 +61,13 @@ def test_each_group_has_the_trace_of_its_own_block() -> None:
     assert np.abs(exact[0] - exact[1]) > 1
 
 
-def test_damage_of_a_quartic_risk() -> None:
+@pytest.mark.parametrize("like", [leaf_by_leaf, all_leaves_at_once])
+def test_damage_of_a_quartic_risk(like: Any) -> None:
     """E (x + sigma N)^4 = x^4 + 6 x^2 sigma^2 + 3 sigma^4: the small-noise slope, and what comes after it."""
     risk = lambda p: jnp.sum(p["above"] ** 4)  # noqa: E731
     values = parameters()
     damages = np.asarray(
-        measured_damages(risk, values, GROUPS, np.array(SIGMAS), jax.random.key(1), 4000)
+        measured_damages(risk, values, GROUPS, np.array(SIGMAS), jax.random.key(1), 4000, like)
     )
     assert damages.shape == (2, len(SIGMAS), 4000)
     # The risk does not depend on "below": anything beyond the rounding of a sum of 4 terms would be another group's.
