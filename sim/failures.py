@@ -21,6 +21,12 @@ MAKE: dict[str, Callable[[Any], p.Perturbation]] = {
 }
 """name -> the perturbation of a given strength."""
 
+EVERY = MAKE | {
+    "largest-deletion": p.LargestDeletion,
+    "quantisation-per-channel": partial(p.Quantisation, per_row=True),
+}
+"""Those of a sweep, and those that only named parameters suffer; a channel is a row of W."""
+
 
 @cache
 def register() -> None:
@@ -35,6 +41,7 @@ def register() -> None:
         (p.WeightDeletion, "p"),
         (p.NeuronDeletion, "p"),
         (p.MagnitudePruning, "fraction"),
+        (p.LargestDeletion, "fraction"),
         (p.Quantisation, "bits"),
         (p.Adversarial, "radius"),
     ):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.failures import MAKE
+from sim import failures
 
 RELATIVE_NOISE = "additive-noise-relative"
 
@@ -25,19 +25,49 @@ FAILURES = (
     *("neuron-deletion", "neuron-deletion-rescaled"),
     *("magnitude-pruning", "quantisation"),
 )
-"""The failures of named parameters: all of the theory's but the adversary, who needs a risk to raise."""
+"""The failures of a sweep's networks: all of a sweep's but the adversary, who needs a risk to raise."""
+
+EVERY = (*FAILURES, "largest-deletion", "quantisation-per-channel")
+"""All failures of named parameters."""
 
 NEURONS_FIRST: Mapping[str, int] = {}
 
 
 def harmless(name: str) -> float:
     """The strength of the failure that changes nothing."""
-    return float("inf") if name == "quantisation" else 0.0
+    return float("inf") if name.startswith("quantisation") else 0.0
 
 
 def is_random(name: str) -> bool:
-    """Whether the failure draws anything. Raises ValueError for a name that is not in FAILURES."""
-    return bool(_make(name, harmless(name)).randomness != "none")
+    """Whether the failure draws anything. Raises ValueError for a name that is not in EVERY."""
+    return randomness(name) != "none"
+
+
+def randomness(name: str) -> str:
+    """What the failure draws: normal, uniform or none. Raises ValueError for a name that is not in EVERY."""
+    return str(_make(name, harmless(name)).randomness)
+
+
+def check(name: str, strength: float) -> None:
+    """Raise ValueError, in one line, for a strength that the failure cannot have."""
+    _make(name, strength)
+
+
+def wanted(
+    name: str, shapes: Mapping[str, tuple[int, ...]], neurons: Mapping[str, int] = NEURONS_FIRST
+) -> dict[str, tuple[str, tuple[int, int]]]:
+    """Whose draw each tensor of these shapes takes, and how large it is for one copy: (neurons, inputs or 1).
+
+    Tensors are called "layer.tensor"; `neurons` is the axis of a tensor's neurons where it is not the first. A draw is
+    the tensor's own, but tensors of one layer (the name up to its last dot) lose the same neurons.
+    """
+    failure = _make(name, harmless(name))
+    found = {}
+    for tensor, shape in shapes.items():
+        whose = tensor.rpartition(".")[0] if name.startswith("neuron-deletion") else tensor
+        k = shape[neurons.get(tensor, 0)]
+        found[tensor] = whose, failure.draw_shape((k, prod(shape) // k))
+    return found
 
 
 def draw(
@@ -49,17 +79,13 @@ def draw(
 ) -> dict[str, Any]:
     """What the failure `name` draws for independent copies of tensors of these shapes: (copies, neurons, inputs or 1).
 
-    Tensors are called "layer.tensor"; `neurons` is the axis of a tensor's neurons where it is not the first. A draw is
-    a function of seed and name alone: strengths share it, and so do networks that have the tensor in common. Tensors
-    of one layer (the name up to its last dot) lose the same neurons. None where nothing is random.
+    A draw is a function of seed and the name of whose it is alone (see `wanted`): strengths share it, and so do
+    networks that have the tensor in common. None where nothing is random.
     """
-    drawn = {}
-    for tensor, shape in shapes.items():
-        k = shape[neurons.get(tensor, 0)]
-        whose = tensor.rpartition(".")[0] if name.startswith("neuron-deletion") else tensor
+    failure, drawn = _make(name, harmless(name)), {}
+    for tensor, (whose, size) in wanted(name, shapes, neurons).items():
         rng = np.random.default_rng([*seed, zlib.crc32(whose.encode())])
-        failure = _make(name, harmless(name))
-        drawn[tensor] = failure.draw((copies, k, prod(shape) // k), rng)
+        drawn[tensor] = failure.draw((copies, *size), rng)
     return drawn
 
 
@@ -91,8 +117,6 @@ def fail(
 
 
 def _make(name: str, strength: Any) -> Any:
-    if name not in FAILURES:
-        raise ValueError(
-            f"unknown failure of parameters {name!r}: choose from {', '.join(FAILURES)}"
-        )
-    return MAKE["additive-noise" if name == RELATIVE_NOISE else name](strength)
+    if name not in EVERY:
+        raise ValueError(f"unknown failure of parameters {name!r}: choose from {', '.join(EVERY)}")
+    return failures.EVERY["additive-noise" if name == RELATIVE_NOISE else name](strength)

@@ -266,11 +266,10 @@ class Deterministic(Perturbation):
 
 
 @dataclass(frozen=True)
-class MagnitudePruning(Deterministic):
-    """The floor(fraction k d) weights of least magnitude set to zero, ties by index. Statement 23."""
+class _ByMagnitude(Deterministic):
+    """The floor(fraction k d) weights that come first in an order of magnitudes set to zero, ties by index."""
 
     fraction: float
-    name = "magnitude-pruning"
 
     def __post_init__(self) -> None:
         _check_share("fraction", self.fraction)
@@ -278,12 +277,29 @@ class MagnitudePruning(Deterministic):
     def apply(self, W: Any, draw: Any) -> Any:
         xp = W.__array_namespace__()
         magnitude = xp.reshape(xp.abs(W), (*W.shape[:-2], -1))
-        rank = xp.argsort(xp.argsort(magnitude, axis=-1, stable=True), axis=-1, stable=True)
+        order = xp.argsort(self._order(magnitude), axis=-1, stable=True)
+        rank = xp.argsort(order, axis=-1, stable=True)
         return W * xp.reshape(rank >= self._count(magnitude.shape[-1], xp), W.shape)
 
     def _count(self, size: int, xp: Any) -> Any:
         # 0.29 * 100 and the like round to just below the integer they stand for: by eps of it.
         return xp.floor(self.fraction * size * (1 + 4 * EPS))
+
+    @staticmethod
+    @abstractmethod
+    def _order(magnitude: Any) -> Any:
+        """What to sort by, the first to be lost the least."""
+
+
+@dataclass(frozen=True)
+class MagnitudePruning(_ByMagnitude):
+    """The floor(fraction k d) weights of least magnitude set to zero, ties by index. Statement 23."""
+
+    name = "magnitude-pruning"
+
+    @staticmethod
+    def _order(magnitude: Any) -> Any:
+        return magnitude
 
     def _reach(self, W: Array) -> Array:
         # The least q n of n squares sum to at most q times their total.
@@ -293,13 +309,30 @@ class MagnitudePruning(Deterministic):
 
 
 @dataclass(frozen=True)
+class LargestDeletion(_ByMagnitude):
+    """The floor(fraction k d) weights of greatest magnitude set to zero, ties by index."""
+
+    name = "largest-deletion"
+
+    @staticmethod
+    def _order(magnitude: Any) -> Any:
+        return -magnitude
+
+    def _reach(self, W: Array) -> Array:
+        # The greatest of n squares may hold their whole total: no bound is shorter than the change itself.
+        reach: Array = np.linalg.norm(W - self.apply(W, None), axis=(-2, -1))
+        return reach
+
+
+@dataclass(frozen=True)
 class Quantisation(Deterministic):
     """Weights rounded to whole multiples of max|W| / (2^(bits-1) - 1), signed integers of `bits` bits. Statement 24.
 
-    bits = inf: no rounding.
+    bits = inf: no rounding. With per_row every row (neuron, output channel) has a step of its own, out of its maximum.
     """
 
     bits: float
+    per_row: bool = False
     name = "quantisation"
 
     def __post_init__(self) -> None:
@@ -310,9 +343,10 @@ class Quantisation(Deterministic):
             )
 
     def step(self, W: Any) -> Any:
-        """The distance between neighbouring levels, (..., 1, 1)."""
+        """The distance between neighbouring levels, (..., 1, 1), or (..., k, 1) per row."""
         xp = W.__array_namespace__()
-        return xp.max(xp.abs(W), axis=(-2, -1), keepdims=True) / (2.0 ** (self.bits - 1) - 1)
+        together = -1 if self.per_row else (-2, -1)
+        return xp.max(xp.abs(W), axis=together, keepdims=True) / (2.0 ** (self.bits - 1) - 1)
 
     def apply(self, W: Any, draw: Any) -> Any:
         xp = W.__array_namespace__()
@@ -321,6 +355,9 @@ class Quantisation(Deterministic):
         return xp.where(step > 0, rounded, W)
 
     def _reach(self, W: Array) -> Array:
+        # Half a step for each weight.
+        if self.per_row:
+            return np.sqrt(W.shape[-1]) / 2 * np.linalg.norm(self.step(W)[..., 0], axis=-1)
         reach: Array = np.sqrt(W.shape[-2] * W.shape[-1]) / 2 * self.step(W)[..., 0, 0]
         return reach
 

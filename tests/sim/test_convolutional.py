@@ -14,8 +14,19 @@ from scipy.sparse import csr_array
 from sim import convolutional, image_tasks
 from sim.config import DataSource
 from sim.data import LabelledInputs, digits
-from sim.failures import MAKE
-from sim.groups import FAILURES, RELATIVE_NOISE, draw, fail, harmless, is_random
+from sim.failures import EVERY as MAKE
+from sim.groups import (
+    EVERY,
+    FAILURES,
+    RELATIVE_NOISE,
+    check,
+    draw,
+    fail,
+    harmless,
+    is_random,
+    randomness,
+    wanted,
+)
 from sim.image_networks import STRENGTHS, ImageNetworks, batches, image_shape, rows
 from sim.image_tasks import training_samples
 from sim.runs.errors import UserError
@@ -43,16 +54,16 @@ def broken(name: str, strength: float, copies: int = 3, seed: int = 0) -> dict[s
     return fail(name, strength, TENSORS, draw(name, shapes, (seed,), copies, NEURONS), NEURONS)
 
 
-@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_harmless_strength_is_the_identity(name: str) -> None:
     for tensor, W in broken(name, harmless(name)).items():
         assert W.shape == ((3,) if is_random(name) else ()) + TENSORS[tensor].shape
         np.testing.assert_array_equal(W, np.broadcast_to(TENSORS[tensor], W.shape))
 
 
-@pytest.mark.parametrize("name", [name for name in FAILURES if name != RELATIVE_NOISE])
+@pytest.mark.parametrize("name", [name for name in EVERY if name != RELATIVE_NOISE])
 def test_a_tensor_fails_as_the_theorys_matrix_of_neurons_and_inputs(name: str) -> None:
-    strength = 3.0 if name == "quantisation" else 0.4
+    strength = 3.0 if name.startswith("quantisation") else 0.4
     shapes = {tensor: W.shape for tensor, W in TENSORS.items()}
     drawn = draw(name, shapes, (7,), 2, NEURONS)
     found = fail(name, strength, TENSORS, drawn, NEURONS)
@@ -64,7 +75,9 @@ def test_a_tensor_fails_as_the_theorys_matrix_of_neurons_and_inputs(name: str) -
         expected = MAKE[name](strength).apply(matrix, drawn[tensor])
         given = np.swapaxes(found[tensor], -1, -2) if tensor in NEURONS else found[tensor]
         np.testing.assert_array_equal(given.reshape(expected.shape), expected)
-        assert not np.array_equal(expected, np.broadcast_to(matrix, expected.shape))
+        # A bias rounded per channel has one weight a channel, which is its own largest.
+        unchanged = name == "quantisation-per-channel" and tensor == "first.bias"
+        assert np.allclose(expected, matrix, rtol=1e-15, atol=0) == unchanged
 
 
 def test_relative_noise_is_in_standard_deviations_of_each_tensor() -> None:
@@ -95,6 +108,37 @@ def test_draws_are_functions_of_seed_and_name() -> None:
     assert not np.array_equal(other["a.weight"], drawn["a.weight"])
     kept = [broken("weight-deletion", p)["first.weight"] != 0 for p in (0.3, 0.6)]
     assert (kept[0] >= kept[1]).all()
+
+
+def test_a_tensor_wants_its_own_draw_or_that_of_its_layer() -> None:
+    shapes = {"a.weight": (3, 4), "a.bias": (3,), "b.weight": (2, 5, 4)}
+    assert wanted("neuron-deletion", shapes, {"b.weight": 1}) == {
+        "a.weight": ("a", (3, 1)),
+        "a.bias": ("a", (3, 1)),
+        "b.weight": ("b", (5, 1)),
+    }
+    assert wanted("weight-deletion", shapes, {"b.weight": 1}) == {
+        "a.weight": ("a.weight", (3, 4)),
+        "a.bias": ("a.bias", (3, 1)),
+        "b.weight": ("b.weight", (5, 8)),
+    }
+    for name in EVERY:
+        assert is_random(name) == (randomness(name) in ("normal", "uniform"))
+    assert randomness("additive-noise") == "normal"
+
+
+def test_strengths_that_a_failure_cannot_have_are_refused() -> None:
+    check("weight-deletion", 1.0)
+    check("quantisation-per-channel", np.inf)
+    for name, strength in (("weight-deletion", 1.5), ("quantisation", 1.0), ("rust", 0.0)):
+        with pytest.raises(ValueError, match=r"between 0 and 1|signed integer|unknown failure"):
+            check(name, strength)
+
+
+def test_a_sweep_has_strengths_for_all_its_failures_and_no_others() -> None:
+    assert set(FAILURES) == set(STRENGTHS)
+    assert ImageNetworks().failures == tuple(n for n in FAILURES if "rescaled" not in n)
+    assert set(EVERY) - set(FAILURES) == {"largest-deletion", "quantisation-per-channel"}
 
 
 def test_jax_arrays_fail_under_jit_with_a_traced_strength() -> None:

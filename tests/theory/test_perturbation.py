@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sim.failures import MAKE, register
+from sim.failures import EVERY as MAKE
+from sim.failures import register
 from tests.strategies import seeded, task_matrices_and_ranks
 from theory.covariance import Covariance, as_covariance
 from theory.geometry import sample
@@ -16,6 +17,7 @@ from theory.perturbation import (
     AdditiveNoise,
     Adversarial,
     Deterministic,
+    LargestDeletion,
     MagnitudePruning,
     MultiplicativeNoise,
     NeuronDeletion,
@@ -28,9 +30,11 @@ from theory.spectra import slope
 
 EPS = float(np.finfo(float).eps)
 K, D, T = 2, 4, 3
-STRENGTHS = dict.fromkeys(MAKE, 0.3) | {"quantisation": 3.0, "additive-noise": 1.7}
-HARMLESS = dict.fromkeys(MAKE, 0.0) | {"quantisation": np.inf}
-RANDOM = [name for name in MAKE if name not in ("magnitude-pruning", "quantisation")]
+ROUNDING = ("quantisation", "quantisation-per-channel")
+STRENGTHS = dict.fromkeys(MAKE, 0.3) | dict.fromkeys(ROUNDING, 3.0) | {"additive-noise": 1.7}
+HARMLESS = dict.fromkeys(MAKE, 0.0) | dict.fromkeys(ROUNDING, np.inf)
+CERTAIN = (*ROUNDING, "magnitude-pruning", "largest-deletion")
+RANDOM = [name for name in MAKE if name not in CERTAIN]
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
@@ -107,7 +111,7 @@ def test_a_batch_is_failed_one_by_one(name: str) -> None:
 def test_traced_arrays_get_the_same_effect(name: str) -> None:
     register()
     top = STRENGTHS[name]
-    strengths = np.array([HARMLESS[name], top, 4.0 if name == "quantisation" else top / 2])
+    strengths = np.array([HARMLESS[name], top, 4.0 if name in ROUNDING else top / 2])
     W = normal(K, D)
     draw = MAKE[name](top).draw(W.shape, np.random.default_rng(8))
     traced = 0
@@ -561,6 +565,41 @@ def test_pruning_removes_exactly_the_share(shape: tuple[int, int]) -> None:
     assert not MagnitudePruning(1.0).apply(W, None).any()
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (2, 4), (3, 7), (10, 29)])
+def test_the_largest_are_lost_to_exactly_the_share(shape: tuple[int, int]) -> None:
+    n = shape[0] * shape[1]
+    W = normal(*shape)
+    by_size = np.argsort(-np.abs(W), axis=None)
+    for count in range(n + 1):
+        failure = LargestDeletion(count / n)
+        expected = W.copy().ravel()
+        expected[by_size[:count]] = 0
+        assert (failure.apply(W, None) == expected.reshape(shape)).all()
+        lost = np.linalg.norm(W.ravel()[by_size[:count]])
+        # The root of a sum of n squares.
+        assert failure._reach(W) == pytest.approx(lost, rel=4 * EPS * n)
+
+
+def test_the_largest_are_lost_by_index_on_ties() -> None:
+    W = np.array([[1.0, -1.0, 1.0], [-1.0, 0.5, 1.0]])
+    assert LargestDeletion(0.5).apply(W, None).tolist() == [[0, 0, 0], [-1, 0.5, 1]]
+    batch = np.stack([np.ones((2, 3)), W])
+    assert LargestDeletion(1 / 6).apply(batch, None).tolist() == [
+        [[0, 1, 1], [1, 1, 1]],
+        [[0, -1, 1], [-1, 0.5, 1]],
+    ]
+
+
+@seeded
+@given(st.integers(0, 40), st.integers(0, 2**32 - 1))
+def test_least_and_largest_share_the_weights_between_them(count: int, seed: int) -> None:
+    W = np.random.default_rng(seed).standard_normal((5, 8))
+    kept = MagnitudePruning(1 - count / 40).apply(W, None)
+    lost = LargestDeletion(count / 40).apply(W, None)
+    np.testing.assert_array_equal(kept + lost, W)
+    assert (kept * lost == 0).all()
+
+
 def test_a_share_written_in_decimals_is_a_whole_count() -> None:
     # 0.29 * 1e8 rounds to 4e-9 below 29 million.
     for size in (100, 10**8):
@@ -594,6 +633,24 @@ def test_quantisation(bits: int) -> None:
     assert failure.apply(rounded, None) == pytest.approx(rounded, rel=4 * EPS)
 
 
+@pytest.mark.parametrize("bits", [2, 3, 8, 16])
+def test_quantisation_per_row_rounds_each_row_alone(bits: int) -> None:
+    W = normal(3, 5, 50) * 10.0 ** np.arange(5)[:, None]
+    each, whole = Quantisation(bits, per_row=True), Quantisation(bits)
+    assert each.step(W).shape == (3, 5, 1)
+    for index in np.ndindex(3, 5):
+        (alone,) = whole.apply(W[index][None], None)
+        np.testing.assert_array_equal(each.apply(W, None)[index], alone)
+    # A row of one weight is a whole number of its steps, up to the rounding of the step.
+    np.testing.assert_allclose(each.apply(W[..., :1], None), W[..., :1], rtol=2 * EPS)
+    change = np.linalg.norm(each.apply(W, None) - W, axis=(-2, -1))
+    assert (change <= each._reach(W)).all()
+    # Errors even between half a step either way have a root mean square of step / sqrt(12), 0.58 of half a step. Two
+    # bits have the levels -step, 0 and step alone, and normal weights lie mostly nearer 0 than that: more than a third.
+    assert (change > each._reach(W) / 3).all()
+    assert (each._reach(W) < whole._reach(W)).all()
+
+
 def test_quantisation_of_every_level() -> None:
     W = np.array([[-3.0, -2.4, -0.6, 0.4, 1.3, 2.6, 3.0]])
     assert Quantisation(3).apply(W, None).tolist() == [[-3, -2, -1, 0, 1, 3, 3]]
@@ -606,7 +663,8 @@ def test_quantisation_of_every_level() -> None:
 @pytest.mark.parametrize("kind", COVARIANCES)
 @pytest.mark.parametrize(
     "failure",
-    [MagnitudePruning(q) for q in (0.0, 0.3, 1.0)] + [Quantisation(b) for b in (2, 4, np.inf)],
+    [kind(q) for kind in (MagnitudePruning, LargestDeletion) for q in (0.0, 0.3, 1.0)]
+    + [Quantisation(b, rows) for rows in (False, True) for b in (2, 4, np.inf)],
 )
 def test_risk_after_a_certain_failure(failure, kind: str) -> None:
     covariance = COVARIANCES[kind]
@@ -633,7 +691,10 @@ def test_bounds_hold_for_any_weights(drawn, share: float, bits: int, best: bool,
     rep = optimal_representation(C, k)
     if not best:
         rep = Representation(rng.standard_normal(rep.W.shape), rep.heads)
-    for failure in (MagnitudePruning(share), Quantisation(bits)):
+    for failure in (
+        *(MagnitudePruning(share), LargestDeletion(share)),
+        *(Quantisation(bits), Quantisation(bits, per_row=True)),
+    ):
         bound = failure.risk_bound(rep, C)
         # Both are sums of squares whose roots are no larger than |C| + |W^T heads|.
         size = (np.abs(C).max() or 1.0) * (1 + np.abs(rep.W).max()) * max(C.shape)
@@ -661,7 +722,9 @@ def test_infinite_strengths_are_refused(name: str) -> None:
         MAKE[name](np.inf)
 
 
-@pytest.mark.parametrize("make", [WeightDeletion, NeuronDeletion, MagnitudePruning])
+@pytest.mark.parametrize(
+    "make", [WeightDeletion, NeuronDeletion, MagnitudePruning, LargestDeletion]
+)
 def test_shares_above_one_are_refused(make) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         make(1.01)
