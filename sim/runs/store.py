@@ -77,9 +77,7 @@ class Run:
         with _usable("read", run.folder):
             found = run.identity
         if found is None:
-            raise UserError(
-                f"{folder} is not a run folder: make one with `python -m sim.sweep --out {folder}`"
-            )
+            raise UserError(f"{folder} is not a run folder: give one that a sweep or a study wrote")
         return run
 
     @property

@@ -1,0 +1,1 @@
+"""Study D22: do models of several languages survive structural failure better? `python -m neural.robustness`."""

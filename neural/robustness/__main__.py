@@ -1,0 +1,206 @@
+"""python -m neural.robustness: the whole study D22, or its measurements of models that exist."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from neural.memory import restart_with_huge_pages
+from neural.train import signals
+from sim.runs.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from neural.robustness.plan import Measures, Study
+    from neural.robustness.survey import Survey
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Do models of several languages survive structural failure better than models of one (Daras et al. 2022)?
+
+    Trains them from nothing on equal tokens, with their controls, breaks them, and ends with what became of each claim.
+    With --run it measures models that exist instead. Exit code 0 when all is measured, whatever the answer; 2 on bad
+    input.
+
+    Presets: smoke (invented languages, a minute), laptop (an hour on two cores; needs --data-dir), gpu.
+    """
+
+    preset: str = "smoke"
+    """One of those above; the options below change it."""
+    out: Path | None = None
+    """Folder of models, tables and figures (default: runs/robustness-PRESET-IDENTITY)."""
+    resume: bool = False
+    """Go on with an unfinished study in that folder."""
+    run: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Measure these instead: runs of neural.train or neural.hf, or folders of one model; equal shapes compare."""
+    corpus: tuple[str, ...] | None = None
+    """Sources of text, as neural.train takes them (with --run: default those of the first run)."""
+    pairs: tuple[str, ...] | None = None
+    """What is compared: en,el is the model of en against that of en and el; en,el,de has three languages."""
+    languages: tuple[str, ...] | None = None
+    """With --run: the texts to judge on (default: all of the first run)."""
+    data_dir: Path | None = None
+    """Folder with the corpora known by name, treebanks and topics."""
+    seeds: int | None = None
+    """Models of each kind."""
+    steps: int | None = None
+    """Updates of each model."""
+    draws: int | None = None
+    """Copies broken at each strength of a random failure."""
+    text: int | None = None
+    """Held-out tokens of each text that models are judged on."""
+    groups: tuple[str, ...] | None = None
+    """With --run: the groups of parameters that fail (default: attention, mlp, embeddings, all)."""
+    seed: int = 0
+    """Of the failures."""
+
+
+OF_STUDY = ("pairs", "seeds", "steps")
+OF_SURVEY = ("languages", "groups")
+"""Options that only one of the two has."""
+
+
+def study_of(arguments: Arguments) -> "Study":
+    """The study asked for. Raises UserError, in one line, for what cannot be done."""
+    from neural.robustness.plan import Comparison, presets
+
+    known = presets()
+    if arguments.preset not in known:
+        raise UserError(f"unknown preset {arguments.preset!r}: choose from {', '.join(known)}")
+    _refuse(arguments, OF_SURVEY, "add --run, or leave it out")
+    for name in ("seeds", "steps"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} {value}: give a whole number >= 1")
+    study = known[arguments.preset]
+    study = replace(study, data_dir=arguments.data_dir, measures=_measures(arguments, study))
+    if arguments.corpus is not None:
+        study = replace(study, corpus=arguments.corpus)
+    if arguments.pairs is not None:
+        texts = [tuple(name.strip() for name in pair.split(",")) for pair in arguments.pairs]
+        kinds = {2: "language", 3: "three languages"}
+        for pair in texts:
+            if len(pair) not in kinds:
+                raise UserError(f"--pairs {','.join(pair)}: give two or three texts: en,el")
+        alone = tuple(dict.fromkeys(name for pair in texts for name in pair[:2]))
+        comparisons = tuple(Comparison(kinds[len(pair)], pair) for pair in texts)  # type: ignore[arg-type]
+        study = replace(study, comparisons=comparisons, alone=alone, classification=None)
+    if arguments.seeds is not None:
+        study = replace(study, seeds=tuple(range(arguments.seeds)))
+    if arguments.steps is not None:
+        warmup = arguments.steps // 20
+        optimiser = replace(study.optimiser, steps=arguments.steps, warmup=warmup)
+        study = replace(study, optimiser=optimiser)
+    study.check()
+    return study
+
+
+def _measures(arguments: Arguments, study: "Study") -> "Measures":
+    asked = {name: getattr(arguments, name) for name in ("draws", "text")}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    return replace(study.measures, seed=arguments.seed, **asked)
+
+
+def _refuse(arguments: Arguments, names: tuple[str, ...], remedy: str) -> None:
+    for name in names:
+        if getattr(arguments, name) is not None:
+            raise UserError(f"--{name} does not belong here: {remedy}")
+
+
+def survey_of(arguments: Arguments) -> "Survey":
+    """The measurement of existing models that is asked for. Raises UserError for what cannot be measured."""
+    from neural.robustness.plan import presets
+    from neural.robustness.survey import survey
+
+    _refuse(arguments, OF_STUDY, "models of --run are trained already")
+    measures = _measures(arguments, presets()["laptop"])
+    return survey(
+        arguments.run,
+        measures,
+        corpus=arguments.corpus,
+        languages=arguments.languages,
+        data_dir=arguments.data_dir,
+        groups=arguments.groups,
+    )
+
+
+def report(found: "pd.DataFrame") -> str:
+    """The closing table: the claims as to D22's own failures of attention, and how many of all came to what."""
+    from neural.robustness.plan import MAIN
+
+    main_ones = found["failure"].isna() | (
+        (found["group"] == "attention") & found["failure"].isin(list(MAIN))
+    )
+    columns = ["claim", "several", "failure", "effect", "low", "high", "verdict"]
+    shown = found.loc[main_ones, columns].fillna({"failure": ""})
+    counts = found.groupby(["claim", "verdict"], sort=False).size().unstack(fill_value=0)
+    return f"{shown.to_string(index=False, float_format='{:.3g}'.format)}\n\n{counts.to_string()}"
+
+
+def summary(out: Path) -> str:
+    """Of a survey: clean losses, and how much each failure adds to them on average over its strengths."""
+    import pandas as pd
+
+    from neural.robustness.claims import curve
+    from neural.robustness.results import read
+
+    keys = ["model", "text", "group", "failure"]
+    rows = []
+    for key, part in read(out, "curves").groupby(keys, sort=False):
+        found = curve(part, "bits_per_byte")
+        rows.append([*key, found.clean.mean(), found.areas.mean()])
+    columns = [*keys, "bits/byte", "added, mean over strengths"]
+    table = pd.DataFrame(rows, columns=columns)
+    return str(table.to_string(index=False, float_format="{:.4f}".format))
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    arguments = tyro.cli(Arguments, prog="python -m neural.robustness")
+    started = time.perf_counter()
+    try:
+        with signals(hosts=1) as stop:
+            out, closing = (_survey if arguments.run else _study)(arguments, stop)
+    except UserError as error:
+        print(f"neural.robustness: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        again = "interrupted; the same command with --resume goes on"
+        print(f"neural.robustness: {again}", file=sys.stderr)
+        return 130
+    print(closing)
+    print(f"results in {out}, {time.perf_counter() - started:.0f} s")
+    return 0
+
+
+def _study(arguments: Arguments, stop: Callable[[], bool]) -> tuple[Path, str]:
+    from neural.robustness.claims import claims
+    from neural.robustness.study import do
+    from sim.runs.identity import identity
+
+    study = study_of(arguments)
+    name = f"robustness-{arguments.preset}-{identity(study)[:8]}"
+    out = arguments.out or Path("runs") / name
+    do(study, out, resume=arguments.resume, stop=stop)
+    return out, report(claims(study, out))
+
+
+def _survey(arguments: Arguments, stop: Callable[[], bool]) -> tuple[Path, str]:
+    from neural.robustness.survey import do
+    from sim.runs.identity import identity
+
+    survey = survey_of(arguments)
+    out = arguments.out or Path("runs") / f"robustness-{identity(survey)[:8]}"
+    do(survey, out, resume=arguments.resume, stop=stop)
+    return out, summary(out)
+
+
+if __name__ == "__main__":
+    restart_with_huge_pages()
+    sys.exit(main())

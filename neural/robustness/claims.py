@@ -1,0 +1,274 @@
+"""What became of the claims of Daras et al. 2022, and what the controls say: one row an effect, with its interval.
+
+`one` is the model of a text alone, `several` that of the same text and others, of equal tokens in all; both are judged
+on that text, seed by seed. Degradation is the loss of a broken model less that of the same model unbroken, in nats a
+token: the log of the ratio of their perplexities. Its area is the mean over strengths.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neural.robustness import analysis
+from neural.robustness.analysis import Crossover, Interval
+from neural.robustness.plan import Comparison, Study
+from neural.robustness.results import read
+from sim.runs.errors import UserError
+
+Array = NDArray[np.float64]
+
+SURE = 0.975
+"""Share of resamples that have to cross for a crossover to count."""
+
+COLUMNS = (
+    *("claim", "kind", "one", "several", "group", "failure"),
+    *("effect", "low", "high", "crossing", "expected", "verdict"),
+)
+
+
+class Curve(NamedTuple):
+    """Losses (seeds, levels, draws) at strengths (levels,), of models with these clean losses (seeds,)."""
+
+    strengths: Array
+    losses: Array
+
+    @property
+    def clean(self) -> Array:
+        return self.losses[:, 0].mean(axis=-1)
+
+    @property
+    def areas(self) -> Array:
+        """Of the degradation, (seeds,)."""
+        return analysis.area(self.strengths, analysis.degradation(self.losses, self.clean))
+
+
+def curve(rows: pd.DataFrame, measure: str = "nats_per_token") -> Curve:
+    """Of the rows of one failure of one stack of models on one text.
+
+    The strength of rounding is its step, 1/(2^(bits-1) - 1) of the greatest weight.
+    """
+    seeds, levels, draws = (int(rows[column].nunique()) for column in ("seed", "level", "draw"))
+    ordered = rows.sort_values(["seed", "level", "draw"])
+    strengths = ordered["strength"].to_numpy().reshape(seeds, levels, draws)[0, :, 0]
+    if ordered["failure"].iat[0].startswith("quantisation"):
+        strengths = 1 / (2 ** (strengths - 1) - 1)
+    return Curve(strengths, ordered[measure].to_numpy().reshape(seeds, levels, draws))
+
+
+class Results:
+    """The tables of a study, and its curves by name."""
+
+    def __init__(self, study: Study, out: Path) -> None:
+        self.study, self.out = study, out
+        self.clean = read(out, "clean")
+        self.last = self.clean[self.clean["step"] == study.optimiser.steps]
+        self.curves = read(out, "curves")
+        keys = ["model", "text", "group", "failure", "matched", "step"]
+        of_matched = self.curves["matched"] != ""
+        steps = self.curves["step"].where(~of_matched, -1)
+        self._curves = dict(iter(self.curves.assign(step=steps).groupby(keys)))
+
+    def curve(
+        self,
+        model: str,
+        text: str,
+        group: str,
+        failure: str,
+        *,
+        matched: str = "",
+        step: int | None = None,
+    ) -> Curve:
+        """That of the last models, of those of a step, or of those stopped at the loss of another."""
+        at = -1 if matched else self.study.optimiser.steps if step is None else step
+        key = (model, text, group, failure, matched, at)
+        if key not in self._curves:
+            raise UserError(
+                f"{self.out} has no {failure} of {group} of {model}: finish it with "
+                "`python -m neural.robustness --resume`"
+            )
+        return curve(self._curves[key])
+
+    def losses(self, model: str, text: str) -> Array:
+        """Clean losses (seeds,) of the last models."""
+        rows = self.last[(self.last["model"] == model) & (self.last["text"] == text)]
+        return rows.sort_values("seed")["nats_per_token"].to_numpy()
+
+
+def claims(study: Study, out: Path) -> pd.DataFrame:
+    """All of them. Raises UserError for a study that is not done."""
+    results = Results(study, out)
+    rows = [
+        *_clean(results),
+        *_slower(results),
+        *_crossovers(results),
+        *_training(results),
+        *_matched(results),
+        *_domains(results),
+        *_classified(study, out),
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _row(
+    claim: str, comparison: Comparison, found: Interval, expected: int, **more: Any
+) -> dict[str, Any]:
+    judged = analysis.verdict(found, expected) if np.isfinite(float(found.low)) else "one seed"
+    return {
+        "claim": claim,
+        "kind": comparison.kind,
+        "one": comparison.one,
+        "several": comparison.several,
+        "effect": float(found.value),
+        "low": float(found.low),
+        "high": float(found.high),
+        "expected": expected,
+        "verdict": judged,
+        **more,
+    }
+
+
+def _clean(results: Results) -> Iterator[dict[str, Any]]:
+    """The clean loss of several is slightly worse."""
+    for comparison in results.study.comparisons:
+        pair = (results.losses(m, comparison.one) for m in (comparison.one, comparison.several))
+        yield _row("clean loss", comparison, analysis.difference(*pair), 1)
+
+
+def _hits(study: Study) -> Iterator[tuple[str, str]]:
+    for hit in study.measures.hits:
+        for failure, _ in hit.failures:
+            yield hit.group, failure
+
+
+def _slower(results: Results) -> Iterator[dict[str, Any]]:
+    """Several degrade more slowly."""
+    for comparison in results.study.comparisons:
+        for group, failure in _hits(results.study):
+            one, several = _pair(results, comparison, group, failure)
+            found = analysis.difference(one.areas, several.areas)
+            yield _row("degradation", comparison, found, -1, group=group, failure=failure)
+
+
+def _pair(
+    results: Results, comparison: Comparison, group: str, failure: str
+) -> tuple[Curve, Curve]:
+    text = comparison.one
+    return (
+        results.curve(comparison.one, text, group, failure),
+        results.curve(comparison.several, text, group, failure),
+    )
+
+
+def _crossovers(results: Results) -> Iterator[dict[str, Any]]:
+    """From some strength on, several have the lower loss."""
+    for comparison in results.study.comparisons:
+        for group, failure in _hits(results.study):
+            one, several = _pair(results, comparison, group, failure)
+            strengths = one.strengths
+            found = analysis.crossover(strengths, one.losses, several.losses)
+            yield {
+                "claim": "crossover",
+                "kind": comparison.kind,
+                "one": comparison.one,
+                "several": comparison.several,
+                "group": group,
+                "failure": failure,
+                "effect": np.nan if found.value is None else found.value,
+                "low": np.nan if found.low is None else found.low,
+                "high": np.nan if found.high is None else found.high,
+                "crossing": found.crossing,
+                "expected": -1,
+                "verdict": crossed(found) if len(one.losses) > 1 else "one seed",
+            }
+
+
+def crossed(found: Crossover) -> str:
+    """Replicated: the curve of several falls through that of one in nearly all resamples; opposite: it rises."""
+    if not found.direction or found.crossing < SURE:
+        return "not replicated"
+    return "replicated" if found.direction < 0 else "opposite"
+
+
+def _training(results: Results) -> Iterator[dict[str, Any]]:
+    """Longer training of several makes them more robust: the last step less the first of the early.
+
+    Of the degradation, and of the broken model's loss, which falls with the clean loss too: the perplexity after
+    pruning is what D22 shows.
+    """
+    first = results.study.comparisons[0]
+    for hit in results.study.hits_in_training:
+        for failure, _ in hit.failures:
+            early, last = (
+                results.curve(first.several, first.one, hit.group, failure, step=step)
+                for step in (results.study.early[0], None)
+            )
+            shared = np.intersect1d(early.strengths, last.strengths)
+            pair = [
+                Curve(shared, one.losses[:, np.isin(one.strengths, shared)])
+                for one in (early, last)
+            ]
+            what = {"group": hit.group, "failure": failure}
+            added = analysis.difference(*(one.areas for one in pair))
+            yield _row("degradation after longer training", first, added, -1, **what)
+            loss = analysis.difference(*(analysis.area(*one) for one in pair))
+            yield _row("loss under failure after longer training", first, loss, -1, **what)
+
+
+def _matched(results: Results) -> Iterator[dict[str, Any]]:
+    """Several degrade more slowly than one that was stopped at their clean loss."""
+    for comparison in results.study.comparisons:
+        for hit in results.study.hits_matched:
+            for failure, _ in hit.failures:
+                one = results.curve(
+                    comparison.one,
+                    comparison.one,
+                    hit.group,
+                    failure,
+                    matched=comparison.several,
+                )
+                several = results.curve(comparison.several, comparison.one, hit.group, failure)
+                found = analysis.difference(one.areas, several.areas)
+                what = {"group": hit.group, "failure": failure}
+                yield _row("degradation at equal clean loss", comparison, found, -1, **what)
+
+
+def _domains(results: Results) -> Iterator[dict[str, Any]]:
+    """A second language does more than a second domain of the same language: the difference of the two differences."""
+    comparisons = results.study.comparisons
+    domains = [c for c in comparisons if c.kind in ("domain", "near-clone")]
+    for domain in domains:
+        for comparison in comparisons:
+            if comparison.kind != "language" or comparison.one != domain.one:
+                continue
+            for group, failure in _hits(results.study):
+                language = _pair(results, comparison, group, failure)[1].areas
+                other = _pair(results, domain, group, failure)[1].areas
+                what = {"group": group, "failure": failure}
+                found = analysis.difference(other, language)
+                claim = f"degradation, language less {domain.kind} {domain.texts[1]}"
+                yield _row(claim, comparison, found, -1, **what)
+
+
+def _classified(study: Study, out: Path) -> Iterator[dict[str, Any]]:
+    """Fine-tuned for a task, several keep more of their accuracy; at their best, and at equal clean accuracy."""
+    if study.classification is None:
+        return
+    rows = read(out, "classification")
+    for comparison in study.comparisons:
+        own = rows[rows["several"] == comparison.several]
+        for (task, at, failure), some in own.groupby(["task", "at", "failure"], sort=False):
+            one, several = (
+                curve(some[some["model"] == model], "accuracy")
+                for model in (comparison.one, comparison.several)
+            )
+            what = {"group": some["group"].iat[0], "failure": failure}
+            for claim, pair in (
+                ("accuracy", [c.losses[:, 0].mean(axis=-1) for c in (one, several)]),
+                ("accuracy kept under failure", [c.areas for c in (one, several)]),
+            ):
+                found = analysis.difference(*pair)
+                yield _row(f"{claim}, {task} ({at})", comparison, found, 1, **what)

@@ -1,0 +1,141 @@
+"""The study in a folder: neural.robustness.results, and beside its tables the models.
+
+OUT/tokenizer.json              of all texts
+OUT/models/TEXT+TEXT/           a run of neural.train for each stack of models
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, get_args
+
+import pandas as pd
+
+from neural.loop import train
+from neural.robustness import measure
+from neural.robustness.classification import Tuning
+from neural.robustness.plan import Hit, Kind, Study
+from neural.robustness.results import Work, fill, read
+from neural.robustness.subjects import Stack, held_out, nearest_steps, shared_tokenizer, stack
+from neural.tokenizer import Tokenizer
+from neural.tokens import Tokens
+from sim.runs.store import Run
+
+TOKENIZER = "tokenizer.json"
+MODELS = "models"
+
+
+def do(
+    study: Study, out: Path, *, resume: bool = False, stop: Callable[[], bool] = lambda: False
+) -> Run:
+    """Do what is missing of a study in its folder. Raises UserError for a study that cannot be done."""
+    study.check()
+    place = _Place(study, out)
+    return fill(
+        out,
+        study,
+        dict(_parts(place)),
+        resume=resume,
+        stop=stop,
+        before=[(f"training {model}", partial(place.train, model, stop)) for model in study.models],
+    )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A study in its folder, with what its measures read."""
+
+    study: Study
+    out: Path
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return shared_tokenizer(self.study, self.out / TOKENIZER)
+
+    @cached_property
+    def texts(self) -> dict[str, Tokens]:
+        return held_out(self.study, self.tokenizer)
+
+    def texts_of(self, model: str) -> dict[str, Tokens]:
+        return {text: self.texts[text] for text in model.split("+")}
+
+    @cached_property
+    def tuning(self) -> Tuning | None:
+        plan = self.study.classification
+        return None if plan is None else Tuning(plan, self.study, self.tokenizer)
+
+    def train(self, model: str, stop: Callable[[], bool]) -> None:
+        _ = self.tokenizer  # in its file before anything is trained
+        config = self.study.training(model, self.out / TOKENIZER)
+        train(config, self.out / MODELS / model, resume=True, stop=stop)
+
+    def stack(self, model: str, steps: Any = None) -> Stack:
+        return stack(self.out / MODELS / model, steps)
+
+
+def _parts(place: _Place) -> Iterator[tuple[str, Work]]:
+    """Names of parts and how to make them, in an order in which each finds what it needs of those before."""
+    study = place.study
+    for model in study.models:
+        yield f"clean-{model}", partial(_clean, place, model)
+    for model in study.models:
+        for hit in study.measures.hits:
+            yield f"curves-{model}-{hit.group}", partial(_curves, place, model, hit)
+    for one, several in _matches(study):
+        for hit in study.hits_matched:
+            name = f"curves-{one}-matched-{several}-{hit.group}"
+            yield name, partial(_matched, place, one, several, hit)
+    first = study.comparisons[0]
+    for model in (first.one, first.several):
+        for step in study.early:
+            for hit in study.hits_in_training:
+                name = f"curves-{model}-step-{step}-{hit.group}"
+                yield name, partial(_curves, place, model, hit, step)
+    for model in study.models:
+        yield f"slopes-{model}", partial(_slopes, place, model)
+        yield f"spectra-{model}", partial(_spectra, place, model)
+    if study.classification is not None:
+        for task in study.classification.tasks:
+            for one, several in _matches(study, study.classification.kinds):
+                name = f"classification-{task.replace(':', '-')}-{one}-{several}"
+                yield name, partial(_classification, place, task, one, several)
+
+
+def _matches(study: Study, kinds: tuple[Kind, ...] = get_args(Kind)) -> list[tuple[str, str]]:
+    return [(c.one, c.several) for c in study.comparisons if c.kind in kinds]
+
+
+def _clean(place: _Place, model: str) -> pd.DataFrame:
+    texts, measures = place.texts_of(model), place.study.measures
+    steps = place.study.steps
+    parts = [measure.clean(place.stack(model, step), texts, measures) for step in steps]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _curves(place: _Place, model: str, hit: Hit, step: int | None = None) -> pd.DataFrame:
+    broken = place.stack(model, step)
+    return measure.curves(broken, place.texts_of(model), hit, place.study.measures)
+
+
+def _matched(place: _Place, model: str, other: str, hit: Hit) -> pd.DataFrame:
+    """Of the model where its loss was that which the other ends with."""
+    steps = nearest_steps(read(place.out, "clean"), model, other, text=model)
+    broken, texts = place.stack(model, steps), place.texts_of(model)
+    return measure.curves(broken, texts, hit, place.study.measures, matched=other)
+
+
+def _slopes(place: _Place, model: str) -> pd.DataFrame:
+    text = model.split("+")[0]
+    return measure.slopes(place.stack(model), {text: place.texts[text]}, place.study.measures)
+
+
+def _spectra(place: _Place, model: str) -> pd.DataFrame:
+    return measure.spectra_of(place.stack(model))
+
+
+def _classification(place: _Place, name: str, one: str, several: str) -> pd.DataFrame:
+    """Both models of a comparison at their best, and where they are equally accurate without failure."""
+    assert place.tuning is not None
+    found = place.tuning.compared(name, place.stack(one), place.stack(several))
+    return found.assign(several=several)

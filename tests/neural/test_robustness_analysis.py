@@ -1,0 +1,284 @@
+"""Statistics of curves whose areas and crossings are known, and how often their intervals cover the truth."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from neural.robustness.analysis import (
+    Interval,
+    area,
+    correlation,
+    crossover,
+    degradation,
+    difference,
+    expanded_percentiles,
+    interval,
+    resampled_means,
+    verdict,
+)
+
+X = np.array([0, 0.1, 0.2, 0.4])
+
+
+def curves(*means: list[float], seeds: int = 2, draws: int = 3) -> Iterator[np.ndarray]:
+    """Curves (seeds, levels, draws) without any scatter."""
+    for mean in means:
+        yield np.broadcast_to(np.array(mean)[:, None], (seeds, len(mean), draws)).astype(float)
+
+
+def test_degradation_is_less_the_clean_model_of_the_seed() -> None:
+    y = np.arange(12.0).reshape(2, 3, 2)
+    found = degradation(y, [1, 2])
+    np.testing.assert_array_equal(found, np.stack([y[0] - 1, y[1] - 2]))
+    # In nats, the log of the ratio of perplexities.
+    assert found[1, 2, 0] == pytest.approx(np.log(np.exp(y[1, 2, 0]) / np.exp(2)), rel=1e-14)
+
+
+def test_area_is_the_mean_over_strengths() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((3, 4, 5))
+    noise -= noise.mean(axis=-1, keepdims=True)  # draws are averaged
+    slopes = np.array([1.0, 2.0, 5.0])
+    found = area(X, slopes[:, None, None] * X[:, None] + noise)
+    np.testing.assert_allclose(found, slopes * 0.2, rtol=1e-14)  # of a straight line, its middle
+    (bent,) = curves([0, 0, 1, 3])
+    # (0.1 * 0 + 0.1 * 0.5 + 0.2 * 2) / 0.4
+    np.testing.assert_allclose(area(X, bent), 1.125, rtol=1e-14)
+
+
+def test_interval_is_student_s() -> None:
+    samples = np.random.default_rng(0).standard_normal((5, 3))
+    found = interval(samples)
+    for i, of_column in enumerate(samples.T):
+        expected = stats.ttest_1samp(of_column, 0).confidence_interval()
+        assert found.low[i] == pytest.approx(expected.low, rel=1e-12)
+        assert found.high[i] == pytest.approx(expected.high, rel=1e-12)
+    np.testing.assert_array_equal(found.value, samples.mean(axis=0))
+    alone = interval([3.0])
+    assert alone.value == 3
+    assert np.isnan([alone.low, alone.high]).all()
+
+
+def test_difference_is_taken_seed_by_seed() -> None:
+    rng = np.random.default_rng(0)
+    of_seed = 100 * rng.standard_normal(5)
+    effect = 1 + 0.1 * rng.standard_normal(5)
+    found, expected = difference(of_seed, of_seed + effect), interval(effect)
+    for end in ("value", "low", "high"):
+        # Rounding of numbers of order 100.
+        assert getattr(found, end) == pytest.approx(getattr(expected, end), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sign", "expected"),
+    [
+        (1, 3, 1, "replicated"),
+        (1, 3, -1, "opposite"),
+        (-3, -1, -1, "replicated"),
+        (-3, -1, 1, "opposite"),
+        (-1, 3, 1, "not replicated"),
+        (-1, 3, -1, "not replicated"),
+        (0, 3, 1, "not replicated"),
+    ],
+)
+def test_verdict(low: float, high: float, sign: int, expected: str) -> None:
+    ends = Interval(*(np.array(float(end)) for end in ((low + high) / 2, low, high)))
+    assert verdict(ends, sign) == expected
+
+
+def test_no_verdict_without_an_interval() -> None:
+    with pytest.raises(ValueError, match="two seeds or more"):
+        verdict(interval([3.0]), 1)
+    with pytest.raises(ValueError, match="give 1 or -1"):
+        verdict(interval([3.0, 4.0]), 0)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "value", "direction"),
+    [
+        ([-1, -1, 1, 2], 0.15, 1),
+        ([3, 1, -1, 2], 0.15, -1),  # the first of two
+        ([-1, 3, 4, 4], 0.025, 1),
+        ([0, 0, -2, 2], 0.3, 1),  # where they start equal they do not cross
+        ([-1, 0, 0, 1], 0.1, 1),
+        ([-1, 0, -1, 1], 0.3, 1),  # they only touch at 0.1
+        ([-1, -2, -1, 0], None, 0),
+        ([2, 1, 0, 1], None, 0),
+        ([0, 0, 0, 0], None, 0),
+    ],
+)
+def test_crossover_of_known_curves(gaps: list[float], value: float | None, direction: int) -> None:
+    one, gap = curves([1, 4, 2, 8], gaps)
+    found = crossover(X, one, one + gap, resamples=10)
+    if value is None:
+        assert (found.value, found.low, found.high, found.crossing) == (None, None, None, 0)
+    else:
+        # Nothing scatters, so every resample is the same.
+        assert found.value == pytest.approx(value, rel=1e-14)
+        assert found.low == found.high == pytest.approx(value, rel=1e-14)
+        assert found.crossing == 1
+    assert found.direction == direction
+    back = crossover(X, one + gap, one, resamples=10)
+    assert back.direction == -direction
+    assert back.value == found.value
+
+
+def test_the_interval_of_few_seeds_ends_at_single_seeds() -> None:
+    gaps = np.stack([X - 0.1, X - 0.2, X - 0.3])[..., None]
+    found = crossover(X, np.zeros_like(gaps), gaps)
+    assert (found.low, found.value, found.high) == pytest.approx((0.1, 0.2, 0.3), rel=1e-12)
+    assert found.crossing == 1
+
+
+def test_seeds_that_never_cross_open_the_interval_on_their_side() -> None:
+    one = np.zeros((3, 4, 1))
+    after = crossover(X, one, np.stack([X - 0.1, X - 0.2, X - 0.6])[..., None])
+    assert after.value == pytest.approx(0.3, rel=1e-12)
+    assert after.low == pytest.approx(0.1, rel=1e-12)
+    assert after.high == np.inf
+    # Of 27 resamples those without a crossing have 3 x the last seed, 2 x and another: 1 + 3 + 3.
+    assert after.crossing == pytest.approx(20 / 27, abs=4 * np.sqrt(20 * 7 / 27**2 / 10_000))
+    before = crossover(X, one, np.stack([X - 0.3, X - 0.2, X + 0.4])[..., None])
+    assert before.value == pytest.approx(0.1 / 3, rel=1e-12)
+    assert before.low == -np.inf
+    assert before.high == pytest.approx(0.3, rel=1e-12)
+
+
+def test_none_in_range_says_how_often_resamples_cross() -> None:
+    one = np.zeros((2, 4, 1))
+    found = crossover(X, one, np.stack([X - 0.3, X + 1])[..., None])
+    assert (found.value, found.direction) == (None, 0)
+    # One resample in four is of the first seed alone.
+    assert found.crossing == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 10_000))
+
+
+def test_one_seed_has_the_interval_of_its_draws() -> None:
+    rng = np.random.default_rng(0)
+    draws = 100
+    gaps = (X - 0.15)[:, None] + 0.05 * rng.standard_normal((1, 4, draws))
+    found = crossover(X, np.zeros_like(gaps), gaps)
+    # Where the line through two independent levels, 0.1 apart, is 0 midway: sd / sqrt(2 draws) over a slope of 1.
+    error = 0.05 / np.sqrt(2 * draws)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.2)
+
+
+def test_resamples_scatter_by_seeds_and_by_draws() -> None:
+    rng = np.random.default_rng(0)
+    S, D = 6, 8
+    y = rng.standard_normal((S, 1, 1)) + 2 * rng.standard_normal((S, 3, D))
+    means = resampled_means(y, resamples=20_000)
+    assert means.shape == (20_000, 3)
+    expected = (y.mean(axis=-1).var(axis=0) + y.var(axis=-1).mean(axis=0) / D) / S
+    # The variance of 20,000 samples is known to sqrt(2 / 20000) = 1 %.
+    np.testing.assert_allclose(means.var(axis=0), expected, rtol=0.04)
+    np.testing.assert_array_equal(means, resampled_means(y, resamples=20_000))
+    assert (means != resampled_means(y, resamples=20_000, seed=1)).any()
+
+
+def test_student_s_interval_covers_at_five_seeds() -> None:
+    """Of paired differences with an effect of seeds and scatter of draws: 95 %."""
+    trials = 20_000
+    rng = np.random.default_rng(0)
+    of_seed = rng.standard_normal((5, trials))
+    one, other = (of_seed + 0.5 * rng.standard_normal((2, 5, trials))) + np.array([0, 0.3])[
+        :, None, None
+    ]
+    found = difference(one, other)
+    covered = ((found.low <= 0.3) & (found.high >= 0.3)).mean()
+    assert covered == pytest.approx(0.95, abs=4 * np.sqrt(0.05 * 0.95 / trials))  # 0.6 %
+
+
+def test_crossovers_are_covered_at_five_seeds() -> None:
+    """Of lines with a level and a slope for each seed and scatter of draws, which cross at 0.5 in the mean."""
+    trials, S, D = 1000, 5, 4
+    rng = np.random.default_rng(1)
+    x = np.linspace(0, 1, 6)
+    covered = {"expanded": 0, "plain": 0}
+    for trial in range(trials):
+        level, slope = 0.15 * rng.standard_normal((2, S, 1, 1))
+        gaps = (x[:, None] - 0.5) * (1 + slope) + level + 0.1 * rng.standard_normal((S, 6, D))
+        found = crossover(x, np.zeros_like(gaps), gaps, resamples=1000, seed=trial)
+        assert found.low is not None
+        assert found.high is not None
+        covered["expanded"] += found.low <= 0.5 <= found.high
+        seeds = rng.integers(S, size=(1000, S))
+        means = gaps.mean(axis=-1)[seeds].mean(axis=1)
+        plain = 0.5 - (means @ (x - 0.5)) ** -1 * means.mean(axis=1) * ((x - 0.5) ** 2).sum()
+        low, high = np.percentile(plain, [2.5, 97.5])
+        covered["plain"] += low <= 0.5 <= high
+    error = np.sqrt(0.05 * 0.95 / trials)  # 0.7 %
+    assert covered["expanded"] / trials == pytest.approx(0.95, abs=4 * error)
+    # Resampled seeds and plain percentiles do not: 84 %.
+    assert covered["plain"] / trials < 0.88
+
+
+def test_expanded_percentiles_of_many_units_are_the_plain_ones() -> None:
+    samples = np.random.default_rng(0).standard_normal(100_001)
+    plain = np.percentile(samples, [2.5, 97.5])
+    assert expanded_percentiles(samples, 10**6) == pytest.approx(plain, abs=1e-3)
+    assert expanded_percentiles(samples, 1) == pytest.approx(plain, abs=1e-3)
+    low, high = expanded_percentiles(samples, 5)
+    # sqrt(5 / 4) x 2.776 standard deviations, where 100,000 samples have a hundred beyond: 1 / sqrt(100) / 3.3.
+    assert (-low, high) == pytest.approx((3.104, 3.104), abs=4 / 33)
+
+
+@pytest.mark.parametrize("kind", ["linear", "rank"])
+def test_correlation_covers(kind: Any) -> None:
+    trials, n, r = 2000, 15, 0.6
+    rng = np.random.default_rng(2)
+    a = rng.standard_normal((trials, n))
+    b = r * a + np.sqrt(1 - r**2) * rng.standard_normal((trials, n))
+    truth = r if kind == "linear" else 6 / np.pi * np.arcsin(r / 2)  # of normal variables
+    found = [correlation(*pair, kind=kind) for pair in zip(a, b, strict=True)]
+    covered = np.mean([one.low <= truth <= one.high for one in found])
+    # 4 x 0.5 % by chance; the laws of z are approximate at n = 15, by 1 %.
+    assert covered == pytest.approx(0.95, abs=0.03)
+    scipy = (stats.pearsonr if kind == "linear" else stats.spearmanr)(a[0], b[0]).statistic
+    assert found[0].value == pytest.approx(scipy, rel=1e-12)
+
+
+def test_correlation_at_its_ends() -> None:
+    perfect = correlation([1, 2, 3, 4], [2, 4, 6, 8])
+    assert (perfect.value, perfect.low, perfect.high) == pytest.approx((1, 1, 1))
+    assert correlation([1, 2, 3, 4], [1, 10, 100, 9000], kind="rank").value == pytest.approx(1)
+    a, b = np.random.default_rng(0).standard_normal((2, 12))
+    for kind, error in (("linear", 1 / 3), ("rank", None)):
+        found = correlation(a, b, kind=kind)  # type: ignore[arg-type]
+        error = error or np.sqrt(1 + found.value**2 / 2) / 3
+        ends = np.tanh(np.arctanh(found.value) + stats.norm.ppf([0.025, 0.975]) * error)
+        assert (found.low, found.high) == pytest.approx(ends, rel=1e-12)
+    few = correlation([1, 2, 3], [1, 5, 2])
+    assert np.isnan([few.low, few.high]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: area([0, 1], np.zeros((2, 3, 1))), "in increasing order"),
+        (lambda: area([0, 2, 1], np.zeros((2, 3, 1))), "in increasing order"),
+        (lambda: area([0, 1], np.zeros((2, 2))), r"give \(seeds, levels, draws\)"),
+        (lambda: area([0, 1], np.array([[[0.0], [np.nan]]])), r"\[0, 1, 0\] is not finite"),
+        (lambda: degradation(np.zeros((2, 3, 1)), [0.0]), "give one number a seed"),
+        (lambda: difference([1.0], [1.0, 2.0]), "those of the same seeds"),
+        (lambda: crossover(X, *curves([0] * 4), np.zeros((3, 4, 3))), "give equal shapes"),
+        (lambda: correlation([1, 2], [1, 2], kind="other"), "choose from linear, rank"),  # type: ignore[arg-type]
+        (lambda: correlation([1, 2, 3], [1, 2]), "two of one length"),
+        (lambda: correlation([1, 1, 1], [1, 2, 3]), "leave it out"),
+    ],
+)
+def test_refused(call: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+def test_it_needs_no_jax() -> None:
+    import subprocess
+
+    code = "import sys, neural.robustness.analysis; assert 'jax' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
