@@ -12,7 +12,10 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FIGURES = {
     "spectral-vs-robustness": "figures.spectral_vs_robustness",
@@ -22,6 +25,10 @@ FIGURES = {
     "transformer-slope": "figures.transformer_slope",
     "quadratic-regime": "figures.quadratic_regime",
     "nonlinear-tasks": "figures.nonlinear_tasks",
+    "failure-curves": "figures.failure_curves",
+    "crossover": "figures.crossover",
+    "slope-vs-curvature": "figures.slope_vs_curvature",
+    "spectra": "figures.spectra",
 }
 """Each figure's module, imported when drawn: NAME, DESCRIPTION, table(run), draw(table)."""
 
@@ -34,56 +41,56 @@ def render(
     """Write figures to out, RUN/_figures by default: those named, or all the run has rows for.
 
     Returns the files written and, with no name given, a line for each figure left out for want of
-    rows. Every figure is drawn before a file is written. Raises UserError on bad input and where
-    out cannot be written.
+    rows; of the figures of other kinds of runs it says nothing. Every figure is drawn before a file
+    is written. Raises UserError on bad input and where out cannot be written.
     """
-    from figures.results import MissingRows
-    from sim.runs.errors import UserError
+    from figures.results import MissingRows, OtherKind
     from sim.runs.store import FIGURES as FOLDER
     from sim.runs.store import Run
 
-    _known("figure", names, FIGURES)
-    _known("format", formats or [""], FORMATS)
+    known("figure", names, FIGURES)
+    known("format", formats or [""], FORMATS)
     record = Run.existing(run).provenance() or {}
-    out = run / FOLDER if out is None else out
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file: name a folder")
-
+    out = usable(run / FOLDER if out is None else out)
     files: dict[str, bytes] = {}
     left_out = []
     for name in dict.fromkeys(names or FIGURES):
         try:
-            files |= _contents(name, run, record, list(dict.fromkeys(formats)))
+            table = importlib.import_module(FIGURES[name]).table(run)
+            files |= contents(name, table, run, record, list(dict.fromkeys(formats)))
         except MissingRows as error:
             if names:
                 raise
-            left_out.append(f"left out {name}: {error}")
-    try:
-        return _write(files, out), left_out
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"cannot write to {out} ({reason}): name another folder with --out"
-        ) from None
+            if not isinstance(error, OtherKind):
+                left_out.append(f"left out {name}: {error}")
+    return write(files, out), left_out
 
 
-def _known(what: str, names: Sequence[str], known: Sequence[str] | dict[str, str]) -> None:
+def usable(out: Path) -> Path:
+    """out, unless it is a file."""
+    from sim.runs.errors import UserError
+
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file: name a folder")
+    return out
+
+
+def known(what: str, names: Sequence[str], choices: Sequence[str] | dict[str, str]) -> None:
+    """Raise UserError for a name that is no choice."""
     from sim.runs.errors import UserError
 
     for name in names:
-        if name not in known:
-            raise UserError(f"unknown {what} {name!r}: choose from {', '.join(known)}")
+        if name not in choices:
+            raise UserError(f"unknown {what} {name!r}: choose from {', '.join(choices)}")
 
 
-def _contents(
-    name: str, run: Path, record: dict[str, Any], formats: Sequence[str]
+def contents(
+    name: str, table: "pd.DataFrame", run: Path, record: dict[str, Any], formats: Sequence[str]
 ) -> dict[str, bytes]:
-    """What a figure's files are to hold, by file name."""
+    """What the files of a figure of a table are to hold, by file name."""
     from figures import style
-    from sim.runs.provenance import commit, versions
 
     module = importlib.import_module(FIGURES[name])
-    table = module.table(run)
     files = {}
     with style.use():
         figure = module.draw(table)
@@ -93,18 +100,38 @@ def _contents(
             buffer = io.BytesIO()
             figure.savefig(buffer, format=form, metadata=style.METADATA[form])
             files[f"{name}.{form}"] = buffer.getvalue()
-    files[f"{name}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
     command = (
         f"python -m figures.render {name} --from {run.resolve().name} --format {','.join(formats)}"
     )
-    source = {
-        "figure": name,
-        "description": module.DESCRIPTION,
-        "run": record,
-        "rendered": {"commit": commit(), "versions": versions(), "command": command},
+    what = {"figure": name, "description": module.DESCRIPTION}
+    return files | numbers(name, table, what, record, command)
+
+
+def numbers(
+    name: str, table: "pd.DataFrame", what: dict[str, str], record: dict[str, Any], command: str
+) -> dict[str, bytes]:
+    """NAME.csv with a table, and NAME.json with where it comes from: the run, and the command."""
+    from sim.runs.provenance import commit, versions
+
+    rendered = {"commit": commit(), "versions": versions(), "command": command}
+    source = {**what, "run": record, "rendered": rendered}
+    return {
+        f"{name}.csv": table.to_csv(index=False, lineterminator="\n").encode(),
+        f"{name}.json": (json.dumps(source, indent=2) + "\n").encode(),
     }
-    files[f"{name}.json"] = (json.dumps(source, indent=2) + "\n").encode()
-    return files
+
+
+def write(files: dict[str, bytes], out: Path) -> list[Path]:
+    """Write files into a folder, all or, where it cannot be written, none: UserError."""
+    from sim.runs.errors import UserError
+
+    try:
+        return _write(files, out)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"cannot write to {out} ({reason}): name another folder with --out"
+        ) from None
 
 
 def _write(files: dict[str, bytes], out: Path) -> list[Path]:
@@ -118,7 +145,9 @@ def _write(files: dict[str, bytes], out: Path) -> list[Path]:
     return [out / name for name in files]
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Bad arguments end in one line and code 2."""
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
@@ -127,16 +156,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns 0, or 2 after one line on stderr where the input is bad."""
     from sim.runs.errors import UserError
 
-    parser = _Parser(
+    parser = Parser(
         prog="figures.render",
-        description="Render figures from a sweep's run folder.",
+        description="Render figures from the run folder of a sweep or a study.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="none: all that the run has rows for"
     )
     parser.add_argument(
-        "--from", dest="run", type=Path, metavar="RUN", help="a sweep's --out folder"
+        "--from",
+        dest="run",
+        type=Path,
+        metavar="RUN",
+        help="the --out folder of a sweep or of neural.robustness",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (RUN/_figures)")
     parser.add_argument("--format", default="png", metavar="F,…", help="any of png,pdf,svg (png)")
@@ -147,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name:24}{importlib.import_module(module).DESCRIPTION}")
         return 0
     if options.run is None:
-        parser.error("no run given: add --from RUN, the --out folder of a sweep")
+        parser.error("no run given: add --from RUN, the --out folder of a sweep or a study")
     try:
         written, left_out = render(
             options.names, options.run, options.out, options.format.split(",")

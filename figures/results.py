@@ -1,11 +1,16 @@
-"""A sweep's run folder as the figures read it: rows of its tidy table, and its seed."""
+"""Run folders as the figures read them: a sweep's rows and its seed; a study's results, and names for its models."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from sim.runs.errors import UserError
 from sim.runs.store import Run
+
+if TYPE_CHECKING:
+    from neural.robustness.claims import Results
 
 COLUMNS = (
     *("identity", "network", "geometry", "options", "inputs", "d", "T", "k", "seed", "trainer"),
@@ -26,12 +31,17 @@ class MissingRows(UserError):
     """The run is sound but has no rows that this figure could show."""
 
 
+class OtherKind(MissingRows):
+    """The run is of another kind than those that this figure is of."""
+
+
 def rows(run: Path, query: str) -> pd.DataFrame:
     """The rows of the run that satisfy a pandas query.
 
     Raises UserError where the run has no readable results, and MissingRows where no row satisfies
-    the query.
+    the query, or the run is no sweep.
     """
+    _sweep(run)
     try:
         # Part by part: a figure needs few rows of a table that may not fit into memory.
         parts = [_checked(part, run).query(query) for part in Run.existing(run).tables()]
@@ -54,9 +64,107 @@ def _checked(part: pd.DataFrame, run: Path) -> pd.DataFrame:
 
 def seed(run: Path) -> int:
     """The seed of the run's configuration."""
-    record = Run.existing(run).provenance() or {}
-    config = record.get("config")
+    config = _sweep(run)
     value = config.get("seed") if isinstance(config, dict) else None
     if not isinstance(value, int) or value < 0:
         raise UserError(f"the provenance of {run} has no config.seed: run the sweep again")
     return value
+
+
+def is_sweep(run: Path) -> bool:
+    """Whether a run is no measurement of GPTs, by neural.robustness: of a study, or of models that existed."""
+    config = (Run.existing(run).provenance() or {}).get("config")
+    return not (isinstance(config, dict) and "measures" in config)
+
+
+def _sweep(run: Path) -> Any:
+    """The configuration of a sweep."""
+    if not is_sweep(run):
+        raise OtherKind(f"{run} holds measurements of GPTs: give --from the folder of a sweep")
+    return (Run.existing(run).provenance() or {}).get("config")
+
+
+def no_sweep(run: Path) -> None:
+    """Raise OtherKind for a sweep."""
+    if is_sweep(run):
+        raise OtherKind(f"{run} is no study: give --from a folder of `python -m neural.robustness`")
+
+
+def study(run: Path) -> "Results":
+    """The results of a study of neural.robustness. Raises MissingRows where the run is none, or is not done."""
+    from neural.robustness.claims import Results
+    from neural.robustness.record import recorded
+    from neural.robustness.results import read
+
+    no_sweep(run)
+    if "comparisons" not in (Run.existing(run).provenance() or {})["config"]:
+        raise MissingRows(f"{run} measures models that nothing says how to compare")
+    plan = recorded(run)
+    for name in ("clean", "curves"):
+        try:
+            found = set(read(run, name)["model"])
+        except UserError as error:
+            raise MissingRows(str(error)) from None
+        if missing := [model for model in plan.models if model not in found]:
+            raise MissingRows(
+                f"{run} has no table {name} of {missing[0]}: "
+                "finish it with `python -m neural.robustness --resume`"
+            )
+    return Results(plan, run)
+
+
+LANGUAGES = {
+    "ar": "Arabic",
+    "de": "German",
+    "el": "Greek",
+    "en": "English",
+    "es": "Spanish",
+    "fi": "Finnish",
+    "fr": "French",
+    "hi": "Hindi",
+    "tr": "Turkish",
+    "zh": "Chinese",
+}
+DOMAINS = {
+    "bible": "Bible",
+    "gutenberg": "books",
+    "msdocs": "documentation",
+    "gnomedocs": "desktop help",
+    "mozilla_www": "web site",
+    "commonvoice": "spoken sentences",
+}
+
+
+def named(models: Iterable[str]) -> dict[str, str]:
+    """What to call models: by languages, and by kinds of text where a language, or else a name, comes twice."""
+    found = {model: _name(model.split("+")) for model in models}
+    names = list(found.values())
+    return {
+        model: name if names.count(name) == 1 else f"{name} ({_domain(model.split('+')[0])})"
+        for model, name in found.items()
+    }
+
+
+def _name(texts: list[str]) -> str:
+    first, *others = texts
+    language = _language(first)
+    names = [language]
+    for text in others:
+        if _language(text) != language:
+            names.append(_language(text))
+        elif _domain(text) != _domain(first):
+            names.append(_domain(text))
+        else:
+            names.append(f"another {language} {_domain(text)}")
+    return " + ".join(names)
+
+
+def _language(text: str) -> str:
+    """Of "en@bible" English, and of "en_asv", another text in English, too."""
+    code = text.split("@")[0]
+    return LANGUAGES.get(code.split("_")[0], code)
+
+
+def _domain(text: str) -> str:
+    domain = text.partition("@")[2]
+    return DOMAINS.get(domain, domain or "all texts")
