@@ -368,7 +368,7 @@ def _numbers(
 def _drawn(kind: str, keys: Any, whose: Any, index: Any) -> jax.Array:
     """BLOCK numbers of each draw for every pair of an owner, of keys (draws, owners, 2), and an index, in a row.
 
-    All owners at once: to draw tensor by tensor compiles ten times as long.
+    All owners at once: to draw tensor by tensor compiles several times as long.
     """
     sample = jax.random.normal if kind == "normal" else jax.random.uniform
 
