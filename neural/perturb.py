@@ -1,7 +1,7 @@
 """Failures of named groups of a GPT's parameters: the theory's perturbations, many broken copies at once.
 
 Noise, deletion, pruning and rounding hit every tensor of a group by itself, or pruning all of them together. Attention
-heads, MLP units and residual channels are the neurons of `NeuronDeletion`, in views of the tensors that hold them.
+heads, MLP units and residual channels are the neurons of `NeuronDeletion`, in the views of neural.parts.
 A draw is a function of (seed, level, draw, name of the tensor): it does not depend on how many are made with it, and
 all models of a stack share it.
 """
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from neural.config import Compute, ModelConfig
 from neural.model import DEFAULT, shapes
+from neural.parts import STRUCTURES, View, groups_of, held, names_of
 from neural.scoring import Scores, Sliding, score
 from neural.tokens import Tokens
 from sim import groups
@@ -33,7 +34,6 @@ Tensors = dict[str, jax.Array]
 GLOBAL = "magnitude-pruning-global"
 COUNTED = ("magnitude-pruning", GLOBAL, "largest-deletion")
 """Failures whose strength is a share of the weights, to be counted."""
-HEADS, UNITS, CHANNELS = STRUCTURES = ("head-deletion", "unit-deletion", "channel-deletion")
 FAILURES = (
     *(name for name in groups.EVERY if not name.startswith("neuron-deletion")),
     *(GLOBAL, *STRUCTURES),
@@ -50,39 +50,6 @@ BLOCK = 256
 """Numbers that are drawn with one key."""
 
 
-class View(NamedTuple):
-    """How a tensor is seen: its shape, and which axis is that of neurons."""
-
-    shape: tuple[int, ...]
-    axis: int
-
-
-def groups_of(config: ModelConfig) -> tuple[str, ...]:
-    """The groups of parameters that fail together."""
-    layers = (f"layer-{layer}" for layer in range(config.layers))
-    return ("attention", "mlp", "embeddings", "all", *layers)
-
-
-def names_of(group: str, config: ModelConfig) -> tuple[str, ...]:
-    """The parameters of a group, in the order of neural.model.shapes.
-
-    attention: every name with "attn", weights and biases, as in Daras et al. 2022; mlp: likewise; embeddings: of tokens
-    and positions, and the output where it is not tied; layer-i: block i, its layer norms too; all: everything.
-    Raises UserError for an unknown group.
-    """
-    known = groups_of(config)
-    if group not in known:
-        raise UserError(f"unknown group of parameters {group!r}: choose from {', '.join(known)}")
-    parts = {
-        "attention": (".attn.",),
-        "mlp": (".mlp.",),
-        "embeddings": ("wte.", "wpe.", "lm_head."),
-        "all": ("",),
-    }
-    within = parts.get(group, (f"h.{group.removeprefix('layer-')}.",))
-    return tuple(name for name in shapes(config) if any(part in name for part in within))
-
-
 def is_random(failure: str) -> bool:
     """Whether the failure draws anything. Raises UserError for a name that is not in FAILURES."""
     if failure not in FAILURES:
@@ -95,38 +62,6 @@ def harmless(failure: str) -> float:
     return groups.harmless(failure)
 
 
-def structures(failure: str, config: ModelConfig) -> dict[str, dict[str, View]]:
-    """The tensors that lose the same heads, units or channels, by who owns these, and how to see them.
-
-    A head is its columns of c_attn (query, key, value), their biases, and its rows of c_proj; a unit of the MLP its
-    column of c_fc, its bias, and its row of c_proj. A residual channel, one for all layers, is what writes to it: its
-    column of the embeddings, and of every c_proj column and bias.
-    """
-    d, H, E = config.width, config.heads, config.head_width
-    whole = shapes(config)
-    if failure == CHANNELS:
-        writers = [name for name in whole if "c_proj" in name or name.startswith(("wte", "wpe"))]
-        return {"channels": {name: View(whole[name], len(whole[name]) - 1) for name in writers}}
-    if failure == HEADS:
-        owner = "heads"
-        parts = {
-            "attn.c_attn.weight": View((d, 3, H, E), 2),
-            "attn.c_attn.bias": View((3, H, E), 1),
-            "attn.c_proj.weight": View((H, E, d), 0),
-        }
-    else:
-        owner = "units"
-        parts = {
-            "mlp.c_fc.weight": View((d, 4 * d), 1),
-            "mlp.c_fc.bias": View((4 * d,), 0),
-            "mlp.c_proj.weight": View((4 * d, d), 0),
-        }
-    return {
-        f"h.{layer}.{owner}": {f"h.{layer}.{part}": view for part, view in parts.items()}
-        for layer in range(config.layers)
-    }
-
-
 def hit_by(failure: str, group: str, config: ModelConfig) -> tuple[str, ...]:
     """The parameters that the failure of a group changes.
 
@@ -137,9 +72,9 @@ def hit_by(failure: str, group: str, config: ModelConfig) -> tuple[str, ...]:
     names = names_of(group, config)
     if failure not in STRUCTURES:
         return names
-    found = tuple(name for parts in _held(failure, names, config).values() for name in parts)
+    found = tuple(name for parts in held(failure, names, config).values() for name in parts)
     if not found:
-        holding = [g for g in groups_of(config) if _held(failure, names_of(g, config), config)]
+        holding = [g for g in groups_of(config) if held(failure, names_of(g, config), config)]
         raise UserError(
             f"{failure} of {group}, which does not hold them whole: choose {', '.join(holding)}"
         )
@@ -328,7 +263,7 @@ def _plan(config: ModelConfig, failure: str, hit: tuple[str, ...]) -> _Plan:
         # To sim.groups tensors called "owner.tensor" lose the same neurons.
         views = {
             f"{owner}.{name.replace('.', '/')}": (name, view)
-            for owner, parts in _held(failure, hit, config).items()
+            for owner, parts in held(failure, hit, config).items()
             for name, view in parts.items()
         }
     else:
@@ -385,12 +320,6 @@ def _by_tensor(failure: str) -> str:
     if failure in STRUCTURES:
         return "neuron-deletion"
     return "magnitude-pruning" if failure == GLOBAL else failure
-
-
-def _held(failure: str, names: tuple[str, ...], config: ModelConfig) -> dict[str, dict[str, View]]:
-    """The structures of which every tensor is among the names."""
-    found = structures(failure, config)
-    return {owner: parts for owner, parts in found.items() if set(parts) <= set(names)}
 
 
 def _check(failure: str, strength: float, draws: int, *numbers: int) -> None:

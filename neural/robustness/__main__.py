@@ -43,6 +43,8 @@ class Arguments:
     """Sources of text, as neural.train takes them (with --run: default those of the first run)."""
     pairs: tuple[str, ...] | None = None
     """What is compared: en,el is the model of en against that of en and el; en,el,de has three languages."""
+    tasks: tuple[str, ...] | None = None
+    """Classifications: sib200:en, tense:en, glue:sst2, or a folder with train.tsv, dev.tsv and test.tsv."""
     languages: tuple[str, ...] | None = None
     """With --run: the texts to judge on (default: all of the first run)."""
     data_dir: Path | None = None
@@ -61,14 +63,14 @@ class Arguments:
     """Of the failures."""
 
 
-OF_STUDY = ("pairs", "seeds", "steps")
+OF_STUDY = ("pairs", "tasks", "seeds", "steps")
 OF_SURVEY = ("languages", "groups")
 """Options that only one of the two has."""
 
 
 def study_of(arguments: Arguments) -> "Study":
     """The study asked for. Raises UserError, in one line, for what cannot be done."""
-    from neural.robustness.plan import Comparison, presets
+    from neural.robustness.plan import presets
 
     known = presets()
     if arguments.preset not in known:
@@ -83,14 +85,9 @@ def study_of(arguments: Arguments) -> "Study":
     if arguments.corpus is not None:
         study = replace(study, corpus=arguments.corpus)
     if arguments.pairs is not None:
-        texts = [tuple(name.strip() for name in pair.split(",")) for pair in arguments.pairs]
-        kinds = {2: "language", 3: "three languages"}
-        for pair in texts:
-            if len(pair) not in kinds:
-                raise UserError(f"--pairs {','.join(pair)}: give two or three texts: en,el")
-        alone = tuple(dict.fromkeys(name for pair in texts for name in pair[:2]))
-        comparisons = tuple(Comparison(kinds[len(pair)], pair) for pair in texts)  # type: ignore[arg-type]
-        study = replace(study, comparisons=comparisons, alone=alone, classification=None)
+        study = _paired(study, arguments.pairs)
+    if arguments.tasks is not None:
+        study = _with_tasks(study, arguments.tasks)
     if arguments.seeds is not None:
         study = replace(study, seeds=tuple(range(arguments.seeds)))
     if arguments.steps is not None:
@@ -99,6 +96,32 @@ def study_of(arguments: Arguments) -> "Study":
         study = replace(study, optimiser=optimiser)
     study.check()
     return study
+
+
+def _paired(study: "Study", pairs: tuple[str, ...]) -> "Study":
+    """Of other texts; the classifications are of the preset's own."""
+    from neural.robustness.plan import Comparison, Kind
+
+    kinds: dict[int, Kind] = {2: "language", 3: "three languages"}
+    texts = [tuple(name.strip() for name in pair.split(",")) for pair in pairs]
+    for pair in texts:
+        if len(pair) not in kinds:
+            raise UserError(f"--pairs {','.join(pair)}: give two or three texts: en,el")
+    alone = tuple(dict.fromkeys(name for pair in texts for name in pair[:2]))
+    comparisons = tuple(Comparison(kinds[len(pair)], pair) for pair in texts)
+    return replace(study, comparisons=comparisons, alone=alone, classification=None)
+
+
+def _with_tasks(study: "Study", tasks: tuple[str, ...]) -> "Study":
+    """Fine-tuned for other tasks, each of which is read once now, to find what is wrong before anything is trained."""
+    from neural.classify.tune import FineTuning
+    from neural.labelled import task
+    from neural.robustness.plan import BREAKS, KINDS, Classification
+
+    for name in tasks:
+        task(name, study.data_dir)
+    tuning = FineTuning() if study.classification is None else study.classification.tuning
+    return replace(study, classification=Classification(tasks, KINDS, BREAKS, tuning))
 
 
 def _measures(arguments: Arguments, study: "Study") -> "Measures":

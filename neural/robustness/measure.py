@@ -12,7 +12,8 @@ import pandas as pd
 
 from neural import curvature, spectra
 from neural.config import Compute
-from neural.perturb import curve, names_of
+from neural.parts import names_of
+from neural.perturb import curve
 from neural.robustness.plan import Hit, Measures
 from neural.robustness.subjects import Stack
 from neural.scoring import score

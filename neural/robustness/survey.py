@@ -10,7 +10,7 @@ import pandas as pd
 from neural.evaluate import Arguments as Evaluation
 from neural.evaluate import checkpoints
 from neural.evaluate import read as held_out
-from neural.perturb import names_of
+from neural.parts import names_of
 from neural.robustness import measure
 from neural.robustness.plan import HALF, Hit, Measures, hit
 from neural.robustness.results import Work, fill

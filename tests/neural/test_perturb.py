@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from neural import perturb
 from neural.config import ModelConfig
 from neural.model import logits, shapes, states
-from neural.perturb import FAILURES, GLOBAL, curve, failed, groups_of, names_of
+from neural.parts import groups_of, names_of
+from neural.perturb import FAILURES, GLOBAL, curve, failed
 from neural.scoring import Sliding, score
 from neural.tokens import Tokens
 from tests.neural.random_model import random_parameters

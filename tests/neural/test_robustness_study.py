@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neural.classify.head import correct
+from neural.classify.tune import FineTuning, Tuned
 from neural.perturb import failed
 from neural.robustness import __main__ as command
 from neural.robustness import study
 from neural.robustness.analysis import Crossover
 from neural.robustness.claims import SURE, claims, crossed, curve
-from neural.robustness.plan import HALF, presets
+from neural.robustness.classification import Tuning, equal_epochs
+from neural.robustness.plan import HALF, Classification, hit, presets
 from neural.robustness.results import read
 from neural.robustness.subjects import passages
 from neural.scoring import score
@@ -40,8 +43,8 @@ def test_every_model_is_broken_in_every_way(done):
     found = read(done, "curves")
     whole = found[(found["matched"] == "") & (found["step"] == SMOKE.optimiser.steps)]
     for model in SMOKE.models:
-        for hit in SMOKE.measures.hits:
-            for failure, strengths in hit.failures:
+        for one in SMOKE.measures.hits:
+            for failure, strengths in one.failures:
                 rows = whole[(whole["model"] == model) & (whole["failure"] == failure)]
                 draws = 1 if "pruning" in failure else SMOKE.measures.draws
                 assert len(rows) == 2 * len(model.split("+")) * len(strengths) * draws
@@ -124,6 +127,8 @@ def test_models_that_exist_are_measured_alike(done, tmp_path, monkeypatch, capsy
         (["--pairs", "s1"], "give two or three texts"),
         (["--pairs", "s1,s1"], "give two different texts"),
         (["--pairs", "s1,nobody"], "unknown language 'nobody'"),
+        (["--tasks", "nothing"], "no known task"),
+        (["--tasks", "sib200:en"], "give --data-dir"),
         (["--seeds", "0"], "--seeds 0: give a whole number"),
         (["--steps", "0"], "--steps 0: give a whole number"),
         (["--draws", "0"], "--draws 0: give a whole number"),
@@ -140,6 +145,60 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     told = capsys.readouterr().err.strip()
     assert words in told
     assert "\n" not in told
+
+
+@pytest.fixture(scope="module")
+def compared(done, tmp_path_factory):
+    """Two stacks tuned to tell apart sentences of two words, and broken."""
+    folder = tmp_path_factory.mktemp("task")
+    for part, n in (("train", 60), ("dev", 12), ("test", 20)):
+        rows = [f"{'ab'[i % 2]}\t{('yes', 'no')[i % 2]} {i}\n" for i in range(n)]
+        (folder / f"{part}.tsv").write_text("".join(rows))
+    everything = hit("attention", {"weight-deletion": (0.0, 0.5), "magnitude-pruning": (0.0, 1.0)})
+    plan = Classification(
+        (str(folder),),
+        ("language",),
+        everything,
+        FineTuning(epochs=3, peak=3e-3),
+        most=(40, 12, 20),
+    )
+    place = study._Place(SMOKE, done)
+    tuning = Tuning(plan, SMOKE, place.tokenizer)
+    return (
+        tuning,
+        str(folder),
+        tuning.compared(str(folder), place.stack("s1"), place.stack("s1+s2")),
+    )
+
+
+def test_classifiers_are_broken_at_their_best_and_at_equal_accuracy(compared):
+    tuning, folder, rows = compared
+    keys = ["model", "at", "failure", "level"]
+    counts = rows.groupby(keys).size()
+    assert len(counts) == 2 * 2 * 2 * 2
+    draws = counts.index.get_level_values("failure").map({"weight-deletion": 2}.get).fillna(1)
+    assert (counts.to_numpy() == 2 * draws.to_numpy()).all()  # of two seeds
+    assert len(tuning.examples(folder)[0]) == 40
+    best = rows.query(
+        "at == 'best' and level == 0 and draw == 0 and failure == 'magnitude-pruning'"
+    )
+    for model in ("s1", "s1+s2"):
+        tuned = tuning._tuned[folder, model]
+        right = correct(tuned.best, tuning.examples(folder)[2]).mean(axis=1)
+        assert (
+            best[best["model"] == model].sort_values("seed")["accuracy"].tolist() == right.tolist()
+        )
+
+
+def test_equal_epochs_meet_the_less_accurate_where_the_other_is_nearest():
+    def of(accuracy):
+        accuracy = np.array(accuracy)
+        return Tuned(None, accuracy.argmax(axis=0), accuracy, accuracy, ())
+
+    one, other = of([[0.2, 0.5], [0.9, 0.6], [0.9, 0.4]]), of([[0.3, 0.7], [0.4, 0.5], [0.1, 0.9]])
+    found = equal_epochs(one, other)
+    assert found[0].tolist() == [0, 1]  # 0.2 is nearest to 0.4; 0.6 is the seed's best
+    assert found[1].tolist() == [1, 1]  # its best; and of 0.7 and 0.5, equally near, the later
 
 
 def test_another_study_in_the_folder_is_refused(done, monkeypatch, capsys):
@@ -210,7 +269,7 @@ def test_a_crossover_has_to_be_sure(direction, crossing, verdict):
 
 def test_claims_have_a_row_for_each_comparison_and_failure(done):
     found = claims(SMOKE, done)
-    failures = [failure for hit in SMOKE.measures.hits for failure, _ in hit.failures]
+    failures = [failure for one in SMOKE.measures.hits for failure, _ in one.failures]
     counts = found["claim"].value_counts()
     assert counts["clean loss"] == 2
     assert counts["degradation"] == counts["crossover"] == 2 * len(failures)
