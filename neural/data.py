@@ -1,8 +1,8 @@
 """What a run reads: encoded text, batches for each of its models, and fixed windows of validation text."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from neural.tokenizer import Tokenizer
 from sim.runs.errors import UserError
 
 Ids = NDArray[np.unsignedinteger[Any]]
+Encode = Callable[[NDArray[np.int32]], NDArray[Any]]
+
+NOTHING: Mapping[str, Encode] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,8 @@ class Data:
     tokens_per_byte: Mapping[str, float]
     fingerprint: str
     """Of text and tokenizer."""
+    encode: Mapping[str, Encode] = field(default_factory=dict)
+    """By language, what becomes of its training sequences (N, context + 1); without one they are read as they are."""
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -92,15 +97,23 @@ def mixtures(config: TrainConfig, data: Data) -> tuple[Mixture, ...]:
     )
 
 
-def batch(config: TrainConfig, mixtures: tuple[Mixture, ...], step: int) -> NDArray[np.int32]:
-    """Of the update after `step` others: tokens (models, parts, sequences, context + 1)."""
+def batch(
+    config: TrainConfig,
+    mixtures: tuple[Mixture, ...],
+    step: int,
+    encode: Mapping[str, Encode] = NOTHING,
+) -> NDArray[np.int32]:
+    """Of the update after `step` others: tokens (models, parts, sequences, context + 1), encoded by language."""
     shape = (config.accumulation, config.part, config.model.context + 1)
-    return np.stack(
-        [
-            mixtures[member.mixture].batch(member.seed, step)[0].reshape(shape)
-            for member in config.members
-        ]
-    )
+    found = []
+    for member in config.members:
+        mixture = mixtures[member.mixture]
+        tokens, languages = mixture.batch(member.seed, step)
+        for index, name in enumerate(mixture.languages):
+            if name in encode:
+                tokens[languages == index] = encode[name](tokens[languages == index])
+        found.append(tokens.reshape(shape))
+    return np.stack(found)
 
 
 def windows(config: TrainConfig, data: Data) -> NDArray[np.int32]:

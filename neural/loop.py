@@ -101,7 +101,7 @@ class _Training:
             if not first:
                 self._look(0, state, log)
             for step in range(first, config.steps):
-                tokens = batch(config, self.mixed, step)
+                tokens = batch(config, self.mixed, step, self.data.encode)
                 placed = parallel.place(tokens, parallel.of_batch(self.mesh))
                 state, measures = self.program.step(state, placed)
                 log.update(step + 1, measures)
