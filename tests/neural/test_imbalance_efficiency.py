@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neural.imbalance.efficiency import fit
+from tests.neural.refusal import message
+from tests.strategies import seeded
+
+BUDGETS = np.repeat(2.0 ** np.arange(17, 26), 3)
+A, B, C = 4.0, 0.4, 0.06
+
+
+def perplexities(budgets, a=A, b=B, c=C, noise=0.0, seed=0):
+    inverse = c - a * budgets**-b
+    return 1 / (inverse * (1 + noise * np.random.default_rng(seed).standard_normal(len(budgets))))
+
+
+@seeded
+@given(st.floats(0.2, 0.9), st.floats(0.01, 0.5), st.floats(0.2, 0.9))
+def test_the_curve_of_exact_runs_is_found(b, c, least):
+    """least: what the smallest budget's 1/PPL is of c."""
+    a = (1 - least) * c * BUDGETS.min() ** b
+    found = fit(BUDGETS, perplexities(BUDGETS, a, b, c))
+    # Least squares stops at relative changes of 1e-8; a is the curve's value extrapolated to one token.
+    np.testing.assert_allclose([found.a, found.b, found.c], [a, b, c], rtol=1e-4)
+
+
+def test_tokens_and_perplexity_invert_each_other():
+    found = fit(BUDGETS, perplexities(BUDGETS, noise=0.003))
+    for tokens in (3e5, 1e6, 2e7):
+        assert found.tokens(found.perplexity(tokens).value).value == pytest.approx(tokens, rel=1e-9)
+
+
+def test_a_monolingual_model_has_an_efficiency_of_1():
+    found = fit(BUDGETS, perplexities(BUDGETS, noise=0.003))
+    eff = found.efficiency(perplexities(np.array([1e6]))[0], 1e6)
+    assert eff.low < 1 < eff.high
+    assert eff.value == pytest.approx(1, abs=0.1)
+    doubled = found.efficiency(perplexities(np.array([2e6]))[0], 1e6)
+    assert doubled.value == pytest.approx(2, abs=0.2)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    """95 % of 400 fits, within four binomial standard deviations (4.4 %)."""
+    inside = np.zeros(2)
+    for seed in range(400):
+        found = fit(BUDGETS, perplexities(BUDGETS, noise=0.01, seed=seed))
+        mlpe = found.perplexity(1e6)
+        mlte = found.tokens(perplexities(np.array([1e6]))[0])
+        truth = perplexities(np.array([1e6]))[0]
+        inside += [mlpe.low <= truth <= mlpe.high, mlte.low <= 1e6 <= mlte.high]
+    assert (np.abs(inside / 400 - 0.95) < 0.044).all(), inside / 400
+
+
+def test_what_lies_beyond_the_budgets_is_marked():
+    found = fit(BUDGETS, perplexities(BUDGETS, noise=0.003))
+    above = found.tokens(found.perplexity(BUDGETS.max()).value * 0.98)
+    assert (above.beyond, above.high) == ("above", np.inf)
+    below = found.tokens(found.perplexity(BUDGETS.min()).value * 1.2)
+    assert (below.beyond, below.low) == ("below", 0.0)
+    assert found.tokens(1 / found.c / 1.01).value == np.inf  # no number of tokens reaches it
+    assert found.perplexity(BUDGETS.max() * 2).beyond == "above"
+    assert found.perplexity(BUDGETS.min() / 2).beyond == "below"
+    assert found.perplexity(1e6).beyond == found.tokens(found.perplexity(1e6).value).beyond == ""
+
+
+@pytest.mark.parametrize(
+    ("budgets", "values", "words"),
+    [
+        ([1e5, 1e6, 1e7], [50, 40, 30], "3 monolingual budgets"),
+        ([1e5, 1e5, 1e6, 1e7], [50, 50, 40, 30], "3 monolingual budgets"),
+        ([1e5, 1e6, 1e7, 1e8], [50, 40, np.inf, 20], "have to be finite"),
+        ([1e5, 1e6, 1e7, 1e8], [20, 30, 40, 50], "perplexity does not fall with tokens"),
+    ],
+)
+def test_runs_that_give_no_curve_are_refused(budgets, values, words):
+    assert words in message(fit, budgets, values)
+
+
+def test_a_language_without_tokens_has_no_efficiency():
+    with pytest.raises(ValueError, match="not trained on"):
+        fit(BUDGETS, perplexities(BUDGETS)).efficiency(50.0, 0)
