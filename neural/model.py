@@ -113,6 +113,25 @@ def states(
     return stream.reshape(len(stream), *tokens.shape, config.width)
 
 
+def continued_losses(
+    parameters: Parameters,
+    state: jax.Array,
+    targets: Any,
+    layer: int,
+    config: ModelConfig,
+    compute: Compute = DEFAULT,
+) -> jax.Array:
+    """-log p(target) (B, T) where the residual stream after `layer` blocks is the given state (B, T, d)."""
+    B = len(state)
+    x = state.reshape(-1, config.width)
+    for i in range(layer, config.layers):
+        x = _block(block_parameters(parameters, i), x, B, config, compute)
+    found = losses(
+        normed(parameters, "ln_f", x), head(parameters), targets.reshape(-1), compute.logits
+    )
+    return found.reshape(targets.shape)
+
+
 def activations(compute: Compute) -> Any:
     """The type of activations. Raises UserError for float64 where JAX would quietly make it float32."""
     if jax.dtypes.canonicalize_dtype(compute.dtype) != compute.dtype:
