@@ -1,8 +1,8 @@
 """How alike a model treats the same text in two languages: states, gradients, embeddings, and causal patching.
 
 Texts are windows (N, T + 1) of ids, row by row the same text in both languages. States point in similar directions
-whatever the text (a model with random weights has cosines above 0.9), so the mean over pairs that do not belong together
-is always measured beside that over those that do.
+whatever the text (cosines above 0.9 with random weights), so the mean over pairs that do not belong together is always
+measured beside that over those that do.
 """
 
 from collections.abc import Mapping
