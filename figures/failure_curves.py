@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.results import MissingRows, named, study
+from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
     from neural.robustness.claims import Curve, Results
@@ -83,11 +84,8 @@ def curve_of(results: "Results", model: str, text: str, failure: str) -> "Curve"
     """That of the last models. Raises MissingRows in a study that is not done."""
     try:
         return results.curve(model, text, GROUP, failure)
-    except KeyError:
-        raise MissingRows(
-            f"the study has no {failure} of {model} on {text} yet: "
-            "finish it with `python -m neural.robustness --resume`"
-        ) from None
+    except UserError as error:
+        raise MissingRows(str(error)) from None
 
 
 def intervals(place: Sequence[str], curve: "Curve", values: Any) -> pd.DataFrame:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from figures.results import named, study
-from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
     from neural.robustness.claims import Curve, Results
@@ -28,17 +27,12 @@ def tables(run: Path) -> dict[str, pd.DataFrame]:
     from neural.robustness.claims import claims
 
     results = study(run)
-    try:
-        found = {
-            CLAIMS: claims(results.study, run),
-            CLEAN: clean(results),
-            DEGRADATION: degradation(results),
-            TRAINING: training(results),
-        }
-    except KeyError as error:
-        raise UserError(
-            f"{run} is not done (no {error}): finish it with `python -m neural.robustness --resume`"
-        ) from None
+    found = {
+        CLAIMS: claims(results.study, run),
+        CLEAN: clean(results),
+        DEGRADATION: degradation(results),
+        TRAINING: training(results),
+    }
     return {name: table for name, table in found.items() if len(table)}
 
 
