@@ -100,7 +100,12 @@ def _controls(claims: pd.DataFrame) -> str:
     for control in CONTROLS:
         rows = claims[control.chosen(claims)]
         lines.append([control.question, f"**{answered(control, rows)}**", counted(rows)])
-    return "## What the controls say\n\n" + _markdown(["question", "answer", "intervals"], lines)
+    said = (
+        "A model that is stopped at another's loss stands where its learning rate was still higher than at the end. "
+        "Mixed: some intervals are on a side, but too few, or on both."
+    )
+    table = _markdown(["question", "answer", "intervals"], lines)
+    return f"## What the controls say\n\n{said}\n\n{table}"
 
 
 def _what(run: Path, plan: "Study", clean: pd.DataFrame) -> str:

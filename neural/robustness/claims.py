@@ -260,15 +260,17 @@ def _classified(study: Study, out: Path) -> Iterator[dict[str, Any]]:
     rows = read(out, "classification")
     for comparison in study.comparisons:
         own = rows[rows["several"] == comparison.several]
-        for (task, at, failure), some in own.groupby(["task", "at", "failure"], sort=False):
-            one, several = (
-                curve(some[some["model"] == model], "accuracy")
-                for model in (comparison.one, comparison.several)
-            )
-            what = {"group": some["group"].iat[0], "failure": failure}
-            for claim, pair in (
-                ("accuracy", [c.losses[:, 0].mean(axis=-1) for c in (one, several)]),
-                ("accuracy kept under failure", [c.areas for c in (one, several)]),
-            ):
-                found = analysis.difference(*pair)
-                yield _row(f"{claim}, {task} ({at})", comparison, found, 1, **what)
+        for (task, at), of_task in own.groupby(["task", "at"], sort=False):
+            for place, (failure, some) in enumerate(of_task.groupby("failure", sort=False)):
+                one, several = (
+                    curve(some[some["model"] == model], "accuracy")
+                    for model in (comparison.one, comparison.several)
+                )
+                group = some["group"].iat[0]
+                if not place:
+                    found = analysis.difference(one.clean, several.clean)
+                    claim = f"accuracy, {task} ({at})"
+                    yield _row(claim, comparison, found, 1, group=group, failure="none")
+                found = analysis.difference(one.areas, several.areas)
+                claim = f"accuracy kept under failure, {task} ({at})"
+                yield _row(claim, comparison, found, 1, group=group, failure=failure)

@@ -112,7 +112,9 @@ def test_a_study_that_is_not_done_is_missing_rows(tmp_path: Path) -> None:
         failure_curves.table(folder)
     some = (curves["model"] != last) | (curves["failure"] != "additive-noise")
     curves[some].to_parquet(part)
-    with pytest.raises(MissingRows, match=r"no additive-noise of attention of en@bible\+en_asv@bible"):
+    with pytest.raises(
+        MissingRows, match=r"no additive-noise of attention of en@bible\+en_asv@bible"
+    ):
         failure_curves.table(folder)
 
 
