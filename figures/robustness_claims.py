@@ -12,6 +12,8 @@ from figures.failure_curves import GROUP
 
 OF_D22 = ("weight-deletion", "additive-noise", "magnitude-pruning")
 """Their failures, all of attention."""
+OF_ALL = ("weight-deletion", "additive-noise-relative", "magnitude-pruning")
+"""Failures that every group of parameters suffers."""
 KEPT = "accuracy kept under failure"
 EQUAL = "degradation at equal clean loss"
 LESS = "degradation, language less"
@@ -39,12 +41,17 @@ class Control(NamedTuple):
     answers: tuple[str, str, str]
 
 
-def of(claim: str, kind: str = "language", failures: tuple[str, ...] = OF_D22) -> Chosen:
-    """The rows of a claim about a kind of comparison and these failures of attention."""
+def of(
+    claim: str,
+    kind: str = "language",
+    failures: tuple[str, ...] = OF_D22,
+    group: str = GROUP,
+) -> Chosen:
+    """The rows of a claim about a kind of comparison and these failures of attention, or another group."""
     return lambda rows: (
         rows["claim"].eq(claim)
         & rows["kind"].eq(kind)
-        & rows["group"].eq(GROUP)
+        & rows["group"].eq(group)
         & rows["failure"].isin(failures)
     )
 
@@ -98,6 +105,16 @@ CONTROLS = (
     Control(
         "Equal weight norm: do they under noise in units of each tensor's standard deviation?",
         of("degradation", failures=("additive-noise-relative",)),
+        SLOWER,
+    ),
+    Control(
+        "All parameters: do they when all parameters fail, and not attention alone?",
+        of("degradation", failures=OF_ALL, group="all"),
+        SLOWER,
+    ),
+    Control(
+        "All parameters, at equal clean loss: do they still?",
+        of(EQUAL, failures=OF_ALL, group="all"),
         SLOWER,
     ),
     Control(

@@ -18,8 +18,12 @@ from neural.robustness.plan import Hit, Measures
 from neural.robustness.subjects import Stack
 from neural.scoring import score
 from neural.tokens import Tokens
+from sim.runs.errors import UserError
 
 Texts = Mapping[str, Tokens]
+
+FINE = 10_000_000
+"""Parameters of the largest models whose slopes are computed in float64."""
 
 
 def clean(stack: Stack, texts: Texts, measures: Measures) -> pd.DataFrame:
@@ -74,7 +78,7 @@ def slopes(stack: Stack, texts: Texts, measures: Measures) -> pd.DataFrame:
     """Growth of the loss under small noise on each group, absolute and relative: predicted, and measured by sigma."""
     plan = measures.curvature
     groups = {name: names_of(name, stack.config) for name in plan.groups}
-    compute = Compute("float64")
+    compute = Compute("float64" if stack.config.parameters <= FINE else "float32")
     rows: list[dict[str, Any]] = []
     for place, seed in enumerate(stack.seeds):
         model = {name: value[place] for name, value in stack.parameters.items()}
@@ -132,5 +136,9 @@ def _of_models(stack: Stack) -> pd.DataFrame:
 
 def _windows(tokens: Tokens, count: int, context: int) -> Any:
     """Windows (count, context + 1), evenly spaced in a text."""
+    if len(tokens.ids) <= context:
+        raise UserError(
+            f"{len(tokens.ids)} tokens of held-out text, for windows of {context} and the next: give more by --text"
+        )
     starts = np.linspace(0, len(tokens.ids) - context - 1, count).astype(np.int64)
     return tokens.ids[starts[:, None] + np.arange(context + 1)]

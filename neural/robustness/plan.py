@@ -135,8 +135,8 @@ class Measures:
         """Raise UserError, in one line, for what cannot be measured."""
         if self.draws < 1:
             raise UserError(f"--draws {self.draws}: give a whole number >= 1")
-        if self.text < 1:
-            raise UserError(f"--text {self.text}: give a whole number >= 1")
+        if self.text < 2:
+            raise UserError(f"--text {self.text}: give a whole number >= 2")
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ def presets() -> dict[str, Study]:
                 PARTS, 16, probes=16, pairs=8, sigmas=SMALL, relative=SMALL_RELATIVE
             ),
         ),
-        hits_matched=(hit("attention", MAIN),),
+        hits_matched=(hit("attention", MAIN), hit("embeddings", HALF), hit("all", HALF)),
         hits_in_training=(hit("attention", HALF, {"additive-noise": (0.0, 0.05, 0.15)}),),
         classification=Classification(TASKS, KINDS, BREAKS, FineTuning(epochs=10, peak=1e-3)),
     )

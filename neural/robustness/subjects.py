@@ -19,8 +19,8 @@ from sim.runs.errors import UserError
 
 Parameters = dict[str, NDArray[Any]]
 
-PASSAGE = 256
-"""Tokens of a passage of held-out text."""
+PASSAGE = 4
+"""Windows' lengths in a passage of held-out text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,18 +76,23 @@ def held_out(study: Study, reader: Tokenizer) -> dict[str, Tokens]:
         documents = [item.text for item in text.documents(name, "test")]
         if not documents:
             raise UserError(f"{name} has no held-out text to judge models on: give a longer one")
-        found[name] = passages(encoded(documents, reader), study.measures.text, reader.end_of_text)
+        found[name] = passages(
+            encoded(documents, reader),
+            study.measures.text,
+            study.measures.sliding.window,
+            reader.end_of_text,
+        )
     return found
 
 
-def passages(tokens: Tokens, size: int, end_of_text: int) -> Tokens:
-    """Passages of PASSAGE tokens, evenly spaced in a text, each closed by an end-of-text: `size` tokens in all.
+def passages(tokens: Tokens, size: int, window: int, end_of_text: int) -> Tokens:
+    """Evenly spaced passages of a text, PASSAGE windows long and closed by an end-of-text: at most `size` tokens.
 
-    Fewer, if the text is shorter than one passage. Bytes are in proportion to those of the text.
+    One shorter passage, if text or size have no more. Bytes are in proportion to those of the text.
     """
     n = len(tokens.ids)
-    count = max(min(size, n) // PASSAGE, 1)
-    length = min(PASSAGE, n) - 1
+    length = min(PASSAGE * window, size, n) - 1
+    count = min(size, n) // (length + 1)
     starts = np.linspace(0, n - length, count).astype(np.int64)
     ids = tokens.ids[starts[:, None] + np.arange(length)]
     closed = np.concatenate([ids, np.full((count, 1), end_of_text, ids.dtype)], axis=1)

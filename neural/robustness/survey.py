@@ -65,7 +65,10 @@ def survey(
         asked = Evaluation(str(folder), "test", corpus, languages, data_dir)
         read = held_out(asked, first)
         end = first.tokenizer.end_of_text
-        texts.append({name: passages(part, measures.text, end) for name, part in read.items()})
+        window = first.model.context
+        texts.append(
+            {name: passages(part, measures.text, window, end) for name, part in read.items()}
+        )
     return Survey(
         tuple(models),
         replace(

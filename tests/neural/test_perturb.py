@@ -57,6 +57,16 @@ CASES = [
     for failure in FAILURES
     for group in WHOLE.get(failure, groups_of(SHALLOW))
 ]
+KINDS = ("weight-deletion", "additive-noise-relative", "head-deletion", GLOBAL, "quantisation")
+"""One failure of each kind: what draws uniform or normal numbers, structures, all tensors together, none."""
+
+
+def of_each_kind(failures):
+    """The failures, of which only one of each kind is looked at by default."""
+    return [
+        pytest.param(failure, marks=() if failure in KINDS else pytest.mark.slow)
+        for failure in failures
+    ]
 
 
 def broken(group, failure, strength=None, parameters=PARAMETERS, config=MODEL, **options):
@@ -311,7 +321,7 @@ def test_what_is_lost_has_no_effect_on_the_logits(failure, neurons):
 # Draws
 
 
-@pytest.mark.parametrize("failure", RANDOM)
+@pytest.mark.parametrize("failure", of_each_kind(RANDOM))
 def test_draws_are_functions_of_seed_level_and_draw(failure):
     group = WHOLE.get(failure, ("mlp",))[0]
 
@@ -375,7 +385,7 @@ def test_losing_everything_leaves_nothing():
 # Stacks and programs
 
 
-@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("failure", of_each_kind(FAILURES))
 def test_a_stack_fails_as_each_of_its_models_with_the_same_draws(failure):
     models, group = stack(4, 5), WHOLE.get(failure, ("mlp",))[0]
     together = failed(models, MODEL, group, failure, STRENGTHS[failure], seed=3, level=1, draws=3)

@@ -105,6 +105,7 @@ def test_it_resumes_to_the_same_tables(done, monkeypatch, capsys):
     assert "clean loss" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_models_that_exist_are_measured_alike(done, tmp_path, monkeypatch, capsys):
     """On the text of their own run, by windows of their own context."""
     runs = [done / "models" / name for name in ("s1", "s1+s2")]
@@ -131,6 +132,7 @@ def test_models_that_exist_are_measured_alike(done, tmp_path, monkeypatch, capsy
         (["--tasks", "sib200:en"], "give --data-dir"),
         (["--seeds", "0"], "--seeds 0: give a whole number"),
         (["--steps", "0"], "--steps 0: give a whole number"),
+        (["--text", "1"], "--text 1: give a whole number >= 2"),
         (["--draws", "0"], "--draws 0: give a whole number"),
         (["--preset", "laptop"], "--data-dir"),
         (["--run", "nowhere"], "cannot read nowhere"),
@@ -210,7 +212,7 @@ def test_passages_are_spread_over_the_text_and_closed():
     tokens = Tokens(
         np.arange(10_000, dtype=np.uint16), np.array([4000, 10_000]), np.array([8000, 12_000])
     )
-    found = passages(tokens, 1024, end_of_text=7)
+    found = passages(tokens, 1024, window=64, end_of_text=7)
     assert len(found.ids) == 1024
     assert found.ends.tolist() == [256, 512, 768, 1024]
     assert (found.ids[found.ends - 1] == 7).all()
@@ -221,7 +223,8 @@ def test_passages_are_spread_over_the_text_and_closed():
 
 def test_a_text_shorter_than_a_passage_is_one():
     tokens = Tokens(np.arange(20, dtype=np.uint16), np.array([20]), np.array([40]))
-    assert passages(tokens, 1024, end_of_text=7).ids.tolist() == [*range(19), 7]
+    assert passages(tokens, 1024, window=64, end_of_text=7).ids.tolist() == [*range(19), 7]
+    assert passages(tokens, 9, window=64, end_of_text=7).ids.tolist() == [*range(8), 7]
 
 
 def rows_of(losses, failure="weight-deletion", strengths=(0.0, 0.5, 1.0)):
