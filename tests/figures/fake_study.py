@@ -53,7 +53,12 @@ def small(**changes: Any) -> Study:
     for comparison in laptop.comparisons:
         kinds.setdefault(comparison.kind, comparison)
     measures = replace(laptop.measures, hits=(hit("attention", MAIN, HEADS),))
-    base = {"comparisons": tuple(kinds.values()), "seeds": (0, 1, 2), "measures": measures}
+    base = {
+        "comparisons": tuple(kinds.values()),
+        "seeds": (0, 1, 2),
+        "measures": measures,
+        "hits_matched": (hit("attention", MAIN),),
+    }
     return replace(laptop, **(base | changes))
 
 

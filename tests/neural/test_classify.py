@@ -110,6 +110,7 @@ def test_rows_without_a_sentence_count_for_nothing() -> None:
     np.testing.assert_allclose(filled, exact, rtol=1e-6)  # float32, summed in another order
 
 
+@pytest.mark.slow
 def test_a_step_is_compiled_once_for_each_width() -> None:
     config = replace(CONFIG, layers=1, context=48)
     parameters = stack(init(config, jax.random.key(0)))

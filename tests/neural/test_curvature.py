@@ -119,6 +119,7 @@ def test_a_group_is_the_sum_of_its_tensors() -> None:
     assert value["all"] == pytest.approx(parts, rel=1e-12)  # a sum of 16 terms, in another order
 
 
+@pytest.mark.slow
 def test_float32_is_float64_to_rounding() -> None:
     for matrix in ("hessian", "gauss_newton"):
         narrow, wide = (
