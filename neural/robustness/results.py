@@ -13,8 +13,6 @@ import pandas as pd
 from sim.runs.errors import UserError
 from sim.runs.store import Run
 
-TABLES = ("clean", "curves", "slopes", "spectra", "classification")
-
 Work = Callable[[], pd.DataFrame]
 
 

@@ -96,9 +96,9 @@ def _parts(place: _Place) -> Iterator[tuple[str, Work]]:
         yield f"slopes-{model}", partial(_slopes, place, model)
         yield f"spectra-{model}", partial(_spectra, place, model)
     if study.classification is not None:
-        for task in study.classification.tasks:
+        for number, task in enumerate(study.classification.tasks):
             for one, several in _matches(study, study.classification.kinds):
-                name = f"classification-{task.replace(':', '-')}-{one}-{several}"
+                name = f"classification-{number}-{one}-{several}"  # a task may be a path
                 yield name, partial(_classification, place, task, one, several)
 
 

@@ -192,6 +192,18 @@ def test_classifiers_are_broken_at_their_best_and_at_equal_accuracy(compared):
         )
 
 
+def test_parts_are_files_of_one_folder_whatever_the_tasks(done):
+    plan = Classification(
+        ("/a/task", "sib200:en"), ("language",), SMOKE.hits_matched[0], FineTuning()
+    )
+    names = [
+        name for name, _ in study._parts(study._Place(replace(SMOKE, classification=plan), done))
+    ]
+    assert len(set(names)) == len(names)
+    assert not any("/" in name for name in names)
+    assert sum(name.startswith("classification-") for name in names) == 2
+
+
 def test_equal_epochs_meet_the_less_accurate_where_the_other_is_nearest():
     def of(accuracy):
         accuracy = np.array(accuracy)
