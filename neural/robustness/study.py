@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
+from neural import corpus
 from neural.loop import train
 from neural.robustness import measure
 from neural.robustness.classification import Tuning
@@ -31,6 +32,8 @@ def do(
 ) -> Run:
     """Do what is missing of a study in its folder. Raises UserError for a study that cannot be done."""
     study.check()
+    if not (out / TOKENIZER).is_file():  # text that cannot be read leaves no folder behind
+        corpus.load(study.corpus, study.texts, data_dir=study.data_dir)
     place = _Place(study, out)
     return fill(
         out,

@@ -147,6 +147,7 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     told = capsys.readouterr().err.strip()
     assert words in told
     assert "\n" not in told
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture(scope="module")
