@@ -94,23 +94,23 @@ def study(run: Path) -> "Results":
     """The results of a study of neural.robustness. Raises MissingRows where the run is none, or is not done."""
     from neural.robustness.claims import Results
     from neural.robustness.record import recorded
-    from neural.robustness.results import read
 
     no_sweep(run)
     if "comparisons" not in (Run.existing(run).provenance() or {})["config"]:
         raise MissingRows(f"{run} measures models that nothing says how to compare")
     plan = recorded(run)
-    for name in ("clean", "curves"):
-        try:
-            found = set(read(run, name)["model"])
-        except UserError as error:
-            raise MissingRows(str(error)) from None
+    try:
+        results = Results(plan, run)
+    except UserError as error:
+        raise MissingRows(str(error)) from None
+    for name, table in (("clean", results.clean), ("curves", results.curves)):
+        found = set(table["model"])
         if missing := [model for model in plan.models if model not in found]:
             raise MissingRows(
                 f"{run} has no table {name} of {missing[0]}: "
                 "finish it with `python -m neural.robustness --resume`"
             )
-    return Results(plan, run)
+    return results
 
 
 LANGUAGES = {

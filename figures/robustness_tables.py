@@ -28,7 +28,7 @@ def tables(run: Path) -> dict[str, pd.DataFrame]:
 
     results = study(run)
     found = {
-        CLAIMS: claims(results.study, run),
+        CLAIMS: claims(results),
         CLEAN: clean(results),
         DEGRADATION: degradation(results),
         TRAINING: training(results),

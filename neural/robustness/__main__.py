@@ -203,7 +203,7 @@ def main() -> int:
 
 
 def _study(arguments: Arguments, stop: Callable[[], bool]) -> tuple[Path, str]:
-    from neural.robustness.claims import claims
+    from neural.robustness.claims import Results, claims
     from neural.robustness.study import do
     from sim.runs.identity import identity
 
@@ -211,7 +211,7 @@ def _study(arguments: Arguments, stop: Callable[[], bool]) -> tuple[Path, str]:
     name = f"robustness-{arguments.preset}-{identity(study)[:8]}"
     out = arguments.out or Path("runs") / name
     do(study, out, resume=arguments.resume, stop=stop)
-    return out, report(claims(study, out))
+    return out, report(claims(Results(study, out)))
 
 
 def _survey(arguments: Arguments, stop: Callable[[], bool]) -> tuple[Path, str]:

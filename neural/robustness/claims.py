@@ -98,9 +98,8 @@ class Results:
         return rows.sort_values("seed")["nats_per_token"].to_numpy()
 
 
-def claims(study: Study, out: Path) -> pd.DataFrame:
+def claims(results: Results) -> pd.DataFrame:
     """All of them. Raises UserError for a study that is not done."""
-    results = Results(study, out)
     rows = [
         *_clean(results),
         *_slower(results),
@@ -108,7 +107,7 @@ def claims(study: Study, out: Path) -> pd.DataFrame:
         *_training(results),
         *_matched(results),
         *_domains(results),
-        *_classified(study, out),
+        *_classified(results),
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -253,12 +252,12 @@ def _domains(results: Results) -> Iterator[dict[str, Any]]:
                 yield _row(claim, comparison, found, -1, **what)
 
 
-def _classified(study: Study, out: Path) -> Iterator[dict[str, Any]]:
+def _classified(results: Results) -> Iterator[dict[str, Any]]:
     """Fine-tuned for a task, several keep more of their accuracy; at their best, and at equal clean accuracy."""
-    if study.classification is None:
+    if results.study.classification is None:
         return
-    rows = read(out, "classification")
-    for comparison in study.comparisons:
+    rows = read(results.out, "classification")
+    for comparison in results.study.comparisons:
         own = rows[rows["several"] == comparison.several]
         for (task, at), of_task in own.groupby(["task", "at"], sort=False):
             for place, (failure, some) in enumerate(of_task.groupby("failure", sort=False)):

@@ -12,13 +12,14 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from neural import corpus
+from neural import corpus, tokenizer
+from neural.corpus import Corpus
 from neural.loop import train
 from neural.robustness import measure
 from neural.robustness.classification import Tuning
 from neural.robustness.plan import Hit, Kind, Study
 from neural.robustness.results import Work, fill, read
-from neural.robustness.subjects import Stack, held_out, nearest_steps, shared_tokenizer, stack
+from neural.robustness.subjects import Stack, held_out, nearest_steps, stack
 from neural.tokenizer import Tokenizer
 from neural.tokens import Tokens
 from sim.runs.store import Run
@@ -32,9 +33,9 @@ def do(
 ) -> Run:
     """Do what is missing of a study in its folder. Raises UserError for a study that cannot be done."""
     study.check()
-    if not (out / TOKENIZER).is_file():  # text that cannot be read leaves no folder behind
-        corpus.load(study.corpus, study.texts, data_dir=study.data_dir)
     place = _Place(study, out)
+    if not (out / TOKENIZER).is_file():  # text that cannot be read leaves no folder behind
+        _ = place.corpus
     return fill(
         out,
         study,
@@ -53,12 +54,21 @@ class _Place:
     out: Path
 
     @cached_property
+    def corpus(self) -> Corpus:
+        study = self.study
+        return corpus.load(study.corpus, study.texts, data_dir=study.data_dir)
+
+    @cached_property
     def tokenizer(self) -> Tokenizer:
-        return shared_tokenizer(self.study, self.out / TOKENIZER)
+        """Of all texts: that of the file, or learnt now and kept there."""
+        path = self.out / TOKENIZER
+        if not path.is_file():
+            tokenizer.save(tokenizer.train(self.corpus, self.study.model.vocabulary), path)
+        return tokenizer.load(path)
 
     @cached_property
     def texts(self) -> dict[str, Tokens]:
-        return held_out(self.study, self.tokenizer)
+        return held_out(self.corpus, self.study.measures, self.tokenizer)
 
     def texts_of(self, model: str) -> dict[str, Tokens]:
         return {text: self.texts[text] for text in model.split("+")}

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural import checkpoint, corpus, tokenizer
+from neural import checkpoint
 from neural.config import ModelConfig
+from neural.corpus import Corpus
 from neural.evaluate import encoded
-from neural.robustness.plan import Study
+from neural.robustness.plan import Measures
 from neural.tokenizer import Tokenizer
 from neural.tokens import Tokens
 from sim.runs.errors import UserError
@@ -58,30 +59,15 @@ def stack(run: Path, steps: Mapping[int, int] | int | None = None) -> Stack:
     )
 
 
-def shared_tokenizer(study: Study, path: Path) -> Tokenizer:
-    """The tokenizer of all texts of a study: that of the file, or learnt now and kept there."""
-    if path.is_file():
-        return tokenizer.load(path)
-    text = corpus.load(study.corpus, study.texts, data_dir=study.data_dir)
-    learnt = tokenizer.train(text, study.model.vocabulary)
-    tokenizer.save(learnt, path)
-    return learnt
-
-
-def held_out(study: Study, reader: Tokenizer) -> dict[str, Tokens]:
-    """study.measures.text tokens of the test text of each of its texts."""
-    text = corpus.load(study.corpus, study.texts, data_dir=study.data_dir)
+def held_out(text: Corpus, measures: Measures, reader: Tokenizer) -> dict[str, Tokens]:
+    """measures.text tokens of the test text of each language."""
     found = {}
-    for name in study.texts:
+    for name in text.languages:
         documents = [item.text for item in text.documents(name, "test")]
         if not documents:
             raise UserError(f"{name} has no held-out text to judge models on: give a longer one")
-        found[name] = passages(
-            encoded(documents, reader),
-            study.measures.text,
-            study.measures.sliding.window,
-            reader.end_of_text,
-        )
+        whole = encoded(documents, reader)
+        found[name] = passages(whole, measures.text, measures.sliding.window, reader.end_of_text)
     return found
 
 

@@ -35,6 +35,8 @@ class Survey:
     folders: tuple[Path, ...] = field(metadata=_NO_IDENTITY)
     texts: tuple[dict[str, Tokens], ...] = field(metadata=_NO_IDENTITY)
     """By language, for each folder."""
+    contexts: tuple[int, ...] = field(metadata=_NO_IDENTITY)
+    """Of the models of each folder."""
 
 
 def survey(
@@ -54,6 +56,7 @@ def survey(
     hits = measures.hits if groups is None else tuple(_of(group, measures) for group in groups)
     models: list[str] = []
     texts: list[dict[str, Tokens]] = []
+    contexts: list[int] = []
     for folder in folders:
         found = list(checkpoints(folder, None))
         first = found[0]
@@ -66,6 +69,7 @@ def survey(
         read = held_out(asked, first)
         end = first.tokenizer.end_of_text
         window = first.model.context
+        contexts.append(window)
         texts.append(
             {name: passages(part, measures.text, window, end) for name, part in read.items()}
         )
@@ -80,6 +84,7 @@ def survey(
         tuple(texts[0]),
         folders,
         tuple(texts),
+        tuple(contexts),
     )
 
 
@@ -97,19 +102,14 @@ def do(
 
 
 def _parts(plan: Survey) -> Iterator[tuple[str, Work]]:
-    for folder, texts in zip(plan.folders, plan.texts, strict=True):
-        name, measures = folder.resolve().name, _fitting(plan.measures, folder)
+    for folder, texts, context in zip(plan.folders, plan.texts, plan.contexts, strict=True):
+        name = folder.resolve().name
+        measures = replace(plan.measures, sliding=Sliding(context, max(context // 2, 1)))
         yield f"clean-{name}", partial(_clean, folder, texts, measures)
         for one in measures.hits:
             yield f"curves-{name}-{one.group}", partial(_curves, folder, texts, one, measures)
         yield f"spectra-{name}", partial(_spectra, folder)
         yield f"slopes-{name}", partial(_slopes, folder, texts, measures)
-
-
-def _fitting(measures: Measures, folder: Path) -> Measures:
-    """With windows as long as the context of the folder's models."""
-    context = next(checkpoints(folder, None)).model.context
-    return replace(measures, sliding=Sliding(context, max(context // 2, 1)))
 
 
 def _clean(folder: Path, texts: dict[str, Tokens], measures: Measures) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from neural.perturb import failed
 from neural.robustness import __main__ as command
 from neural.robustness import study
 from neural.robustness.analysis import Crossover
-from neural.robustness.claims import SURE, claims, crossed, curve
+from neural.robustness.claims import SURE, Results, claims, crossed, curve
 from neural.robustness.classification import Tuning, equal_epochs
 from neural.robustness.plan import HALF, Classification, hit, presets
 from neural.robustness.results import read
@@ -284,7 +284,7 @@ def test_a_crossover_has_to_be_sure(direction, crossing, verdict):
 
 
 def test_claims_have_a_row_for_each_comparison_and_failure(done):
-    found = claims(SMOKE, done)
+    found = claims(Results(SMOKE, done))
     failures = [failure for one in SMOKE.measures.hits for failure, _ in one.failures]
     counts = found["claim"].value_counts()
     assert counts["clean loss"] == 2
@@ -302,5 +302,5 @@ def test_one_seed_has_no_verdict(done, tmp_path, monkeypatch):
     for path in done.glob("part-*"):
         table = pd.read_parquet(path)
         table[table["seed"] == 0].to_parquet(tmp_path / path.name, index=False)
-    found = claims(one, tmp_path)
+    found = claims(Results(one, tmp_path))
     assert set(found.loc[found["claim"] != "crossover", "verdict"]) == {"one seed"}
