@@ -92,13 +92,14 @@ def no_sweep(run: Path) -> None:
 
 def study(run: Path) -> "Results":
     """The results of a study of neural.robustness. Raises MissingRows where the run is none, or is not done."""
+    from neural.record import recorded
     from neural.robustness.claims import Results
-    from neural.robustness.record import recorded
+    from neural.robustness.plan import Study
 
     no_sweep(run)
     if "comparisons" not in (Run.existing(run).provenance() or {})["config"]:
         raise MissingRows(f"{run} measures models that nothing says how to compare")
-    plan = recorded(run)
+    plan = recorded(run, Study, "comparisons", "python -m neural.robustness")
     try:
         results = Results(plan, run)
     except UserError as error:

@@ -50,7 +50,7 @@ def table(run: Path) -> pd.DataFrame:
 
 def _slopes(run: Path) -> pd.DataFrame:
     """Those of the models of a study or a survey, in order."""
-    from neural.robustness.results import read
+    from neural.results import read
     from sim.runs.errors import UserError
 
     no_sweep(run)
@@ -66,7 +66,7 @@ def _typed(parts: list[pd.DataFrame]) -> list[pd.DataFrame]:
 
 
 def _ratios(slopes: pd.DataFrame) -> pd.DataFrame:
-    from neural.robustness.analysis import interval
+    from neural.intervals import interval
 
     rows = []
     for key, part in slopes.groupby(["noise", "group", "sigma"], sort=False):

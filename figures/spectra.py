@@ -39,8 +39,8 @@ def table(run: Path) -> pd.DataFrame:
     rows = "model": `value` of a model. "difference": of a model of several texts less that of its first text alone,
     seed by seed.
     """
-    from neural.robustness.analysis import interval
-    from neural.robustness.results import read
+    from neural.intervals import interval
+    from neural.results import read
     from sim.runs.errors import UserError
 
     plan = study(run).study

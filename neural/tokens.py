@@ -29,6 +29,8 @@ Ids = NDArray[np.unsignedinteger[Any]]
 INDEX = "index.json"
 AT_ONCE = 2**22
 """UTF-8 bytes encoded in one go."""
+PASSAGE = 4
+"""Windows' lengths in a passage of held-out text."""
 STALE = 24 * 3600
 """Seconds after which a half-made folder belongs to a process that was killed."""
 
@@ -185,3 +187,18 @@ def _open(made: Path, split: str) -> Tokens:
             f"{made} holds damaged tokens ({error}): delete that folder, and they are made again"
         ) from None
     return Tokens(ids, ends, sizes)
+
+
+def passages(tokens: Tokens, size: int, window: int, end_of_text: int) -> Tokens:
+    """Evenly spaced passages of a text, PASSAGE windows long and closed by an end-of-text: at most `size` tokens.
+
+    One shorter passage, if text or size have no more. Bytes are in proportion to those of the text.
+    """
+    n = len(tokens.ids)
+    length = min(PASSAGE * window, size, n) - 1
+    count = min(size, n) // (length + 1)
+    starts = np.linspace(0, n - length, count).astype(np.int64)
+    ids = tokens.ids[starts[:, None] + np.arange(length)]
+    closed = np.concatenate([ids, np.full((count, 1), end_of_text, ids.dtype)], axis=1)
+    sizes = np.full(count, round(tokens.bytes * length / n), dtype=np.int64)
+    return Tokens(closed.reshape(-1), (length + 1) * np.arange(1, count + 1), sizes)

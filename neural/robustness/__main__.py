@@ -170,8 +170,8 @@ def summary(out: Path) -> str:
     """Of a survey: clean losses, and how much each failure adds to them on average over its strengths."""
     import pandas as pd
 
+    from neural.results import read
     from neural.robustness.claims import curve
-    from neural.robustness.results import read
 
     keys = ["model", "text", "group", "failure"]
     rows = []

@@ -1,44 +1,28 @@
-"""The statistics of failure curves: degradation, area, differences, crossovers, correlations, and their intervals.
+"""The statistics of failure curves: degradation, area and crossovers, beside the intervals of neural.intervals.
 
 A curve is y (seeds, levels, draws): what one kind of model measures, in nats a token, bits a byte or accuracy, for each
 seed of training, each strength x (levels,) of a failure and each draw of it. Two kinds of model are paired by seed:
-difference and crossover compare y[s] with y[s], whatever the seeds have in common.
+crossover compares y[s] with y[s], whatever the seeds have in common.
 
-Intervals are of 95 %, over the seeds that might have been trained. The primary one, `interval`, is Student's t over one
-number for each seed. With few seeds it is the honest one: exact for normal effects, and the scatter of draws is in the
-numbers already. A percentile bootstrap of 5 seeds covers 84 % where it says 95 %, because it has sqrt(4/5) of their
-spread and quantiles of the normal. Only what is no mean over seeds is bootstrapped, a crossover, and that by
-percentiles expanded to make up for both (Hesterberg 2015). At 5 seeds of 4 draws they cover 92 % where seeds alone
-scatter, 94 to 98 % where draws do too, and more where draws alone do; of 3 seeds they cover as little as 76 %, since a
-bootstrap can hardly reach beyond the single seeds. With one seed, `interval` has no bounds (NaN), and a crossover's are
-over its draws alone.
+A crossover is no mean over seeds, and bootstrapped by expanded percentiles. At 5 seeds of 4 draws they cover 92 % where
+seeds alone scatter, 94 to 98 % where draws do too, and more where draws alone do; of 3 seeds they cover as little as
+76 %, since a bootstrap can hardly reach beyond the single seeds. With one seed they are over its draws alone.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neural.intervals import expanded_percentiles
+
 Array = NDArray[np.float64]
 
-CONFIDENCE = 0.95
 RESAMPLES = 10_000
 AT_ONCE = 2**22
 """Numbers resampled at once: 32 MiB."""
-
-Verdict = Literal["replicated", "not replicated", "opposite"]
-Kind = Literal["linear", "rank"]
-
-
-@dataclass(frozen=True, eq=False)
-class Interval:
-    """A value with the ends of its 95 % interval, NaN where there is none; numbers, or arrays of one shape."""
-
-    value: Array
-    low: Array
-    high: Array
 
 
 @dataclass(frozen=True)
@@ -72,45 +56,6 @@ def area(x: ArrayLike, curves: ArrayLike) -> Array:
     return np.trapezoid(y.mean(axis=-1), strengths) / (strengths[-1] - strengths[0])
 
 
-def interval(values: ArrayLike) -> Interval:
-    """Mean over seeds (seeds, ...) with Student's interval, exact for normal values: the primary one."""
-    from scipy import stats
-
-    samples = np.asarray(values, np.float64)
-    n = len(samples)
-    mean = samples.mean(axis=0)
-    if n < 2:
-        return Interval(mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan))
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
-    half = quantile * samples.std(axis=0, ddof=1) / np.sqrt(n)
-    return Interval(mean, mean - half, mean + half)
-
-
-def difference(one: ArrayLike, other: ArrayLike) -> Interval:
-    """other - one of any statistic (seeds, ...) of two models, seed by seed."""
-    a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    if a.shape != b.shape:
-        raise ValueError(
-            f"statistics {a.shape} and {b.shape} cannot be paired: give those of the same seeds"
-        )
-    return interval(b - a)
-
-
-def verdict(found: Interval, expected_sign: int) -> Verdict:
-    """replicated: the interval excludes 0 on the expected side; opposite: on the other; not replicated: it has 0 in it.
-
-    Raises ValueError without an interval, since then nothing was tested.
-    """
-    if expected_sign not in (-1, 1):
-        raise ValueError(f"expected_sign = {expected_sign}: give 1 or -1")
-    low, high = float(found.low), float(found.high)
-    if np.isnan([low, high]).any():
-        raise ValueError("an effect without an interval has no verdict: train two seeds or more")
-    if low <= 0 <= high:
-        return "not replicated"
-    return "replicated" if (low > 0) == (expected_sign > 0) else "opposite"
-
-
 def resampled_means(curves: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
     """Mean curves (resamples, levels) of as many seeds, drawn with replacement, and as many draws of each and level.
 
@@ -126,23 +71,6 @@ def resampled_means(curves: ArrayLike, *, resamples: int = RESAMPLES, seed: int 
         draws = rng.integers(D, size=(count, S, L, D))
         parts.append(y[seeds, np.arange(L)[:, None], draws].mean(axis=(1, 3)))
     return np.concatenate(parts)
-
-
-def expanded_percentiles(samples: ArrayLike, n: int) -> tuple[float, float]:
-    """The ends of the 95 % interval of bootstrap samples (resamples,) of n units, infinities among them.
-
-    The percentiles at Phi(-sqrt(n / (n - 1)) t) with t the quantile of Student's law (Hesterberg 2015, What teachers
-    should know about the bootstrap); plain ones for n = 1, where units were not resampled.
-    """
-    from scipy import stats
-
-    tail = (1 - CONFIDENCE) / 2
-    if n > 1:
-        tail = float(stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf(tail, n - 1)))
-    # No interpolation, since there is none between a number and an infinity.
-    ordered = np.sort(np.asarray(samples, np.float64))
-    first = int(tail * (len(ordered) - 1))
-    return float(ordered[first]), float(ordered[-1 - first])
 
 
 def crossover(
@@ -175,35 +103,6 @@ def crossover(
     low, high = expanded_percentiles(samples, len(gaps))
     sign: Literal[-1, 1] = 1 if direction > 0 else -1
     return Crossover(float(value), low, high, sign, float(same.mean()))
-
-
-def correlation(one: ArrayLike, other: ArrayLike, *, kind: Kind = "linear") -> Interval:
-    """Pearson's ("linear") or Spearman's ("rank") correlation of two variables (n,), with its interval from n = 4 on.
-
-    By Fisher's z, of standard error 1 / sqrt(n - 3), for ranks sqrt(1 + r^2 / 2) times that (Bonett & Wright 2000).
-    Points must be independent: one a model, not several groups of the same.
-    """
-    from scipy import stats
-
-    if kind not in get_args(Kind):
-        raise ValueError(
-            f"unknown kind of correlation {kind!r}: choose from {', '.join(get_args(Kind))}"
-        )
-    a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    if a.ndim != 1 or a.shape != b.shape or len(a) < 2:
-        raise ValueError(f"variables {a.shape} and {b.shape}: give two of one length, 2 or more")
-    if not (np.ptp(a) > 0 and np.ptp(b) > 0):
-        raise ValueError("a variable that does not vary has no correlation: leave it out")
-    if kind == "rank":
-        a, b = stats.rankdata(a), stats.rankdata(b)
-    r = np.clip(np.corrcoef(a, b)[0, 1], -1, 1)
-    if len(a) < 4:
-        return Interval(r, np.array(np.nan), np.array(np.nan))
-    error = np.sqrt((1 + r**2 / 2 if kind == "rank" else 1) / (len(a) - 3))
-    half = stats.norm.ppf((1 + CONFIDENCE) / 2) * error
-    with np.errstate(divide="ignore"):
-        z = np.arctanh(r)
-    return Interval(r, np.tanh(z - half), np.tanh(z + half))
 
 
 def _first_crossings(x: Array, gaps: Array) -> tuple[Array, NDArray[np.int64]]:

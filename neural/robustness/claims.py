@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from neural import intervals
+from neural.intervals import Interval
+from neural.results import read
 from neural.robustness import analysis
-from neural.robustness.analysis import Crossover, Interval
+from neural.robustness.analysis import Crossover
 from neural.robustness.plan import Comparison, Study
-from neural.robustness.results import read
 from sim.runs.errors import UserError
 
 Array = NDArray[np.float64]
@@ -115,7 +117,7 @@ def claims(results: Results) -> pd.DataFrame:
 def _row(
     claim: str, comparison: Comparison, found: Interval, expected: int, **more: Any
 ) -> dict[str, Any]:
-    judged = analysis.verdict(found, expected) if np.isfinite(float(found.low)) else "one seed"
+    judged = intervals.verdict(found, expected) if np.isfinite(float(found.low)) else "one seed"
     return {
         "claim": claim,
         "kind": comparison.kind,
@@ -134,7 +136,7 @@ def _clean(results: Results) -> Iterator[dict[str, Any]]:
     """The clean loss of several is slightly worse."""
     for comparison in results.study.comparisons:
         pair = (results.losses(m, comparison.one) for m in (comparison.one, comparison.several))
-        yield _row("clean loss", comparison, analysis.difference(*pair), 1)
+        yield _row("clean loss", comparison, intervals.difference(*pair), 1)
 
 
 def _hits(study: Study) -> Iterator[tuple[str, str]]:
@@ -148,7 +150,7 @@ def _slower(results: Results) -> Iterator[dict[str, Any]]:
     for comparison in results.study.comparisons:
         for group, failure in _hits(results.study):
             one, several = _pair(results, comparison, group, failure)
-            found = analysis.difference(one.areas, several.areas)
+            found = intervals.difference(one.areas, several.areas)
             yield _row("degradation", comparison, found, -1, group=group, failure=failure)
 
 
@@ -211,9 +213,9 @@ def _training(results: Results) -> Iterator[dict[str, Any]]:
                 for one in (early, last)
             ]
             what = {"group": hit.group, "failure": failure}
-            added = analysis.difference(*(one.areas for one in pair))
+            added = intervals.difference(*(one.areas for one in pair))
             yield _row("degradation after longer training", first, added, -1, **what)
-            loss = analysis.difference(*(analysis.area(*one) for one in pair))
+            loss = intervals.difference(*(analysis.area(*one) for one in pair))
             yield _row("loss under failure after longer training", first, loss, -1, **what)
 
 
@@ -230,7 +232,7 @@ def _matched(results: Results) -> Iterator[dict[str, Any]]:
                     matched=comparison.several,
                 )
                 several = results.curve(comparison.several, comparison.one, hit.group, failure)
-                found = analysis.difference(one.areas, several.areas)
+                found = intervals.difference(one.areas, several.areas)
                 what = {"group": hit.group, "failure": failure}
                 yield _row("degradation at equal clean loss", comparison, found, -1, **what)
 
@@ -247,7 +249,7 @@ def _domains(results: Results) -> Iterator[dict[str, Any]]:
                 language = _pair(results, comparison, group, failure)[1].areas
                 other = _pair(results, domain, group, failure)[1].areas
                 what = {"group": group, "failure": failure}
-                found = analysis.difference(other, language)
+                found = intervals.difference(other, language)
                 claim = f"degradation, language less {domain.kind} {domain.texts[1]}"
                 yield _row(claim, comparison, found, -1, **what)
 
@@ -267,9 +269,9 @@ def _classified(results: Results) -> Iterator[dict[str, Any]]:
                 )
                 group = some["group"].iat[0]
                 if not place:
-                    found = analysis.difference(one.clean, several.clean)
+                    found = intervals.difference(one.clean, several.clean)
                     claim = f"accuracy, {task} ({at})"
                     yield _row(claim, comparison, found, 1, group=group, failure="none")
-                found = analysis.difference(one.areas, several.areas)
+                found = intervals.difference(one.areas, several.areas)
                 claim = f"accuracy kept under failure, {task} ({at})"
                 yield _row(claim, comparison, found, 1, group=group, failure=failure)

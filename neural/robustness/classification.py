@@ -12,7 +12,7 @@ from neural.classify.tune import Tuned, fine_tune
 from neural.labelled import task
 from neural.perturb import failed, is_random
 from neural.robustness.plan import Classification, Hit, Study
-from neural.robustness.subjects import Stack
+from neural.stack import Stack
 from neural.tokenizer import Tokenizer
 
 Ints = NDArray[np.int64]

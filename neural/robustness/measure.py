@@ -15,8 +15,8 @@ from neural.config import Compute
 from neural.parts import names_of
 from neural.perturb import curve
 from neural.robustness.plan import Hit, Measures
-from neural.robustness.subjects import Stack
 from neural.scoring import score
+from neural.stack import Stack
 from neural.tokens import Tokens
 from sim.runs.errors import UserError
 

@@ -1,4 +1,4 @@
-"""The study in a folder: neural.robustness.results, and beside its tables the models.
+"""The study in a folder: neural.results, and beside its tables the models.
 
 OUT/tokenizer.json              of all texts
 OUT/models/TEXT+TEXT/           a run of neural.train for each stack of models
@@ -15,11 +15,12 @@ import pandas as pd
 from neural import corpus, tokenizer
 from neural.corpus import Corpus
 from neural.loop import train
+from neural.results import Work, fill, read
 from neural.robustness import measure
 from neural.robustness.classification import Tuning
 from neural.robustness.plan import Hit, Kind, Study
-from neural.robustness.results import Work, fill, read
-from neural.robustness.subjects import Stack, held_out, nearest_steps, stack
+from neural.robustness.subjects import held_out, nearest_steps
+from neural.stack import Stack, stack
 from neural.tokenizer import Tokenizer
 from neural.tokens import Tokens
 from sim.runs.store import Run

@@ -1,4 +1,4 @@
-"""The measures of models that exist, in a folder of their own: neural.robustness.results."""
+"""The measures of models that exist, in a folder of their own: neural.results."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,12 +11,12 @@ from neural.evaluate import Arguments as Evaluation
 from neural.evaluate import checkpoints
 from neural.evaluate import read as held_out
 from neural.parts import names_of
+from neural.results import Work, fill
 from neural.robustness import measure
 from neural.robustness.plan import HALF, Hit, Measures, hit
-from neural.robustness.results import Work, fill
-from neural.robustness.subjects import Stack, passages, stack
 from neural.scoring import Sliding
-from neural.tokens import Tokens
+from neural.stack import Stack, stack
+from neural.tokens import Tokens, passages
 from sim.runs.errors import UserError
 from sim.runs.store import Run
 

@@ -8,18 +8,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neural.robustness.analysis import (
+from neural.intervals import (
     Interval,
-    area,
     correlation,
-    crossover,
-    degradation,
     difference,
     expanded_percentiles,
     interval,
-    resampled_means,
     verdict,
 )
+from neural.robustness.analysis import area, crossover, degradation, resampled_means
 
 X = np.array([0, 0.1, 0.2, 0.4])
 

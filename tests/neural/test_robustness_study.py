@@ -11,16 +11,15 @@ import pytest
 from neural.classify.head import correct
 from neural.classify.tune import FineTuning, Tuned
 from neural.perturb import failed
+from neural.results import read
 from neural.robustness import __main__ as command
 from neural.robustness import study
 from neural.robustness.analysis import Crossover
 from neural.robustness.claims import SURE, Results, claims, crossed, curve
 from neural.robustness.classification import Tuning, equal_epochs
 from neural.robustness.plan import HALF, Classification, hit, presets
-from neural.robustness.results import read
-from neural.robustness.subjects import passages
 from neural.scoring import score
-from neural.tokens import Tokens
+from neural.tokens import Tokens, passages
 
 SMOKE = presets()["smoke"]
 

@@ -53,7 +53,5 @@ def read(out: Path, table: str) -> pd.DataFrame:
     """A table, all parts of it. Raises UserError where there is none."""
     paths = sorted(out.glob(f"part-{table}-*.parquet"))
     if not paths:
-        raise UserError(
-            f"{out} has no table {table}: finish it with `python -m neural.robustness --resume`"
-        )
+        raise UserError(f"{out} has no table {table}: finish the study with --resume")
     return pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)

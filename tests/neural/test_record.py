@@ -5,11 +5,16 @@ import re
 
 import pytest
 
-from neural.robustness.plan import presets
-from neural.robustness.record import rebuilt, recorded
+from neural import record
+from neural.record import rebuilt
+from neural.robustness.plan import Study, presets
 from sim.runs.errors import UserError
 from sim.runs.identity import canonical
 from sim.runs.store import PROVENANCE, Run
+
+
+def recorded(folder):
+    return record.recorded(folder, Study, "comparisons", "python -m neural.robustness")
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop", "gpu"])

@@ -3,25 +3,24 @@
 import dataclasses
 import types
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from neural.robustness.plan import Study
 from sim.runs.errors import UserError
 from sim.runs.store import Run
 
+S = TypeVar("S")
 
-def recorded(out: Path) -> Study:
-    """The study of a folder; what is not recorded has its default, as data_dir.
 
-    Raises UserError where the folder is none of a study, or of another version of it.
+def recorded(out: Path, kind: type[S], field: str, command: str) -> S:
+    """The study of a folder, of a kind that has this field; what is not recorded has its default, as data_dir.
+
+    Raises UserError where the folder is none of such a study, made by that command, or of another version of it.
     """
     config = (Run.existing(out).provenance() or {}).get("config")
-    if not isinstance(config, dict) or "comparisons" not in config:
-        raise UserError(
-            f"{out} holds no study: make one with `python -m neural.robustness --out {out}`"
-        )
+    if not isinstance(config, dict) or field not in config:
+        raise UserError(f"{out} holds no study: make one with `{command} --out {out}`")
     try:
-        study: Study = rebuilt(Study, config)
+        study: S = rebuilt(kind, config)
     except (TypeError, ValueError) as error:
         raise UserError(
             f"{out} was made by another version of the study ({error}): "
