@@ -24,6 +24,15 @@ class Stack:
     config: ModelConfig
     seeds: tuple[int, ...]
     steps: tuple[int, ...]
+    tokens: tuple[Mapping[str, int], ...]
+    """Of each language that each has seen."""
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def model(self, place: int) -> Parameters:
+        """The parameters of one of them."""
+        return {name: value[place] for name, value in self.parameters.items()}
 
 
 def stack(run: Path, steps: Mapping[int, int] | int | None = None) -> Stack:
@@ -47,4 +56,5 @@ def stack(run: Path, steps: Mapping[int, int] | int | None = None) -> Stack:
         first.model,
         tuple(one.seed for one in loaded),
         tuple(one.step for one in loaded),
+        tuple(one.tokens for one in loaded),
     )

@@ -65,7 +65,7 @@ class Reference:
     def perplexity(self, tokens: float) -> Equivalent:
         """MLPE: of a monolingual model of so many tokens."""
         value = 1 / self._inverse_perplexity(np.log([[self.a, self.b, self.c]]), tokens)[0]
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             samples = 1 / np.maximum(self._inverse_perplexity(self._samples, tokens), 0)
         low, high = _ends(samples)
         least, greatest = self.budgets
@@ -98,19 +98,20 @@ class Reference:
 
     @staticmethod
     def _inverse_perplexity(logs: Array, tokens: float) -> Array:
-        a, b, c = np.exp(logs).T
-        found: Array = c - a * tokens**-b
-        return found
+        """(n,) for parameters (n, 3); -inf for curves so steep that they overflow."""
+        log_a, log_b, log_c = logs.T
+        with np.errstate(over="ignore", invalid="ignore"):
+            found: Array = np.exp(log_c) - np.exp(log_a - np.exp(log_b) * np.log(tokens))
+        return np.nan_to_num(found, nan=-np.inf, posinf=np.inf)
 
     @staticmethod
     def _tokens(logs: Array, perplexity: float) -> Array:
         """(n,) for parameters (n, 3); infinite where the curve never falls to it."""
-        a, b, c = np.exp(logs).T
-        left = c - 1 / perplexity
-        with np.errstate(divide="ignore", over="ignore"):
-            found: Array = np.where(
-                left > 0, np.exp(np.log(a / np.where(left > 0, left, 1)) / b), np.inf
-            )
+        log_a, log_b, log_c = logs.T
+        with np.errstate(over="ignore"):
+            left = np.exp(log_c) - 1 / perplexity
+            rest = log_a - np.log(np.where(left > 0, left, 1))
+            found: Array = np.where(left > 0, np.exp(rest * np.exp(-log_b)), np.inf)
         return found
 
 

@@ -1,0 +1,200 @@
+"""python -m neural.imbalance: the whole study S24."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from neural.memory import restart_with_huge_pages
+from neural.train import signals
+from sim.runs.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from neural.imbalance.plan import Study
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Do unequal shares of two languages help a model to share what it learns between them (Schäfer et al. 2024)?
+
+    Trains models of cloned languages at every share, budget and width, with their controls, and of two real languages,
+    and ends with what became of each claim. Exit code 0 when all is measured, whatever the answer; 2 on bad input.
+
+    Presets: smoke (invented languages, a minute), laptop (an hour on two cores; needs --data-dir), gpu.
+    """
+
+    preset: str = "smoke"
+    """One of those above; the options below change it."""
+    out: Path | None = None
+    """Folder of models and tables (default: runs/imbalance-PRESET-IDENTITY)."""
+    resume: bool = False
+    """Go on with an unfinished study in that folder."""
+    dry_run: bool = False
+    """Print what would be trained and how long it takes here, and stop; trains a few updates of each size for that."""
+    corpus: tuple[str, ...] | None = None
+    """Sources of text, as neural.train takes them."""
+    text: str | None = None
+    """The language that is cloned."""
+    others: tuple[str, ...] | None = None
+    """Real languages to train beside it; --others alone for none."""
+    tasks: tuple[str, ...] | None = None
+    """Classifications learnt in one clone and tested in the other: sib200:en, tense:en, or a folder."""
+    data_dir: Path | None = None
+    """Folder with the corpora known by name, treebanks and topics."""
+    seeds: int | None = None
+    """Models of each kind."""
+    steps: int | None = None
+    """Updates of a run of 1x."""
+    widths: tuple[int, ...] | None = None
+    """Of the grid; the last is that of all other runs."""
+    budgets: tuple[float, ...] | None = None
+    """Of the grid, in multiples of 1x."""
+    shares: tuple[float, ...] | None = None
+    """Of the second language in the grid: 0.5 and 0.1 are compared, 0 is the monolingual curve."""
+
+
+def study_of(arguments: Arguments) -> "Study":
+    """The study asked for. Raises UserError, in one line, for what cannot be done."""
+    from neural.imbalance.plan import BALANCED, IMBALANCED, presets
+
+    known = presets()
+    if arguments.preset not in known:
+        raise UserError(f"unknown preset {arguments.preset!r}: choose from {', '.join(known)}")
+    for name in ("seeds", "steps"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} {value}: give a whole number >= 1")
+    for name in ("widths", "budgets", "shares"):
+        if getattr(arguments, name) == ():
+            raise UserError(f"--{name} is empty: give one or more")
+    study = replace(known[arguments.preset], data_dir=arguments.data_dir)
+    asked = {
+        name: value
+        for name in ("corpus", "text", "others", "budgets", "shares")
+        if (value := getattr(arguments, name)) is not None
+    }
+    study = replace(study, **asked)
+    if arguments.widths is not None:
+        study = _of_widths(study, arguments.widths)
+    if arguments.tasks is not None:
+        study = replace(study, measures=replace(study.measures, tasks=arguments.tasks))
+    if arguments.seeds is not None:
+        study = replace(study, seeds=tuple(range(arguments.seeds)))
+    if arguments.steps is not None:
+        optimiser = replace(study.optimiser, steps=arguments.steps, warmup=arguments.steps // 20)
+        study = replace(study, optimiser=optimiser)
+    study.check()
+    for share in (BALANCED, IMBALANCED):
+        if share not in study.shares:
+            raise UserError(f"--shares has no {share:g}, with which others are compared: add it")
+    return study
+
+
+def _of_widths(study: "Study", widths: tuple[int, ...]) -> "Study":
+    unit = study.model.width // study.model.heads
+    heads = max(widths[-1] // unit, 1)
+    model = replace(study.model, width=widths[-1], heads=heads)
+    return replace(study, widths=widths, model=model)
+
+
+def plan(study: "Study") -> "pd.DataFrame":
+    """What would be trained: runs, models and tokens by experiment and width."""
+    import pandas as pd
+
+    rows = [
+        {
+            "experiment": recipe.experiment,
+            "width": recipe.width,
+            "vocabulary": study.shape(recipe).vocabulary,
+            "runs": 1,
+            "models": len(study.seeds),
+            "tokens": study.tokens(recipe) * len(study.seeds),
+        }
+        for recipe in study.runs
+    ]
+    keys = ["experiment", "width", "vocabulary"]
+    return pd.DataFrame(rows).groupby(keys, sort=False, as_index=False).sum()
+
+
+def timed(study: "Study", found: "pd.DataFrame") -> "pd.DataFrame":
+    """The plan with seconds of training, at the speed of a few updates of each shape on this machine."""
+    import jax
+
+    from neural.bench import measure
+    from neural.config import compute_on
+
+    shapes = {(r.width, len(r.languages)): study.shape(r) for r in study.runs}
+    compute = compute_on(jax.default_backend())
+    speeds = {
+        (shape.width, shape.vocabulary): measure(
+            shape, compute, study.batch, seeds=len(study.seeds), steps=5
+        )
+        for shape in shapes.values()
+    }
+    seconds = [
+        row.tokens
+        * speeds[row.width, row.vocabulary].seconds
+        / speeds[row.width, row.vocabulary].tokens
+        for row in found.itertuples()
+    ]
+    return found.assign(seconds=seconds)
+
+
+def described(study: "Study") -> str:
+    """The closing lines of a dry run."""
+    found = timed(study, plan(study))
+    table = found.to_string(
+        index=False, formatters={"tokens": "{:,}".format, "seconds": "{:.0f}".format}
+    )
+    total = (
+        f"{found['runs'].sum()} runs, {found['models'].sum()} models, {found['tokens'].sum():,} tokens; "
+        f"some {found['seconds'].sum() / 60:.0f} minutes of training here, and a quarter of that for compiling and "
+        "measuring"
+    )
+    return f"1x is {study.one:,} tokens\n{table}\n{total}"
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    arguments = tyro.cli(Arguments, prog="python -m neural.imbalance")
+    started = time.perf_counter()
+    try:
+        study = study_of(arguments)
+        if arguments.dry_run:
+            print(described(study))
+            return 0
+        with signals(hosts=1) as stop:
+            out, closing = _study(study, arguments, stop)
+    except UserError as error:
+        print(f"neural.imbalance: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        again = "interrupted; the same command with --resume goes on"
+        print(f"neural.imbalance: {again}", file=sys.stderr)
+        return 130
+    print(closing)
+    print(f"results in {out}, {time.perf_counter() - started:.0f} s")
+    return 0
+
+
+def _study(study: "Study", arguments: Arguments, stop: Callable[[], bool]) -> tuple[Path, str]:
+    from neural.imbalance.claims import Results, claims
+    from neural.imbalance.study import do
+    from sim.runs.identity import identity
+
+    name = f"imbalance-{arguments.preset}-{identity(study)[:8]}"
+    out = arguments.out or Path("runs") / name
+    do(study, out, resume=arguments.resume, stop=stop)
+    found = claims(Results(study, out))
+    return out, str(found.to_string(index=False, float_format="{:.3g}".format))
+
+
+if __name__ == "__main__":
+    restart_with_huge_pages()
+    sys.exit(main())

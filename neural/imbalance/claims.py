@@ -1,0 +1,379 @@
+"""What became of the claims of Schäfer et al. 2024: one row an effect, with its interval over seeds.
+
+Efficiencies are fitted seed by seed, so that intervals hold the scatter of the monolingual curve too. c0 and c1 are the
+two clones; the share is that of c1.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neural.imbalance.efficiency import Reference, fit
+from neural.imbalance.plan import BALANCED, IMBALANCED, Study
+from neural.intervals import Interval, difference, interval, verdict
+from neural.results import read
+from sim.runs.errors import UserError
+
+Array = NDArray[np.float64]
+
+COLUMNS = (
+    *("claim", "setting", "language", "effect", "low", "high", "unit"),
+    *("expected", "verdict"),
+)
+CURVE = ["width", "vocabulary", "pair", "language", "seed"]
+"""What a monolingual curve is of."""
+MARGIN = {"log TEff": float(np.log(1.1)), "cosine": 0.05}
+"""Within which an effect that is expected to be none counts as none."""
+
+
+class Results:
+    """The tables of a study."""
+
+    def __init__(self, study: Study, out: Path) -> None:
+        self.study, self.out = study, out
+        self.perplexity = read(out, "perplexity")
+        self.alignment = read(out, "alignment")
+        self.embedding = read(out, "embedding")
+
+    @cached_property
+    def transfer(self) -> pd.DataFrame:
+        """Raises UserError where nothing was classified."""
+        return read(self.out, "transfer")
+
+    @cached_property
+    def curves(self) -> dict[tuple[Any, ...], Reference]:
+        """The monolingual curve by CURVE, where one could be fitted."""
+        rows = self.perplexity[self.perplexity["last"]]
+        of_other = rows["language"] == rows["pair"].str.split("-").str[1]
+        alone = rows[(rows["share"] == 0) & ~of_other | (rows["share"] == 1) & of_other]
+        alone = alone[~alone["schedule"].astype(bool)]
+        found = {}
+        for key, part in alone.groupby(CURVE, sort=False):
+            try:
+                found[key] = fit(part["seen"], np.exp(part["nats_per_token"]))
+            except UserError:
+                continue  # too short a training for a curve: there is no efficiency then
+        return found
+
+    @property
+    def references(self) -> pd.DataFrame:
+        """The parameters of every curve, and the budgets between which it holds."""
+        rows = [
+            (*key, curve.a, curve.b, curve.c, *curve.budgets) for key, curve in self.curves.items()
+        ]
+        return pd.DataFrame(rows, columns=[*CURVE, "a", "b", "c", "low_budget", "high_budget"])
+
+    def curve_of(self, row: Any) -> Reference | None:
+        """The curve that a row of `perplexity` is held against.
+
+        Clones share that of c0, and so does a real language that has the clones' tokenizer.
+        """
+        first = row.pair.split("-")[0]
+        cloned = row.vocabulary == "cloned" or (
+            row.vocabulary == "disjoint" and row.language == first
+        )
+        place = ("cloned", "c0-c1", "c0") if cloned else (row.vocabulary, row.pair, row.language)
+        return self.curves.get((row.width, *place, row.seed))
+
+    @cached_property
+    def efficiency(self) -> pd.DataFrame:
+        """Of every last model and language it was trained on: MLTE, TEff, MLPE; NaN without a curve.
+
+        Where the equivalent budget lies `beyond` those fitted, mlte and teff are the bound that this gives.
+        """
+        rows = self.perplexity[self.perplexity["last"] & (self.perplexity["seen"] > 0)]
+        found = []
+        for row in rows.itertuples():
+            curve, perplexity = self.curve_of(row), float(np.exp(row.nats_per_token))
+            if curve is None:
+                found.append((perplexity, np.nan, np.nan, np.nan, ""))
+                continue
+            least, most = curve.budgets
+            tokens = curve.tokens(perplexity)
+            mlte = float(np.clip(tokens.value, least, most))
+            expected = curve.perplexity(row.seen)
+            mlpe = np.nan if expected.beyond else expected.value
+            found.append((perplexity, mlte, mlte / row.seen, mlpe, tokens.beyond))
+        columns = ["perplexity", "mlte", "teff", "mlpe", "beyond"]
+        return rows.assign(**dict(zip(columns, zip(*found, strict=True), strict=True)))
+
+
+def chosen(table: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    """The rows of a table with these values, in order of seed."""
+    for name, value in where.items():
+        table = table[table[name] == value]
+    return table.sort_values("seed", kind="stable")
+
+
+def claims(results: Results) -> pd.DataFrame:
+    """All of them. Raises UserError for a study that is not done."""
+    rows = [
+        *_efficiencies(results),
+        *_both_better(results),
+        *_alignment(results),
+        *_transferred(results),
+        *_anchors(results),
+        *_schedules(results),
+        *_many(results),
+        *_real(results),
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _row(
+    claim: str,
+    setting: str,
+    language: str,
+    found: Interval,
+    unit: str,
+    expected: int,
+    bound: str = "",
+) -> dict[str, Any]:
+    """expected: the sign that S24 reports, 0 for none. bound: why the effect is only a bound, if so."""
+    low, high = float(found.low), float(found.high)
+    if bound:
+        judged, low, high = bound, np.nan, np.nan
+    elif np.isnan(found.value):
+        judged = "not measured"
+    elif np.isnan(low):
+        judged = "one seed"
+    elif expected:
+        judged = verdict(found, expected)
+    else:
+        judged = none(found, MARGIN[unit])
+    return {
+        "claim": claim,
+        "setting": setting,
+        "language": language,
+        "effect": float(found.value),
+        "low": low,
+        "high": high,
+        "unit": unit,
+        "expected": expected,
+        "verdict": judged,
+    }
+
+
+def none(found: Interval, margin: float) -> str:
+    """Replicated: the interval lies within the margin about 0; opposite: wholly outside it."""
+    low, high = float(found.low), float(found.high)
+    if -margin <= low and high <= margin:
+        return "replicated"
+    return "opposite" if low > margin or high < -margin else "not replicated"
+
+
+def _log_efficiency(rows: pd.DataFrame) -> tuple[Interval, str]:
+    """Of rows of one language, and whether it is only a bound."""
+    with np.errstate(divide="ignore"):
+        found = interval(np.log(rows["teff"].to_numpy()))
+    sides = sorted(set(rows["beyond"]) - {""})
+    return found, f"{'and '.join(sides)} the fitted budgets" if sides else ""
+
+
+def _efficiencies(results: Results) -> Iterator[dict[str, Any]]:
+    """Balanced clones are worth less than their tokens, the less the more there are; a minority is worth more."""
+    study = results.study
+    grid = chosen(results.efficiency, experiment="grid", width=study.model.width)
+    expectations = (
+        ("balanced languages gain less than their tokens", BALANCED, ("c0", "c1"), -1),
+        ("a minority gains more than its tokens", IMBALANCED, ("c1",), 1),
+        ("a majority loses nothing", IMBALANCED, ("c0",), 0),
+    )
+    for claim, share, languages, expected in expectations:
+        for language in languages:
+            own = chosen(grid, share=share, language=language)
+            logs = []
+            for budget, part in own.groupby("budget"):
+                found, bound = _log_efficiency(part)
+                yield _row(claim, f"{budget:g}x", language, found, "log TEff", expected, bound)
+                logs.append(np.log(part["teff"].to_numpy()))
+            if share == BALANCED and len(logs) > 1:
+                trend = interval(_slopes(own["budget"].unique(), np.array(logs)))
+                name = "the gain of balanced languages falls with the budget"
+                yield _row(name, "per doubling", language, trend, "log TEff", -1)
+
+
+def _slopes(budgets: Any, values: Array) -> Array:
+    """Least-squares slopes (seeds,) of values (budgets, seeds) over doublings of the budget."""
+    x = np.log2(np.sort(np.asarray(budgets, np.float64)))
+    x -= x.mean()
+    found: Array = x @ (values - values.mean(axis=0)) / (x @ x)
+    return found
+
+
+def worse(results: Results, width: int, budget: float, share: float) -> Array:
+    """How much more both languages lose at a share than at equal shares, in nats: the greater of the two, (seeds,)."""
+    rows = chosen(results.perplexity, experiment="grid", width=width, budget=budget, last=True)
+
+    def of(share: float) -> Array:
+        return np.stack(
+            [
+                chosen(rows, share=share, language=language)["nats_per_token"].to_numpy()
+                for language in ("c0", "c1")
+            ]
+        )
+
+    return np.asarray((of(share) - of(BALANCED)).max(axis=0))
+
+
+def _both_better(results: Results) -> Iterator[dict[str, Any]]:
+    """With enough tokens or width, 90/10 beats 50/50 in both languages."""
+    study = results.study
+    gaps = {
+        (width, budget): worse(results, width, budget, IMBALANCED)
+        for width in study.widths
+        for budget in study.budgets
+    }
+    most = max(study.budgets)
+    for (width, budget), gap in gaps.items():
+        name = "90/10 beats 50/50 in both languages"
+        if budget == most:
+            yield _row(name, f"{budget:g}x, width {width}", "worse", interval(gap), "nats", -1)
+    for width in study.widths:
+        if len(study.budgets) > 1:
+            values = np.array([gaps[width, budget] for budget in sorted(study.budgets)])
+            trend = interval(_slopes(study.budgets, values))
+            name = "what 90/10 costs the worse language shrinks with the budget"
+            yield _row(name, f"per doubling, width {width}", "worse", trend, "nats", -1)
+    if len(study.widths) > 1:
+        found = difference(*(gaps[width, most] for width in (min(study.widths), max(study.widths))))
+        setting = f"{most:g}x, width {max(study.widths)} less {min(study.widths)}"
+        name = "what 90/10 costs the worse language shrinks with the width"
+        yield _row(name, setting, "worse", found, "nats", -1)
+
+
+def aligned(table: pd.DataFrame) -> Array:
+    """By seed: the mean of a measure over layers, tensors or bins, less that of unrelated text where there is one.
+
+    Of states those of the embeddings do not count.
+    """
+    if "measure" in table:
+        table = table[(table["measure"] != "state cosine") | (table["place"] != "0")]
+    values = table["value"] - table["unrelated"].fillna(0.0)
+    return values.groupby(table["seed"]).mean().sort_index().to_numpy()
+
+
+def _alignment(results: Results) -> Iterator[dict[str, Any]]:
+    """90/10 aligns the languages where 50/50 does not; at the largest budget."""
+    budget = max(results.study.budgets)
+    where = {
+        "experiment": "grid",
+        "width": results.study.model.width,
+        "budget": budget,
+        "language": "c1",
+        "last": True,
+    }
+    tables = {
+        measure: chosen(results.alignment, measure=measure, **where)
+        for measure in ("state cosine", "gradient cosine", "context kept")
+    }
+    tables["embedding cosine"] = chosen(results.embedding, **where)
+    for measure, rows in tables.items():
+        pair = (aligned(chosen(rows, share=share)) for share in (BALANCED, IMBALANCED))
+        found = difference(*pair)
+        unit = "share" if measure == "context kept" else "cosine"
+        yield _row(f"90/10 aligns more: {measure}", f"{budget:g}x", "c1", found, unit, 1)
+
+
+def _transferred(results: Results) -> Iterator[dict[str, Any]]:
+    """A classifier tuned in c0 does better in c1 after 90/10 than after 50/50."""
+    if not results.study.measures.tasks:
+        return
+    rows = chosen(results.transfer, experiment="grid", source="c0", target="c1", last=True)
+    for task, part in rows.groupby("task", sort=False):
+        pair = (
+            chosen(part, share=share)["accuracy"].to_numpy() for share in (BALANCED, IMBALANCED)
+        )
+        found = difference(*pair)
+        yield _row("90/10 transfers more", str(task), "c1", found, "accuracy", 1)
+
+
+def _mean_loss(rows: pd.DataFrame) -> Array:
+    """By seed, over languages."""
+    return rows.groupby("seed")["nats_per_token"].mean().sort_index().to_numpy()
+
+
+def _balanced(results: Results, budget: float = 1.0) -> pd.DataFrame:
+    return chosen(
+        results.perplexity,
+        experiment="grid",
+        width=results.study.model.width,
+        budget=budget,
+        share=BALANCED,
+        last=True,
+    )
+
+
+def _anchors(results: Results) -> Iterator[dict[str, Any]]:
+    """Ids that both languages share help balanced ones."""
+    without = _mean_loss(_balanced(results))
+    rows = chosen(results.perplexity, experiment="anchors", last=True)
+    for anchors, part in rows.groupby("anchors"):
+        found = difference(without, _mean_loss(part))
+        yield _row("anchors help", f"{anchors:.0%} of the ids", "mean", found, "nats", -1)
+
+
+def _schedules(results: Results) -> Iterator[dict[str, Any]]:
+    """Changing shares that are equal over all beat constant ones; one language after the other forgets the first."""
+    constant = _balanced(results)
+    rows = chosen(results.perplexity, experiment="schedules", last=True)
+    for schedule, part in rows.groupby("schedule", sort=False):
+        if "0 > 1" in str(schedule):
+            pair = (
+                chosen(some, language="c0")["nats_per_token"].to_numpy()
+                for some in (constant, part)
+            )
+            found = difference(*pair)
+            yield _row("the first language is forgotten", str(schedule), "c0", found, "nats", 1)
+        else:
+            found = difference(_mean_loss(constant), _mean_loss(part))
+            yield _row("imbalance first beats 50/50", str(schedule), "mean", found, "nats", -1)
+
+
+def _many(results: Results) -> Iterator[dict[str, Any]]:
+    """One language at a half against equal shares of many; the mean over all, and over all but the first."""
+    rows = chosen(results.perplexity, experiment="languages", last=True)
+    if rows.empty:
+        return
+    shares = sorted(set(rows["share"]))  # of the second language: least where the first has a half
+    for languages, part in (("mean", rows), ("mean of the others", rows[rows["language"] != "c0"])):
+        pair = (_mean_loss(chosen(part, share=share)) for share in (shares[1], shares[0]))
+        found = difference(*pair)
+        setting = f"{results.study.many} languages"
+        yield _row("a majority beats equal shares", setting, languages, found, "nats", -1)
+
+
+def _real(results: Results) -> Iterator[dict[str, Any]]:
+    """Of real languages a minority gains little without common ids, more with them, and alignment hardly moves."""
+    rows = chosen(results.efficiency, experiment="real")
+    for (pair, vocabulary, budget), part in rows.groupby(
+        ["pair", "vocabulary", "budget"], sort=False
+    ):
+        other = pair.split("-")[1]
+        own = chosen(part, share=IMBALANCED, language=other)
+        if own.empty:
+            continue
+        found, bound = _log_efficiency(own)
+        setting = f"{pair}, {vocabulary}, {budget:g}x"
+        expected = 1 if vocabulary == "shared" else 0
+        claim = (
+            "a real minority gains more than its tokens"
+            if expected
+            else "a real minority gains nothing"
+        )
+        yield _row(claim, setting, other, found, "log TEff", expected, bound)
+        where = {"pair": pair, "vocabulary": vocabulary, "budget": budget, "last": True}
+        tables = {
+            measure: chosen(results.alignment, measure=measure, **where)
+            for measure in ("state cosine", "gradient cosine")
+        }
+        tables["embedding cosine"] = chosen(results.embedding, **where)
+        for measure, table in tables.items():
+            sides = (aligned(chosen(table, share=share)) for share in (BALANCED, IMBALANCED))
+            name = f"alignment of real languages hardly moves: {measure}"
+            yield _row(name, setting, other, difference(*sides), "cosine", 0)

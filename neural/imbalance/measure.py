@@ -1,0 +1,166 @@
+"""What is measured of a stack of models: perplexities, how alike it treats the same text in two languages, transfer.
+
+Each function returns a table with a row a number: columns `seed`, `step`, and its own; what a model was trained on is
+joined by the study. Losses are in nats a token.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from neural.imbalance.alignment import (
+    Cosines,
+    embedding_cosines,
+    gradient_cosines,
+    patched,
+    state_cosines,
+)
+from neural.imbalance.matching import frequency_bins, match
+from neural.imbalance.real import Sentences, pooled_cosines
+from neural.scoring import Sliding, score
+from neural.stack import Stack
+from neural.tokens import Tokens
+from sim.runs.errors import UserError
+
+Ints = NDArray[np.int64]
+
+
+def perplexities(stack: Stack, texts: Mapping[str, Tokens], sliding: Sliding) -> pd.DataFrame:
+    """The loss of every model on each language, and how many tokens of it the model has seen."""
+    parts = []
+    for language, tokens in texts.items():
+        scores = score(stack.parameters, stack.config, tokens, sliding)
+        found = scores.estimates(resamples=1)
+        parts.append(
+            of_models(stack).assign(
+                language=language,
+                seen=[seen.get(language, 0) for seen in stack.tokens],
+                nats_per_token=found["nats_per_token"].value,
+                bits_per_byte=found["bits_per_byte"].value,
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def windows(tokens: Tokens, count: int, context: int) -> Ints:
+    """Windows (count, context + 1), evenly spaced in a text."""
+    last = len(tokens.ids) - context - 1
+    if last < 0:
+        raise UserError(
+            f"{len(tokens.ids)} tokens of held-out text, for windows of {context} and the next: give more by --text"
+        )
+    starts = np.linspace(0, last, count).astype(np.int64)
+    return tokens.ids[starts[:, None] + np.arange(context + 1)].astype(np.int64)
+
+
+def clones_alike(stack: Stack, one: Ints, other: Ints, language: str) -> pd.DataFrame:
+    """State and gradient cosines and the context kept under patching, of windows (N, T + 1) and their clones."""
+    rows: list[dict[str, Any]] = []
+    for place in range(len(stack)):
+        model = stack.model(place)
+        states = state_cosines(model, stack.config, one, other)
+        kept = patched(model, stack.config, one, other).kept
+        found = [
+            *_by_layer("state cosine", states),
+            *_gradients(gradient_cosines(model, stack.config, one, other)),
+            *(_row("context kept", str(layer), value) for layer, value in enumerate(kept)),
+        ]
+        rows += [_at(stack, place) | row | {"language": language} for row in found]
+    return pd.DataFrame(rows)
+
+
+def real_alike(
+    stack: Stack,
+    one: Ints,
+    other: Ints,
+    sentences: tuple[Sentences, Sentences] | None,
+    language: str,
+) -> pd.DataFrame:
+    """Gradient cosines, of windows (N, T + 1) of each language, and cosines of the mean states of aligned sentences."""
+    rows: list[dict[str, Any]] = []
+    for place in range(len(stack)):
+        model = stack.model(place)
+        found = _gradients(gradient_cosines(model, stack.config, one, other))
+        if sentences is not None:
+            found += _by_layer("state cosine", pooled_cosines(model, stack.config, *sentences))
+        rows += [_at(stack, place) | row | {"language": language} for row in found]
+    return pd.DataFrame(rows)
+
+
+def _gradients(cosines: Mapping[str, float]) -> list[dict[str, Any]]:
+    return [_row("gradient cosine", name, value) for name, value in cosines.items()]
+
+
+def clone_embeddings(
+    stack: Stack, pairs: Ints, counts: ArrayLike, language: str, bins: int
+) -> pd.DataFrame:
+    """Cosines of the embeddings of each id and its clone, pairs (n, 2), by how often (n,) the text has the id.
+
+    matched: the share of ids whose partner in the maximum-weight matching is their own clone.
+    """
+    counts = np.asarray(counts)
+    chosen = frequency_bins(counts, np.arange(len(pairs)), bins)
+    rows: list[dict[str, Any]] = []
+    for place in range(len(stack)):
+        embedding = stack.parameters["wte.weight"][place]
+        cosines = embedding_cosines(embedding, pairs)
+        matching = match(embedding, pairs[:, 0], pairs[:, 1], rotations=0)
+        partner = dict(matching.pairs.tolist())
+        own = np.array([partner.get(a) == b for a, b in pairs.tolist()])
+        rows += [
+            _at(stack, place)
+            | {
+                "language": language,
+                "bin": number,
+                "frequency": 1e6 * counts[places].mean() / counts.sum(),
+                "value": cosines.paired[places].mean(),
+                "unrelated": cosines.unpaired[places].mean(),
+                "matched": own[places].mean(),
+            }
+            for number, places in enumerate(chosen)
+        ]
+    return pd.DataFrame(rows)
+
+
+def real_embeddings(stack: Stack, one: Ints, other: Ints, language: str) -> pd.DataFrame:
+    """The mean cosine of the centred embeddings of ids matched for it, beside that under random rotation."""
+    rows = []
+    for place in range(len(stack)):
+        matching = match(stack.parameters["wte.weight"][place], one, other, centred=True)
+        rows.append(
+            _at(stack, place)
+            | {
+                "language": language,
+                "bin": -1,
+                "frequency": np.nan,
+                "value": matching.cosine,
+                "unrelated": matching.null,
+                "matched": np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def of_models(stack: Stack) -> pd.DataFrame:
+    return pd.DataFrame({"seed": stack.seeds, "step": stack.steps})
+
+
+def _at(stack: Stack, place: int) -> dict[str, Any]:
+    return {"seed": stack.seeds[place], "step": stack.steps[place]}
+
+
+def _by_layer(measure: str, cosines: Cosines) -> list[dict[str, Any]]:
+    both = zip(cosines.paired, cosines.unpaired, strict=True)
+    return [_row(measure, str(layer), *values) for layer, values in enumerate(both)]
+
+
+def _row(measure: str, place: str, value: float, unrelated: float = float("nan")) -> dict[str, Any]:
+    return {
+        "measure": measure,
+        "place": place,
+        "value": float(value),
+        "unrelated": float(unrelated),
+    }
