@@ -11,7 +11,10 @@ from pathlib import Path
 
 from figures.render import FIGURES, Parser, contents, known, numbers, usable, write
 
-PAGES = {"robustness": "figures.robustness_page"}
+PAGES = {
+    "robustness": "figures.robustness_page",
+    "imbalance": "figures.imbalance_page",
+}
 """Each page's module, imported when written: TABLES, which describes its tables by name, and FIGURES, names of figures;
 tables(run) -> their DataFrames by name; page(run, tables, figures) -> Markdown."""
 

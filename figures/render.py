@@ -29,6 +29,11 @@ FIGURES = {
     "crossover": "figures.crossover",
     "slope-vs-curvature": "figures.slope_vs_curvature",
     "spectra": "figures.spectra",
+    "imbalance-ppl": "figures.imbalance_ppl",
+    "token-efficiency": "figures.token_efficiency",
+    "imbalance-phase": "figures.imbalance_phase",
+    "alignment-layers": "figures.alignment_layers",
+    "schedules": "figures.schedules",
 }
 """Each figure's module, imported when drawn: NAME, DESCRIPTION, table(run), draw(table)."""
 
@@ -169,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dest="run",
         type=Path,
         metavar="RUN",
-        help="the --out folder of a sweep or of neural.robustness",
+        help="the --out folder of a sweep or a study",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (RUN/_figures)")
     parser.add_argument("--format", default="png", metavar="F,…", help="any of png,pdf,svg (png)")

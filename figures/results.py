@@ -1,15 +1,17 @@
 """Run folders as the figures read them: a sweep's rows and its seed; a study's results, and names for its models."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from sim.runs.errors import UserError
 from sim.runs.store import Run
 
 if TYPE_CHECKING:
+    from neural.imbalance.claims import Results as Imbalance
     from neural.robustness.claims import Results
 
 COLUMNS = (
@@ -72,9 +74,18 @@ def seed(run: Path) -> int:
 
 
 def is_sweep(run: Path) -> bool:
-    """Whether a run is no measurement of GPTs, by neural.robustness: of a study, or of models that existed."""
+    """Whether a run is no measurement of GPTs: of a study, or of models that existed."""
+    return "measures" not in _config(run)
+
+
+def is_imbalance(run: Path) -> bool:
+    """Whether a run is a study of neural.imbalance."""
+    return {"measures", "shares", "budgets"} <= _config(run).keys()
+
+
+def _config(run: Path) -> dict[str, Any]:
     config = (Run.existing(run).provenance() or {}).get("config")
-    return not (isinstance(config, dict) and "measures" in config)
+    return config if isinstance(config, dict) else {}
 
 
 def _sweep(run: Path) -> Any:
@@ -85,8 +96,8 @@ def _sweep(run: Path) -> Any:
 
 
 def no_sweep(run: Path) -> None:
-    """Raise OtherKind for a sweep."""
-    if is_sweep(run):
+    """Raise OtherKind for a sweep, and for a study of neural.imbalance."""
+    if is_sweep(run) or is_imbalance(run):
         raise OtherKind(f"{run} is no study: give --from a folder of `python -m neural.robustness`")
 
 
@@ -112,6 +123,66 @@ def study(run: Path) -> "Results":
                 "finish it with `python -m neural.robustness --resume`"
             )
     return results
+
+
+def imbalance(run: Path) -> "Imbalance":
+    """The results of a study of neural.imbalance. Raises MissingRows where the run is none, or is not done."""
+    from neural.imbalance.claims import Results
+    from neural.imbalance.plan import Study
+    from neural.record import recorded
+
+    command = "python -m neural.imbalance"
+    if not is_imbalance(run):
+        raise OtherKind(f"{run} is no study of imbalance: give --from a folder of `{command}`")
+    plan = recorded(run, Study, "shares", command)
+    try:
+        results = Results(plan, run)
+    except UserError as error:
+        raise MissingRows(str(error)) from None
+    found = set(results.perplexity["run"])
+    if missing := [recipe.name for recipe in plan.runs if recipe.name not in found]:
+        raise MissingRows(
+            f"{run} has no perplexity of {missing[0]}: finish it with `{command} --resume`"
+        )
+    return results
+
+
+def rows_of(results: "Imbalance", table: str, query: str) -> pd.DataFrame:
+    """The rows of one of its tables that satisfy a pandas query, run by run. Raises MissingRows where there is none."""
+    try:
+        found: pd.DataFrame = getattr(results, table).query(query)
+    except UserError as error:
+        raise MissingRows(str(error)) from None
+    if found.empty:
+        raise MissingRows(
+            f"{results.out} has no rows of {table} with {query}: finish it with --resume, or study what gives some"
+        )
+    order = {recipe.name: place for place, recipe in enumerate(results.study.runs)}
+    places = found.assign(_place=found["run"].map(order))
+    return places.sort_values(["_place", "seed", "step"], ignore_index=True).drop(columns="_place")
+
+
+def over_seeds(
+    rows: pd.DataFrame, keys: Sequence[str], column: str, *, log: bool = False
+) -> pd.DataFrame:
+    """By keys: `value`, the mean of a column over `seeds` seeds, and its 95 % interval (`low`, `high`; NaN for one).
+
+    log: the column is positive, and its geometric mean is taken. What is NaN is left out; several rows of a seed count
+    as their mean.
+    """
+    from neural.intervals import interval
+
+    keys = list(keys)
+    known = rows[rows[column].notna()]
+    values = np.log(known[column]) if log else known[column]
+    by_seed = known.assign(_value=values).groupby([*keys, "seed"], sort=False)["_value"].mean()
+    lines = []
+    for key, of_seeds in by_seed.groupby(level=keys, sort=False):
+        found = interval(of_seeds.to_numpy())
+        ends = [float(end) for end in (found.value, found.low, found.high)]
+        place = key if isinstance(key, tuple) else (key,)
+        lines.append([*place, *(np.exp(ends) if log else ends), len(of_seeds)])
+    return pd.DataFrame(lines, columns=[*keys, "value", "low", "high", "seeds"])
 
 
 LANGUAGES = {

@@ -1,15 +1,17 @@
 """The page of study D22: what became of the claims of Daras et al. 2022, what the controls say; from tables alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from figures import markdown
 from figures.crossover import NAME as CROSSOVER
 from figures.failure_curves import GROUP
 from figures.failure_curves import NAME as CURVES
+from figures.markdown import between
 from figures.results import named, study
 from figures.robustness_claims import (
     CLAIMS,
@@ -63,7 +65,10 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
     if len(plan.seeds) < 2:  # not of crossovers either, whose draws scatter with one seed
         claims = claims.assign(verdict=NO_VERDICT)
     labels = named(plan.models)
-    shown = {name: _figure(name, figures) for name in FIGURES}
+    shown = {
+        name: markdown.figure(name, said) if name in figures else ""
+        for name, said in FIGURES.items()
+    }
     sections = [
         OPENING,
         _claims(claims, labels),
@@ -75,7 +80,7 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
         _classification(claims, labels),
         _slopes(figures.get(SLOPES), shown[SLOPES]),
         _spectra(figures.get(SPECTRA), shown[SPECTRA]),
-        _files(found),
+        markdown.files(found, TABLES),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -92,7 +97,7 @@ def _claims(claims: pd.DataFrame, labels: Mapping[str, str]) -> str:
         lines.append([claim.says, claim.theirs, f"**{judged(rows)}**", counted(rows), first])
     head = ["claim", "D22", "here", "intervals", "the first of them"]
     said = "Bilingual models and D22's failures of attention: deletion, noise, pruning."
-    return f"## What became of the claims\n\n{said}\n\n{_markdown(head, lines)}"
+    return f"## What became of the claims\n\n{said}\n\n{markdown.table(head, lines)}"
 
 
 def _controls(claims: pd.DataFrame) -> str:
@@ -104,7 +109,7 @@ def _controls(claims: pd.DataFrame) -> str:
         "A model that is stopped at another's loss stands where its learning rate was still higher than at the end. "
         "Mixed: some intervals are on a side, but too few, or on both."
     )
-    table = _markdown(["question", "answer", "intervals"], lines)
+    table = markdown.table(["question", "answer", "intervals"], lines)
     return f"## What the controls say\n\n{said}\n\n{table}"
 
 
@@ -126,14 +131,14 @@ def _what(run: Path, plan: "Study", clean: pd.DataFrame) -> str:
         [
             row.label,
             row.text,
-            _between([row.nats_per_token, row.low, row.high], ".3f"),
+            between([row.nats_per_token, row.low, row.high], ".3f"),
             f"{row.bits_per_byte:.3f}",
             f"{row.perplexity:.1f}",
         ]
         for row in clean.itertuples()
     ]
     head = ["model", "judged on", "nats a token", "bits a byte", "perplexity"]
-    return f"## What was run\n\n{said}\n\nWithout failure:\n\n{_markdown(head, lines)}"
+    return f"## What was run\n\n{said}\n\nWithout failure:\n\n{markdown.table(head, lines)}"
 
 
 def _degradation(claims: pd.DataFrame, labels: Mapping[str, str], figure: str) -> str:
@@ -143,7 +148,7 @@ def _degradation(claims: pd.DataFrame, labels: Mapping[str, str], figure: str) -
         [group, *(counted(part[part["kind"] == kind]) for kind in dict.fromkeys(rows["kind"]))]
         for group, part in rows.groupby("group", sort=False)
     ]
-    groups = _markdown(["all failures of", *dict.fromkeys(rows["kind"])], lines)
+    groups = markdown.table(["all failures of", *dict.fromkeys(rows["kind"])], lines)
     table = _effects(attention, labels)
     said = "Degradation less that of the model of one text; D22 expects less than 0. Bold: 0 is outside."
     return "\n\n".join(
@@ -170,7 +175,7 @@ def _training(table: pd.DataFrame | None, labels: Mapping[str, str]) -> str:
     for (model, strength), part in pruned.groupby(["model", "strength"], sort=False):
         of_step = part.set_index("step").loc[steps]
         cells = [
-            _between(np.exp([row.value, row.low, row.high]), ".1f") for row in of_step.itertuples()
+            between(np.exp([row.value, row.low, row.high]), ".1f") for row in of_step.itertuples()
         ]
         lines.append([labels[model], f"{strength:g}", *cells])
     head = ["model", "attention pruned", *(f"step {step}" for step in steps)]
@@ -179,7 +184,7 @@ def _training(table: pd.DataFrame | None, labels: Mapping[str, str]) -> str:
         "80 at 0.3 and 1435, 842, 622, 455, 368, 338, 155, 142 at 0.6. The claim above is of this loss, the last step "
         "less the first, mean over strengths; it falls with the clean loss too."
     )
-    return f"## Pruning in the course of training\n\n{said}\n\n{_markdown(head, lines)}"
+    return f"## Pruning in the course of training\n\n{said}\n\n{markdown.table(head, lines)}"
 
 
 def _classification(claims: pd.DataFrame, labels: Mapping[str, str]) -> str:
@@ -199,7 +204,7 @@ def _classification(claims: pd.DataFrame, labels: Mapping[str, str]) -> str:
         "Models fine-tuned with a head that stays whole; at their best, and at equal clean accuracy. Kept: accuracy "
         "less that without failure, mean over strengths. Bold: 0 is outside; D22 expects more than 0."
     )
-    return f"## Classification\n\n{said}\n\n{_markdown(head, lines)}"
+    return f"## Classification\n\n{said}\n\n{markdown.table(head, lines)}"
 
 
 def _slopes(table: pd.DataFrame | None, figure: str) -> str:
@@ -220,12 +225,12 @@ def _slopes(table: pd.DataFrame | None, figure: str) -> str:
     for (noise, group, sigma), part in ratios.groupby(["noise", "group", "sigma"], sort=False):
         of = part.set_index("predictor")
         cells = [
-            _between(of.loc[name, ["ratio", "low", "high"]], ".3f")
+            between(of.loc[name, ["ratio", "low", "high"]], ".3f")
             for name in ("hessian", "gauss_newton")
         ]
         lines.append([group, noise, f"{sigma:g}", *cells])
     head = ["group", "noise", "σ", "measured / Hessian", "measured / Gauss–Newton"]
-    parts = ["## Small noise and curvature", figure, said, _markdown(head, lines)]
+    parts = ["## Small noise and curvature", figure, said, markdown.table(head, lines)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -242,24 +247,9 @@ def _spectra(table: pd.DataFrame | None, figure: str) -> str:
     if lines:
         parts += [
             "Several less one, by kind of matrix and model:",
-            _markdown(["", "models", "intervals"], lines),
+            markdown.table(["", "models", "intervals"], lines),
         ]
     return "\n\n".join(part for part in parts if part)
-
-
-def _files(found: Iterable[str]) -> str:
-    lines = [
-        f"- [{name}.csv]({name}.csv): {TABLES[name]} ([provenance]({name}.json))" for name in found
-    ]
-    return "## Tables\n\n" + "\n".join(lines)
-
-
-def _figure(name: str, figures: Iterable[str]) -> str:
-    if name not in figures:
-        return ""
-    caption = FIGURES[name]
-    sources = f"([numbers]({name}.csv), [provenance]({name}.json))"
-    return f"![{caption}]({name}.png)\n\n*{caption} {sources}*"
 
 
 def _effects(rows: pd.DataFrame, labels: Mapping[str, str]) -> str:
@@ -271,7 +261,7 @@ def _effects(rows: pd.DataFrame, labels: Mapping[str, str]) -> str:
     for failure, part in rows.groupby("failure", sort=False):
         by_model = {row["several"]: _effect(row) for _, row in part.iterrows()}
         lines.append([failure, *(by_model[model] for model in several)])
-    return _markdown([f"failure of {GROUP}", *(labels[model] for model in several)], lines)
+    return markdown.table([f"failure of {GROUP}", *(labels[model] for model in several)], lines)
 
 
 def _effect(row: pd.Series) -> str:
@@ -279,25 +269,8 @@ def _effect(row: pd.Series) -> str:
     if row["claim"] == "crossover":
         if np.isnan(row["effect"]):
             return "none in range"
-        said = _between(row[["effect", "low", "high"]], ".3g")
+        said = between(row[["effect", "low", "high"]], ".3g")
         said += " ↑" if row["verdict"] == "opposite" else ""
     else:
-        said = _between(row[["effect", "low", "high"]], "+.3g")
+        said = between(row[["effect", "low", "high"]], "+.3g")
     return f"**{said}**" if row["verdict"] in SIDES else said
-
-
-def _between(numbers: Iterable[float], form: str) -> str:
-    """A value with its low and high end, if it has them; an end that is not bounded is infinite."""
-    value, low, high = numbers
-    if np.isnan(low):
-        return f"{value:{form}}"
-    ends = [
-        f"{end:{form}}" if np.isfinite(end) else "−∞" if end < 0 else "∞" for end in (low, high)
-    ]
-    return f"{value:{form}} [{ends[0]}, {ends[1]}]"
-
-
-def _markdown(head: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
-    """A table."""
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)

@@ -202,3 +202,14 @@ def passages(tokens: Tokens, size: int, window: int, end_of_text: int) -> Tokens
     closed = np.concatenate([ids, np.full((count, 1), end_of_text, ids.dtype)], axis=1)
     sizes = np.full(count, round(tokens.bytes * length / n), dtype=np.int64)
     return Tokens(closed.reshape(-1), (length + 1) * np.arange(1, count + 1), sizes)
+
+
+def windows(tokens: Tokens, count: int, context: int) -> NDArray[np.int64]:
+    """Windows (count, context + 1), evenly spaced in a text. Raises UserError for a text shorter than one."""
+    last = len(tokens.ids) - context - 1
+    if last < 0:
+        raise UserError(
+            f"a text of {len(tokens.ids)} tokens, for windows of {context} and the next: give more"
+        )
+    starts = np.linspace(0, last, count).astype(np.int64)
+    return tokens.ids[starts[:, None] + np.arange(context + 1)].astype(np.int64)

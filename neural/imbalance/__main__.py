@@ -1,16 +1,15 @@
 """python -m neural.imbalance: the whole study S24."""
 
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
+from neural.command import Stop, chosen, folder_of, positive, run
 from neural.memory import restart_with_huge_pages
-from neural.train import signals
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,19 +60,14 @@ class Arguments:
 
 def study_of(arguments: Arguments) -> "Study":
     """The study asked for. Raises UserError, in one line, for what cannot be done."""
-    from neural.imbalance.plan import BALANCED, IMBALANCED, presets
+    from neural.imbalance.plan import BALANCED, IMBALANCED, Study, presets
 
-    known = presets()
-    if arguments.preset not in known:
-        raise UserError(f"unknown preset {arguments.preset!r}: choose from {', '.join(known)}")
-    for name in ("seeds", "steps"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name} {value}: give a whole number >= 1")
+    study: Study = chosen(arguments.preset, presets())
+    positive(arguments, "seeds", "steps")
     for name in ("widths", "budgets", "shares"):
         if getattr(arguments, name) == ():
             raise UserError(f"--{name} is empty: give one or more")
-    study = replace(known[arguments.preset], data_dir=arguments.data_dir)
+    study = replace(study, data_dir=arguments.data_dir)
     asked = {
         name: value
         for name in ("corpus", "text", "others", "budgets", "shares")
@@ -163,33 +157,17 @@ def described(study: "Study") -> str:
 def main() -> int:
     """The command line; returns the exit code."""
     arguments = tyro.cli(Arguments, prog="python -m neural.imbalance")
-    started = time.perf_counter()
-    try:
-        study = study_of(arguments)
-        if arguments.dry_run:
-            print(described(study))
-            return 0
-        with signals(hosts=1) as stop:
-            out, closing = _study(study, arguments, stop)
-    except UserError as error:
-        print(f"neural.imbalance: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        again = "interrupted; the same command with --resume goes on"
-        print(f"neural.imbalance: {again}", file=sys.stderr)
-        return 130
-    print(closing)
-    print(f"results in {out}, {time.perf_counter() - started:.0f} s")
-    return 0
+    return run("neural.imbalance", partial(_study, arguments))
 
 
-def _study(study: "Study", arguments: Arguments, stop: Callable[[], bool]) -> tuple[Path, str]:
+def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     from neural.imbalance.claims import Results, claims
     from neural.imbalance.study import do
-    from sim.runs.identity import identity
 
-    name = f"imbalance-{arguments.preset}-{identity(study)[:8]}"
-    out = arguments.out or Path("runs") / name
+    study = study_of(arguments)
+    if arguments.dry_run:
+        return None, described(study)
+    out = arguments.out or folder_of("imbalance", arguments.preset, study)
     do(study, out, resume=arguments.resume, stop=stop)
     found = claims(Results(study, out))
     return out, str(found.to_string(index=False, float_format="{:.3g}".format))

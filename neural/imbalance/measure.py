@@ -23,7 +23,6 @@ from neural.imbalance.real import Sentences, pooled_cosines
 from neural.scoring import Sliding, score
 from neural.stack import Stack
 from neural.tokens import Tokens
-from sim.runs.errors import UserError
 
 Ints = NDArray[np.int64]
 
@@ -43,17 +42,6 @@ def perplexities(stack: Stack, texts: Mapping[str, Tokens], sliding: Sliding) ->
             )
         )
     return pd.concat(parts, ignore_index=True)
-
-
-def windows(tokens: Tokens, count: int, context: int) -> Ints:
-    """Windows (count, context + 1), evenly spaced in a text."""
-    last = len(tokens.ids) - context - 1
-    if last < 0:
-        raise UserError(
-            f"{len(tokens.ids)} tokens of held-out text, for windows of {context} and the next: give more by --text"
-        )
-    starts = np.linspace(0, last, count).astype(np.int64)
-    return tokens.ids[starts[:, None] + np.arange(context + 1)].astype(np.int64)
 
 
 def clones_alike(stack: Stack, one: Ints, other: Ints, language: str) -> pd.DataFrame:

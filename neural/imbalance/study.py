@@ -27,7 +27,7 @@ from neural.loop import train
 from neural.results import Work, fill
 from neural.stack import Stack, stack
 from neural.tokenizer import Tokenizer
-from neural.tokens import Tokens, TokenStore, passages, store
+from neural.tokens import Tokens, TokenStore, passages, store, windows
 from sim.runs.store import Run
 
 MODELS = "models"
@@ -225,7 +225,7 @@ def _alignment(place: _Place, recipe: Recipe) -> pd.DataFrame:
     names = recipe.languages[:2]
     size, context = place.study.measures.windows, place.study.model.context
     texts = place.texts(recipe)
-    one, other = (measure.windows(texts[name], size, context) for name in names)
+    one, other = (windows(texts[name], size, context) for name in names)
     sentences = None if recipe.vocabulary == "cloned" else place.sentences(recipe)
     parts = []
     for models in place.stacks(recipe):

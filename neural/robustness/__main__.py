@@ -1,16 +1,15 @@
 """python -m neural.robustness: the whole study D22, or its measurements of models that exist."""
 
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
+from neural.command import Stop, chosen, folder_of, positive, run
 from neural.memory import restart_with_huge_pages
-from neural.train import signals
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
@@ -70,17 +69,11 @@ OF_SURVEY = ("languages", "groups")
 
 def study_of(arguments: Arguments) -> "Study":
     """The study asked for. Raises UserError, in one line, for what cannot be done."""
-    from neural.robustness.plan import presets
+    from neural.robustness.plan import Study, presets
 
-    known = presets()
-    if arguments.preset not in known:
-        raise UserError(f"unknown preset {arguments.preset!r}: choose from {', '.join(known)}")
+    study: Study = chosen(arguments.preset, presets())
     _refuse(arguments, OF_SURVEY, "add --run, or leave it out")
-    for name in ("seeds", "steps"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name} {value}: give a whole number >= 1")
-    study = known[arguments.preset]
+    positive(arguments, "seeds", "steps")
     study = replace(study, data_dir=arguments.data_dir, measures=_measures(arguments, study))
     if arguments.corpus is not None:
         study = replace(study, corpus=arguments.corpus)
@@ -186,35 +179,20 @@ def summary(out: Path) -> str:
 def main() -> int:
     """The command line; returns the exit code."""
     arguments = tyro.cli(Arguments, prog="python -m neural.robustness")
-    started = time.perf_counter()
-    try:
-        with signals(hosts=1) as stop:
-            out, closing = (_survey if arguments.run else _study)(arguments, stop)
-    except UserError as error:
-        print(f"neural.robustness: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        again = "interrupted; the same command with --resume goes on"
-        print(f"neural.robustness: {again}", file=sys.stderr)
-        return 130
-    print(closing)
-    print(f"results in {out}, {time.perf_counter() - started:.0f} s")
-    return 0
+    return run("neural.robustness", partial(_survey if arguments.run else _study, arguments))
 
 
-def _study(arguments: Arguments, stop: Callable[[], bool]) -> tuple[Path, str]:
+def _study(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
     from neural.robustness.claims import Results, claims
     from neural.robustness.study import do
-    from sim.runs.identity import identity
 
     study = study_of(arguments)
-    name = f"robustness-{arguments.preset}-{identity(study)[:8]}"
-    out = arguments.out or Path("runs") / name
+    out = arguments.out or folder_of("robustness", arguments.preset, study)
     do(study, out, resume=arguments.resume, stop=stop)
     return out, report(claims(Results(study, out)))
 
 
-def _survey(arguments: Arguments, stop: Callable[[], bool]) -> tuple[Path, str]:
+def _survey(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
     from neural.robustness.survey import do
     from sim.runs.identity import identity
 

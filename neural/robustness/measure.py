@@ -17,8 +17,7 @@ from neural.perturb import curve
 from neural.robustness.plan import Hit, Measures
 from neural.scoring import score
 from neural.stack import Stack
-from neural.tokens import Tokens
-from sim.runs.errors import UserError
+from neural.tokens import Tokens, windows
 
 Texts = Mapping[str, Tokens]
 
@@ -83,10 +82,10 @@ def slopes(stack: Stack, texts: Texts, measures: Measures) -> pd.DataFrame:
     for place, seed in enumerate(stack.seeds):
         model = {name: value[place] for name, value in stack.parameters.items()}
         for text, tokens in texts.items():
-            windows = _windows(tokens, plan.windows, stack.config.context)
+            read = windows(tokens, plan.windows, stack.config.context)
             options: dict[str, Any] = {"seed": measures.seed, "compute": compute}
             predicted = curvature.curvature(
-                model, stack.config, windows, probes=plan.probes, **options
+                model, stack.config, read, probes=plan.probes, **options
             )
             for relative, sigmas in ((False, plan.sigmas), (True, plan.relative)):
                 hessian = predicted.slopes(groups, relative=relative)
@@ -94,7 +93,7 @@ def slopes(stack: Stack, texts: Texts, measures: Measures) -> pd.DataFrame:
                 measured = curvature.damages(
                     model,
                     stack.config,
-                    windows,
+                    read,
                     groups,
                     sigmas,
                     pairs=plan.pairs,
@@ -132,13 +131,3 @@ def spectra_of(stack: Stack) -> pd.DataFrame:
 
 def _of_models(stack: Stack) -> pd.DataFrame:
     return pd.DataFrame({"model": stack.name, "seed": stack.seeds, "step": stack.steps})
-
-
-def _windows(tokens: Tokens, count: int, context: int) -> Any:
-    """Windows (count, context + 1), evenly spaced in a text."""
-    if len(tokens.ids) <= context:
-        raise UserError(
-            f"{len(tokens.ids)} tokens of held-out text, for windows of {context} and the next: give more by --text"
-        )
-    starts = np.linspace(0, len(tokens.ids) - context - 1, count).astype(np.int64)
-    return tokens.ids[starts[:, None] + np.arange(context + 1)]

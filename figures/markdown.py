@@ -1,0 +1,37 @@
+"""Pieces of the pages of studies: tables, numbers with their intervals, links to figures and files."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def table(head: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
+    """A table."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
+
+
+def between(numbers: Iterable[float], form: str) -> str:
+    """A value with its low and high end, if it has them; an end that is not bounded is infinite."""
+    value, low, high = numbers
+    if np.isnan(low):
+        return f"{value:{form}}"
+    ends = [
+        f"{end:{form}}" if np.isfinite(end) else "−∞" if end < 0 else "∞" for end in (low, high)
+    ]
+    return f"{value:{form}} [{ends[0]}, {ends[1]}]"
+
+
+def figure(name: str, caption: str) -> str:
+    """A figure beside the page, its caption, and links to its numbers."""
+    sources = f"([numbers]({name}.csv), [provenance]({name}.json))"
+    return f"![{caption}]({name}.png)\n\n*{caption} {sources}*"
+
+
+def files(names: Iterable[str], said: Mapping[str, str]) -> str:
+    """The section that lists the tables beside the page, and what is said of each."""
+    lines = [
+        f"- [{name}.csv]({name}.csv): {said[name]} ([provenance]({name}.json))" for name in names
+    ]
+    return "## Tables\n\n" + "\n".join(lines)

@@ -1,0 +1,53 @@
+"""What the command lines of the studies share."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from neural.train import signals
+from sim.runs.errors import UserError
+
+Stop = Callable[[], bool]
+
+
+def run(program: str, work: Callable[[Stop], tuple[Path | None, str]]) -> int:
+    """The exit code of some work, which gives its folder and what to print: 2 on bad input, 130 when interrupted."""
+    started = time.perf_counter()
+    try:
+        with signals(hosts=1) as stop:
+            out, closing = work(stop)
+    except UserError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        again = "interrupted; the same command with --resume goes on"
+        print(f"{program}: {again}", file=sys.stderr)
+        return 130
+    print(closing)
+    if out is not None:
+        print(f"results in {out}, {time.perf_counter() - started:.0f} s")
+    return 0
+
+
+def folder_of(name: str, preset: str, study: Any) -> Path:
+    """Where a study goes that was given no folder."""
+    from sim.runs.identity import identity
+
+    return Path("runs") / f"{name}-{preset}-{identity(study)[:8]}"
+
+
+def chosen(preset: str, presets: dict[str, Any]) -> Any:
+    """The study of that name. Raises UserError for an unknown one."""
+    if preset not in presets:
+        raise UserError(f"unknown preset {preset!r}: choose from {', '.join(presets)}")
+    return presets[preset]
+
+
+def positive(arguments: Any, *names: str) -> None:
+    """Raise UserError for an option that is given and below 1."""
+    for name in names:
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} {value}: give a whole number >= 1")
