@@ -50,4 +50,5 @@ def positive(arguments: Any, *names: str) -> None:
     for name in names:
         value = getattr(arguments, name)
         if value is not None and value < 1:
-            raise UserError(f"--{name} {value}: give a whole number >= 1")
+            option = name.replace("_", "-")
+            raise UserError(f"--{option} {value}: give a whole number >= 1")

@@ -69,6 +69,16 @@ def verdict(found: Interval, expected_sign: int) -> Verdict:
     return "replicated" if (low > 0) == (expected_sign > 0) else "opposite"
 
 
+def within(found: Interval, margin: float) -> Verdict:
+    """Of an effect that is expected to be none. replicated: the interval lies within the margin about 0; opposite: it
+    lies wholly outside.
+    """
+    low, high = float(found.low), float(found.high)
+    if -margin <= low and high <= margin:
+        return "replicated"
+    return "opposite" if low > margin or high < -margin else "not replicated"
+
+
 def expanded_percentiles(samples: ArrayLike, n: int) -> tuple[float, float]:
     """The ends of the 95 % interval of bootstrap samples (resamples,) of n units, infinities among them.
 

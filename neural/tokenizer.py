@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,6 +51,11 @@ class Tokenizer(Protocol):
         """The text of a sequence of ids, END_OF_TEXT for its id; bytes that are not UTF-8 become U+FFFD."""
         ...
 
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """The bytes of UTF-8 that each id stands for, (vocabulary,): none for the end of a text."""
+        ...
+
     def serialised(self) -> str:
         """The content of tokenizer.json."""
         ...
@@ -78,6 +84,10 @@ class ByteTokenizer:
         parts = np.split(pieces, ends)
         texts = [part[part != self.end_of_text].astype(np.uint8).tobytes() for part in parts]
         return END_OF_TEXT.join(text.decode(errors="replace") for text in texts)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        return np.array([1] * self.end_of_text + [0])
 
     def serialised(self) -> str:
         return BYTES_FILE
@@ -110,6 +120,13 @@ class BytePairTokenizer:
 
     def decode(self, ids: Any) -> str:
         return self._inner.decode(np.asarray(ids).tolist(), skip_special_tokens=False)
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        pieces = [self._inner.id_to_token(number) or "" for number in range(self.vocabulary)]
+        sizes = np.array([len(piece) for piece in pieces])  # a character of its alphabet is a byte
+        sizes[self.end_of_text] = 0
+        return sizes
 
     def serialised(self) -> str:
         return self._inner.to_str(pretty=True) + "\n"

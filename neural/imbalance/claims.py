@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neural.imbalance.efficiency import Reference, fit
 from neural.imbalance.plan import BALANCED, IMBALANCED, Study
-from neural.intervals import Interval, difference, interval, verdict
+from neural.intervals import Interval, difference, interval, verdict, within
 from neural.results import read
 from sim.runs.errors import UserError
 
@@ -145,7 +145,7 @@ def _row(
     elif expected:
         judged = verdict(found, expected)
     else:
-        judged = none(found, MARGIN[unit])
+        judged = within(found, MARGIN[unit])
     return {
         "claim": claim,
         "setting": setting,
@@ -157,14 +157,6 @@ def _row(
         "expected": expected,
         "verdict": judged,
     }
-
-
-def none(found: Interval, margin: float) -> str:
-    """Replicated: the interval lies within the margin about 0; opposite: wholly outside it."""
-    low, high = float(found.low), float(found.high)
-    if -margin <= low and high <= margin:
-        return "replicated"
-    return "opposite" if low > margin or high < -margin else "not replicated"
 
 
 def _log_efficiency(rows: pd.DataFrame) -> tuple[Interval, str]:

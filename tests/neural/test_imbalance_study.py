@@ -11,10 +11,10 @@ from neural.clone import pairs
 from neural.imbalance import __main__ as command
 from neural.imbalance import study
 from neural.imbalance.alignment import embedding_cosines, state_cosines
-from neural.imbalance.claims import Results, chosen, claims, none
+from neural.imbalance.claims import Results, chosen, claims
 from neural.imbalance.linear import risks
 from neural.imbalance.plan import presets
-from neural.intervals import Interval
+from neural.intervals import Interval, within
 from neural.results import read
 from neural.scoring import score
 from neural.stack import stack
@@ -234,7 +234,7 @@ def test_what_lies_beyond_the_budgets_is_no_effect(tmp_path):
 )
 def test_no_effect_is_an_interval_within_the_margin(low, high, said):
     found = Interval(np.array((low + high) / 2), np.array(low), np.array(high))
-    assert none(found, 0.05) == said
+    assert within(found, 0.05) == said
 
 
 def test_linear_risks_are_those_of_the_optimal_representation():

@@ -1,0 +1,122 @@
+"""python -m neural.subnetworks: the whole study F22."""
+
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from neural.command import Stop, chosen, folder_of, positive, run
+from neural.memory import restart_with_huge_pages
+from sim.runs.errors import UserError
+
+if TYPE_CHECKING:
+    from neural.subnetworks.plan import Study, Task
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Do the languages of a multilingual model share its sub-networks (Foroutan et al. 2022)?
+
+    Pretrains multilingual models, finds tickets of every language and task by iterative magnitude pruning, trains those
+    of one language on another beside many controls, and ends with what became of each claim. Exit code 0 when all is
+    measured, whatever the answer; 2 on bad input.
+
+    Presets: smoke (invented languages, a minute), laptop (an hour on two cores; needs --data-dir), gpu.
+    """
+
+    preset: str = "smoke"
+    """One of those above; the options below change it."""
+    out: Path | None = None
+    """Folder of models, masks and tables (default: runs/subnetworks-PRESET-IDENTITY)."""
+    resume: bool = False
+    """Go on with an unfinished study in that folder, from the last round of pruning that was written."""
+    corpus: tuple[str, ...] | None = None
+    """Sources of text, as neural.train takes them."""
+    languages: tuple[str, ...] | None = None
+    """Of the pretrained models."""
+    tested: tuple[str, ...] | None = None
+    """Languages whose tickets are sought; default those of the preset's that are pretrained on."""
+    tasks: tuple[str, ...] | None = None
+    """Of language-modelling, parts-of-speech, relations, entities and topics (default: all of the preset's)."""
+    data_dir: Path | None = None
+    """Folder with the corpora known by name, treebanks, named entities and topics."""
+    seeds: int | None = None
+    """Pretrained models."""
+    steps: int | None = None
+    """Updates of pretraining."""
+    tuning_steps: int | None = None
+    """Updates of each round of pruning, and of each transfer."""
+
+
+def study_of(arguments: Arguments) -> "Study":
+    """The study asked for. Raises UserError, in one line, for what cannot be done."""
+    from neural.subnetworks.plan import Study, presets
+
+    study: Study = chosen(arguments.preset, presets())
+    positive(arguments, "seeds", "steps", "tuning_steps")
+    study = replace(study, data_dir=arguments.data_dir)
+    if arguments.corpus is not None:
+        study = replace(study, corpus=arguments.corpus)
+    if arguments.languages is not None:
+        study = replace(study, languages=arguments.languages)
+    if arguments.tasks is not None:
+        known = [task.name for task in study.tasks]
+        if unknown := [name for name in arguments.tasks if name not in known]:
+            raise UserError(f"unknown task {unknown[0]!r}: choose from {', '.join(known)}")
+        study = replace(study, tasks=tuple(t for t in study.tasks if t.name in arguments.tasks))
+    study = replace(
+        study, tasks=tuple(_of_languages(task, arguments, study) for task in study.tasks)
+    )
+    if arguments.seeds is not None:
+        study = replace(study, seeds=tuple(range(arguments.seeds)))
+    if arguments.steps is not None:
+        optimiser = replace(study.optimiser, steps=arguments.steps, warmup=arguments.steps // 20)
+        early = max(study.early * arguments.steps // study.optimiser.steps, 1)
+        study = replace(study, optimiser=optimiser, early=early)
+    if arguments.tuning_steps is not None:
+        study = replace(
+            study,
+            tasks=tuple(
+                replace(
+                    task,
+                    tuning=replace(
+                        task.tuning,
+                        steps=arguments.tuning_steps,
+                        warmup=arguments.tuning_steps // 10,
+                    ),
+                )
+                for task in study.tasks
+            ),
+        )
+    study.check()
+    return study
+
+
+def _of_languages(task: "Task", arguments: Arguments, study: "Study") -> "Task":
+    own = tuple(name for name in task.languages if name in study.languages)
+    return replace(task, languages=arguments.tested or own)
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    arguments = tyro.cli(Arguments, prog="python -m neural.subnetworks")
+    return run("neural.subnetworks", partial(_study, arguments))
+
+
+def _study(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
+    from neural.subnetworks.claims import Results, claims
+    from neural.subnetworks.study import do
+
+    study = study_of(arguments)
+    out = arguments.out or folder_of("subnetworks", arguments.preset, study)
+    do(study, out, resume=arguments.resume, stop=stop)
+    found = claims(Results(study, out))
+    return out, str(found.to_string(index=False, float_format="{:.3g}".format))
+
+
+if __name__ == "__main__":
+    restart_with_huge_pages()
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""What the study reads: text, tokenizer, pretrained models, and what each task is tuned and tested on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from neural import corpus, tokenizer
+from neural.corpus import Corpus
+from neural.labelled import task as labelled
+from neural.ner import ner
+from neural.stack import Parameters, Stack, stack
+from neural.subnetworks.arcs import relations
+from neural.subnetworks.language_model import LanguageModel
+from neural.subnetworks.objective import Supervised
+from neural.subnetworks.plan import Study, Task
+from neural.subnetworks.tagging import named_entities, parts_of_speech
+from neural.subnetworks.topic import topics
+from neural.tokenizer import Tokenizer
+from neural.tokens import Tokens, TokenStore, passages, store
+from neural.treebank import treebank
+from neural.words import Encoded, encoded
+from sim.runs.errors import UserError
+
+TOKENIZER = "tokenizer.json"
+MODELS = "models"
+TEST = "test"
+
+Tuned = LanguageModel | Supervised
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """A study in its folder, with what its measures read."""
+
+    study: Study
+    out: Path
+    _objectives: dict[Task, Tuned] = field(default_factory=dict)
+    _stacks: dict[int, Stack] = field(default_factory=dict)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        study = self.study
+        return corpus.load(study.corpus, study.languages, data_dir=study.data_dir)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Of all languages: that of the file, or learnt now and kept there."""
+        path = self.out / TOKENIZER
+        if not path.is_file():
+            tokenizer.save(tokenizer.train(self.corpus, self.study.model.vocabulary), path)
+        return tokenizer.load(path)
+
+    @cached_property
+    def tokens(self) -> TokenStore:
+        return store(self.corpus, self.tokenizer)
+
+    @cached_property
+    def held_out(self) -> dict[str, Tokens]:
+        """Test text of every language."""
+        study, end = self.study, self.tokenizer.end_of_text
+        return {
+            name: passages(self.tokens[name, TEST], study.text, study.sliding.window, end)
+            for name in study.languages
+        }
+
+    def pretrained(self, step: int | None = None) -> Stack:
+        """The pretrained models of a step, by default the last."""
+        step = self.study.optimiser.steps if step is None else step
+        if step not in self._stacks:
+            self._stacks[step] = stack(self.out / MODELS, step)
+        return self._stacks[step]
+
+    def start(self, seeds: Sequence[int], step: int | None = None) -> Parameters:
+        """The pretrained models of these seeds, (S, ...), one more than once as it may be."""
+        found = self.pretrained(step)
+        places = [found.seeds.index(seed) for seed in seeds]
+        return {name: value[places] for name, value in found.parameters.items()}
+
+    @cached_property
+    def sentences(self) -> Mapping[str, Encoded]:
+        """The same sentences in every language. Raises UserError where the text has none."""
+        study = self.study
+        text = corpus.load(study.aligned, study.languages, data_dir=study.data_dir)
+        rows = list(dict.fromkeys(text.aligned(TEST, *study.languages).values()))
+        if len(rows) < study.sentences:
+            raise UserError(
+                f"{len(rows)} sentences of {', '.join(study.aligned)} are aligned in {', '.join(study.languages)}: "
+                f"give text with {study.sentences}, or fewer languages"
+            )
+        chosen = np.linspace(0, len(rows) - 1, study.sentences).astype(np.int64)
+        return {
+            name: encoded([rows[row][place] for row in chosen], self.tokenizer, study.model.context)
+            for place, name in enumerate(study.languages)
+        }
+
+    @property
+    def at_once(self) -> int:
+        """Models tuned together, always as many, so that one program serves all.
+
+        On CPUs, where one follows another, as few as divide every hunt; elsewhere as many as the largest hunt has.
+        """
+        study, several = self.study, jax.default_backend() != "cpu"
+        languages = max(len(task.languages) for task in study.tasks)
+        return len(study.seeds) * (study.orders * languages if several else 1)
+
+    def objective(self, task: Task, languages: Sequence[str], *, shuffled: bool = False) -> Tuned:
+        """What a stack is tuned for, each model on its language."""
+        if task not in self._objectives:
+            self._objectives[task] = self._read(task)
+        return replace(self._objectives[task], languages=tuple(languages), shuffled=shuffled)
+
+    def _read(self, task: Task) -> Tuned:
+        study = self.study
+        if task.name == "language-modelling":
+            return LanguageModel(
+                task.languages,
+                {name: self.tokens[name, "train"].ids for name in study.languages},
+                {(name, TEST): text for name, text in self.held_out.items()},
+                context=study.model.context,
+                size=task.batch,
+                sliding=study.sliding,
+            )
+        if study.data_dir is None:
+            raise UserError(
+                f"{task.name} needs treebanks, named entities and topics: give their folder by --data-dir"
+            )
+        options: dict[str, Any] = {"size": task.batch}
+        if task.name == "topics":
+            topics_of = {
+                name: labelled(f"sib200:{name}", study.data_dir) for name in task.languages
+            }
+            return topics(topics_of, self.tokenizer, study.model, task.languages, **options)
+        read = ner if task.name == "entities" else treebank
+        make: Any = {
+            "parts-of-speech": parts_of_speech,
+            "relations": relations,
+            "entities": named_entities,
+        }[task.name]
+        sentences = {
+            (name, part): _some(read(name, part, study.data_dir), most)
+            for name in task.languages
+            for part, most in (("train", task.train), (TEST, task.test))
+        }
+        found: Supervised = make(sentences, self.tokenizer, study.model, task.languages, **options)
+        return found
+
+
+def _some(sentences: Sequence[Any], most: int) -> list[Any]:
+    """At most so many, evenly spaced."""
+    if len(sentences) <= most:
+        return list(sentences)
+    return [sentences[row] for row in np.linspace(0, len(sentences) - 1, most).astype(np.int64)]
