@@ -1,4 +1,4 @@
-"""Programs that JAX compiled for one test serve the next, and the processes that tests start."""
+"""Programs that JAX compiled for one test serve the next, and the processes that tests start, on all cores."""
 
 import os
 import tempfile
@@ -14,3 +14,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     _folder.cleanup()
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """None beside the main process for what measures time or stops at the first failure, else one a core."""
+    alone = config.option.markexpr == "benchmark" or config.option.usepdb
+    return 0 if alone else len(os.sched_getaffinity(0))

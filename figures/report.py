@@ -1,0 +1,70 @@
+"""Everything found in one file: python -m figures.report --out DIR [--from DIR …].
+
+It writes DIR/report.html, which needs no other file and no network: the pages of the studies, the figures, the
+numbers behind them, where those come from, and the theory's statements with their verdicts. The same input gives the
+same bytes.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from figures.render import Parser, usable, write
+
+HERE = Path(__file__).parent
+DEFAULT = (HERE / "results", HERE / "gallery")
+THEOREMS = HERE.parent / "theory" / "README.md"
+NAME = "report.html"
+
+
+def render(folders: Sequence[Path], out: Path) -> list[Path]:
+    """Write the report of folders of pages and figures, and return its file.
+
+    Raises UserError where one holds none, lacks a file, or out cannot be written.
+    """
+    from sim.runs.errors import UserError
+
+    try:
+        from figures.report_document import document
+    except ModuleNotFoundError as error:
+        if error.name != "markdown_it":
+            raise
+        raise UserError(
+            "the report needs markdown-it-py: pip install 'cognitive-reserve[report]'"
+        ) from None
+    out = usable(out)
+    return write({NAME: document(folders, THEOREMS).encode()}, out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns 0, or 2 after one line on stderr where the input is bad."""
+    from sim.runs.errors import UserError
+
+    parser = Parser(
+        prog="figures.report",
+        description="Write every result into one HTML file.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help=f"where {NAME} goes")
+    parser.add_argument(
+        "--from",
+        dest="folders",
+        type=Path,
+        nargs="+",
+        default=DEFAULT,
+        metavar="DIR",
+        help="folders of `figures.page` and `figures.render` (figures/results figures/gallery)",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        written = render(options.folders, options.out)
+    except UserError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    for path in written:
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
