@@ -15,7 +15,7 @@ from neural.retrieval import retrieval, sentence_states
 from neural.scoring import score
 from neural.stack import Parameters
 from neural.subnetworks import sparse
-from neural.subnetworks.criteria import one_shot
+from neural.subnetworks.criteria import Criterion, one_shot
 from neural.subnetworks.overlap import chance, expected, only, overlap, without
 from neural.subnetworks.plan import FRACTION, Member, Task
 from neural.subnetworks.subjects import Subjects
@@ -147,7 +147,7 @@ def _controls(
     tickets: Tickets,
     others: Mapping[str, Tickets],
 ) -> Iterator[tuple[str, Job]]:
-    """Those of plan.CONTROLS that there are, and where tickets were rewound, what these are worth."""
+    """Masks beside the tickets of the languages, and where tickets were rewound, what these are worth."""
     study, number = subjects.study, task.round_of(density)
     first = density == task.densities[0]
     own = {
@@ -171,7 +171,6 @@ def _controls(
         ticket = masks[number - 1]
         density = ticket.density
         start = {name: value[0] for name, value in subjects.start([seed]).items()}
-        text = windows(subjects.tokens[language, "train"], study.windows, study.model.context)
         found: dict[str, Mask | None] = {
             "full": None,
             "random": random(study.model, draw, kept=ticket.kept),
@@ -179,9 +178,12 @@ def _controls(
             "magnitude of theta0": one_shot("magnitude", start, study.model, density),
             "one-shot magnitude": one_shot("magnitude", after, study.model, density),
             "movement": one_shot("movement", after, study.model, density, initial=start),
-            "fisher": one_shot("fisher", start, study.model, density, windows=text),
-            "wanda": one_shot("wanda", start, study.model, density, windows=text),
         }
+        if task.name == "language-modelling":
+            text = windows(subjects.tokens[language, "train"], study.windows, study.model.context)
+            of_text: tuple[Criterion, ...] = ("fisher", "wanda")
+            for name in of_text:
+                found[name] = one_shot(name, start, study.model, density, windows=text)
         if number > 1:  # of all that the denser tickets, 10 to 40 % pruned, keep
             denser = masks[min(number - 1, round(0.4 / FRACTION)) - 1]
             found["random within tickets"] = random_within(denser, draw, kept=ticket.kept)

@@ -21,12 +21,6 @@ shuffled labels (or tokens); of all languages together."""
 FRACTION = 0.1
 """Of the original weights that a round removes."""
 
-CONTROLS = (
-    *("full", "random", "random within tickets", "random by matrix", "magnitude of theta0"),
-    *("one-shot magnitude", "movement", "fisher", "wanda", "shuffled", "mixed"),
-)
-"""Masks beside the tickets of the languages."""
-
 FAMILIES: dict[str, tuple[str, ...]] = {
     "ar": ("Afro-Asiatic", "Semitic"),
     "de": ("Indo-European", "Germanic"),
@@ -223,12 +217,12 @@ def presets() -> dict[str, Study]:
     """The studies by name."""
     tested = ("en", "de", "fi", "zh")
     further: tuple[Variant, ...] = ("tickets", "shuffled", "mixed")
-    tuning = _tuning(64, 1e-3)
+    tuning = _tuning(128, 2e-3)
     laptop = Study(
         corpus=("msdocs+commonvoice+mozilla_www",),
         languages=("en", "de", "el", "fi", "tr", "zh"),
         aligned=("ntrex",),
-        model=ModelConfig(layers=3, width=64, heads=4, context=128, vocabulary=2048),
+        model=ModelConfig(layers=3, width=64, heads=4, context=96, vocabulary=2048),
         optimiser=OptimiserConfig(steps=1000, peak=3e-3, warmup=50, final=0.1, decay=0.1),
         batch=16,
         seeds=(0, 1, 2),
@@ -246,10 +240,10 @@ def presets() -> dict[str, Study]:
             ),
             Task("parts-of-speech", tested, tuning, 5, variants=further, batch=8),
             Task("relations", tested, tuning, 5, batch=8),
-            Task("entities", ("en", "de", "zh"), tuning, 5, batch=8),
+            Task("entities", ("en", "de", "zh"), _tuning(192, 2e-3), 5, batch=8),
             Task("topics", tested, tuning, 5, variants=further, batch=8),
         ),
-        sliding=Sliding(128, 64),
+        sliding=Sliding(96, 48),
         text=4096,
         windows=128,
         sentences=256,
