@@ -182,8 +182,8 @@ def _controls(
         if task.name == "language-modelling":
             text = windows(subjects.tokens[language, "train"], study.windows, study.model.context)
             of_text: tuple[Criterion, ...] = ("fisher", "wanda")
-            for name in of_text:
-                found[name] = one_shot(name, start, study.model, density, windows=text)
+            for criterion in of_text:
+                found[criterion] = one_shot(criterion, start, study.model, density, windows=text)
         if number > 1:  # of all that the denser tickets, 10 to 40 % pruned, keep
             denser = masks[min(number - 1, round(0.4 / FRACTION)) - 1]
             found["random within tickets"] = random_within(denser, draw, kept=ticket.kept)
