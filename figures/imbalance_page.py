@@ -285,14 +285,16 @@ def _transfer(table: pd.DataFrame | None) -> str:
     if table is None:
         return ""
     lines = []
-    keys = ["task", "budget", "share", "schedule", "source"]
-    for (task, budget, share, schedule, source), part in table.groupby(keys, sort=False):
+    keys = ["task", "vocabulary", "budget", "share", "schedule", "source"]
+    for (task, vocabulary, budget, share, schedule, source), part in table.groupby(
+        keys, sort=False
+    ):
         for _, row in part.iterrows():
             shares = schedule.replace(" > ", " → ") or f"{share:g}"
             accuracy = between(row[["accuracy", "low", "high"]], ".3f")
-            line = [task, f"{budget:g}×", shares, source, row["target"], accuracy]
+            line = [task, vocabulary, f"{budget:g}×", shares, source, row["target"], accuracy]
             lines.append([*line, f"{row['majority']:.3f}"])
-    head = ["task", "tokens", "share", "fine-tuned in", "tested in", "accuracy"]
+    head = ["task", "languages", "tokens", "share", "fine-tuned in", "tested in", "accuracy"]
     return markdown.table([*head, "majority class"], lines)
 
 

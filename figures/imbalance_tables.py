@@ -126,7 +126,8 @@ def onset(results: "Results") -> pd.DataFrame:
     """
     rows = pd.concat([alike(results), alike_embeddings(results)], ignore_index=True)
     kept = rows.groupby("run")["last"].transform(lambda last: not last.all())
-    rows = rows[kept & (rows["place"] != "0")]
+    embeddings = (rows["measure"] == "state cosine") & (rows["place"] == "0")
+    rows = rows[kept & ~embeddings]
     if rows.empty:
         raise MissingRows(f"{results.out} has no models of steps before the last")
     keys = ["share", "measure", "step"]

@@ -21,7 +21,7 @@ from neural.corpus import Corpus
 from neural.data import Data
 from neural.imbalance import measure, real
 from neural.imbalance.plan import BALANCED, IMBALANCED, Recipe, Study
-from neural.imbalance.transfer import transferred
+from neural.imbalance.transfer import transferred, transferred_real
 from neural.labelled import task
 from neural.loop import train
 from neural.results import Work, fill
@@ -31,6 +31,8 @@ from neural.tokens import Tokens, TokenStore, passages, store, windows
 from sim.runs.store import Run
 
 MODELS = "models"
+IN_BOTH = "sib200:"
+"""Tasks that real languages have the same sentences of."""
 OFTEN = 10
 """Occurrences in the training text of the ids of a real language that are matched."""
 
@@ -183,15 +185,20 @@ def _parts(place: _Place) -> Iterator[tuple[str, Work]]:
             yield f"alignment-{recipe.name}", partial(_alignment, place, recipe)
             if recipe.anchors < 1:
                 yield f"embedding-{recipe.name}", partial(_embedding, place, recipe)
-    for number in range(len(study.measures.tasks)):  # a task may be a path
+    for number, name in enumerate(study.measures.tasks):  # a task may be a path
         for recipe in study.runs:
-            if _classifies(study, recipe):
+            if _classifies(study, recipe, name):
                 work = partial(_transfer, place, recipe, number)
                 yield f"transfer-{number}-{recipe.name}", work
 
 
-def _classifies(study: Study, recipe: Recipe) -> bool:
-    """The largest models of the grid, at equal shares, at S24's and of one language, whose clone they never saw."""
+def _classifies(study: Study, recipe: Recipe, task_name: str) -> bool:
+    """The largest models of the grid, at equal shares, at S24's and of one language, whose clone they never saw.
+
+    And those of two real languages, in tasks that both have.
+    """
+    if recipe.experiment == "real":
+        return 0 < recipe.share < 1 and task_name.startswith(IN_BOTH)
     largest = recipe.width == study.model.width and recipe.budget == max(study.budgets)
     return recipe.experiment == "grid" and largest and recipe.share in (BALANCED, IMBALANCED, 0.0)
 
@@ -254,7 +261,13 @@ def _embedding(place: _Place, recipe: Recipe) -> pd.DataFrame:
 
 def _transfer(place: _Place, recipe: Recipe, number: int) -> pd.DataFrame:
     *_, last = place.stacks(recipe)
-    clones, tuning = place.clones(recipe), place.study.measures.tuning
-    found = transferred(last, place.tasks[number], place.tokenizer, clones, tuning)
-    task_name = place.study.measures.tasks[number]
-    return _of(recipe, place.study, found.assign(task=task_name))
+    measures = place.study.measures
+    name, own = measures.tasks[number], place.tasks[number]
+    if recipe.experiment == "real":
+        first, other = recipe.languages
+        tasks = {first: own, other: task(f"{IN_BOTH}{other}", place.study.data_dir)}
+        text = place.bilingual(recipe)
+        found = transferred_real(last, tasks, text, measures.tuning, sources=(first,))
+    else:
+        found = transferred(last, own, place.tokenizer, place.clones(recipe), measures.tuning)
+    return _of(recipe, place.study, found.assign(task=name))
