@@ -14,7 +14,6 @@ from neural.imbalance.alignment import embedding_cosines, state_cosines
 from neural.imbalance.claims import Results, chosen, claims
 from neural.imbalance.linear import risks
 from neural.imbalance.plan import presets
-from neural.intervals import Interval, within
 from neural.results import read
 from neural.scoring import score
 from neural.stack import stack
@@ -220,21 +219,6 @@ def test_what_lies_beyond_the_budgets_is_no_effect(tmp_path):
     row = found.loc[("a minority gains more than its tokens", "0.25x")]
     assert row["verdict"] == "below the fitted budgets"
     assert np.isnan(row["low"])
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "said"),
-    [
-        (-0.04, 0.04, "replicated"),
-        (-0.04, 0.06, "not replicated"),
-        (0.04, 0.3, "not replicated"),
-        (0.06, 0.3, "opposite"),
-        (-0.3, -0.06, "opposite"),
-    ],
-)
-def test_no_effect_is_an_interval_within_the_margin(low, high, said):
-    found = Interval(np.array((low + high) / 2), np.array(low), np.array(high))
-    assert within(found, 0.05) == said
 
 
 def test_linear_risks_are_those_of_the_optimal_representation():
