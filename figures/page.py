@@ -14,6 +14,7 @@ from figures.render import FIGURES, Parser, contents, known, numbers, usable, wr
 PAGES = {
     "robustness": "figures.robustness_page",
     "imbalance": "figures.imbalance_page",
+    "subnetworks": "figures.subnetworks_page",
 }
 """Each page's module, imported when written: TABLES, which describes its tables by name, and FIGURES, names of figures;
 tables(run) -> their DataFrames by name; page(run, tables, figures) -> Markdown."""

@@ -34,6 +34,10 @@ FIGURES = {
     "imbalance-phase": "figures.imbalance_phase",
     "alignment-layers": "figures.alignment_layers",
     "schedules": "figures.schedules",
+    "overlap-layers": "figures.overlap_layers",
+    "transfer-matrix": "figures.transfer_matrix",
+    "ablation-matrix": "figures.ablation_matrix",
+    "overlap-vs-transfer": "figures.overlap_vs_transfer",
 }
 """Each figure's module, imported when drawn: NAME, DESCRIPTION, table(run), draw(table)."""
 

@@ -13,6 +13,7 @@ from sim.runs.store import Run
 if TYPE_CHECKING:
     from neural.imbalance.claims import Results as Imbalance
     from neural.robustness.claims import Results
+    from neural.subnetworks.claims import Results as Subnetworks
 
 COLUMNS = (
     *("identity", "network", "geometry", "options", "inputs", "d", "T", "k", "seed", "trainer"),
@@ -75,12 +76,17 @@ def seed(run: Path) -> int:
 
 def is_sweep(run: Path) -> bool:
     """Whether a run is no measurement of GPTs: of a study, or of models that existed."""
-    return "measures" not in _config(run)
+    return "measures" not in _config(run) and not is_subnetworks(run)
 
 
 def is_imbalance(run: Path) -> bool:
     """Whether a run is a study of neural.imbalance."""
     return {"measures", "shares", "budgets"} <= _config(run).keys()
+
+
+def is_subnetworks(run: Path) -> bool:
+    """Whether a run is a study of neural.subnetworks."""
+    return {"tasks", "orders", "early"} <= _config(run).keys()
 
 
 def _config(run: Path) -> dict[str, Any]:
@@ -96,8 +102,8 @@ def _sweep(run: Path) -> Any:
 
 
 def no_sweep(run: Path) -> None:
-    """Raise OtherKind for a sweep, and for a study of neural.imbalance."""
-    if is_sweep(run) or is_imbalance(run):
+    """Raise OtherKind for a sweep, and for a study of another kind."""
+    if is_sweep(run) or is_imbalance(run) or is_subnetworks(run):
         raise OtherKind(f"{run} is no study: give --from a folder of `python -m neural.robustness`")
 
 
@@ -144,6 +150,24 @@ def imbalance(run: Path) -> "Imbalance":
         raise MissingRows(
             f"{run} has no perplexity of {missing[0]}: finish it with `{command} --resume`"
         )
+    return results
+
+
+def subnetworks(run: Path) -> "Subnetworks":
+    """The results of a study of neural.subnetworks. Raises MissingRows where the run is none, or is not done."""
+    from neural.record import recorded
+    from neural.subnetworks.claims import Results
+    from neural.subnetworks.plan import Study
+
+    command = "python -m neural.subnetworks"
+    if not is_subnetworks(run):
+        raise OtherKind(f"{run} is no study of sub-networks: give --from a folder of `{command}`")
+    plan = recorded(run, Study, "orders", command)
+    try:
+        results = Results(plan, run)
+        _ = results.costs  # the last that is written
+    except UserError as error:
+        raise MissingRows(str(error)) from None
     return results
 
 

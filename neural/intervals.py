@@ -79,6 +79,13 @@ def within(found: Interval, margin: float) -> Verdict:
     return "opposite" if low > margin or high < -margin else "not replicated"
 
 
+def at_most(found: Interval, margin: float) -> Verdict:
+    """Of an effect that is expected to be no greater than the margin, in which it may be as small as it likes."""
+    if float(found.high) <= margin:
+        return "replicated"
+    return "opposite" if float(found.low) > margin else "not replicated"
+
+
 def expanded_percentiles(samples: ArrayLike, n: int) -> tuple[float, float]:
     """The ends of the 95 % interval of bootstrap samples (resamples,) of n units, infinities among them.
 

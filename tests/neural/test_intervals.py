@@ -8,6 +8,7 @@ from scipy import stats
 
 from neural.intervals import (
     Interval,
+    at_most,
     correlation,
     difference,
     expanded_percentiles,
@@ -129,6 +130,20 @@ def test_correlation_at_its_ends() -> None:
 def test_no_effect_is_an_interval_within_the_margin(low: float, high: float, said: str) -> None:
     found = Interval(np.array((low + high) / 2), np.array(low), np.array(high))
     assert within(found, 0.05) == said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (-0.3, -0.06, "replicated"),
+        (-0.3, 0.04, "replicated"),
+        (-0.3, 0.06, "not replicated"),
+        (0.06, 0.3, "opposite"),
+    ],
+)
+def test_at_most_a_margin_has_one_side(low: float, high: float, said: str) -> None:
+    found = Interval(np.array((low + high) / 2), np.array(low), np.array(high))
+    assert at_most(found, 0.05) == said
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neural.mask import full, random_like, size
+from neural.mask import random_like, size
 from neural.results import read
 from neural.scoring import score
 from neural.subnetworks import __main__ as command
@@ -195,8 +195,6 @@ def test_a_hunt_goes_on_from_its_last_whole_round(done, monkeypatch, capsys):
 
 def test_claims_are_made_of_all(done):
     found = claims(Results(SMOKE, done))
-    assert set(found["verdict"]) <= {"replicated", "not replicated", "opposite", "not measured"}
+    assert set(found["verdict"]) <= {"replicated", "not replicated", "opposite"}
     # One pair of languages has no correlation.
-    unmeasured = found[found["verdict"] == "not measured"]["claim"]
-    assert set(unmeasured) == {"pairs that overlap more transfer better"}
-    assert full(SMOKE.model).kept == size(SMOKE.model)
+    assert "pairs that overlap more transfer better" not in set(found["claim"])

@@ -1,0 +1,81 @@
+"""The claims of Foroutan et al. 2022 (F22), what they report, and what became of them, as tables of the page.
+
+Verdicts count intervals; no word of them is written for a result.
+"""
+
+import numpy as np
+import pandas as pd
+
+from figures import markdown
+from figures.markdown import between
+from figures.robustness_claims import SIDES, VERDICTS, judged
+
+THEIRS = {
+    "a ticket costs no more than the whole model": "English, 50 %: perplexity 4.63 against 4.65, F1 83.60 against "
+    "83.47, XNLI 82.14 against 82.16",
+    "a ticket beats a random mask": "English, 50 %: perplexity 4.63 against 10.92, F1 83.60 against 68.05, XNLI 82.14 "
+    "against 74.49",
+    "a ticket beats a random mask within the denser tickets": "a control",
+    "a ticket beats one-shot magnitude": "a control",
+    "another language's ticket costs more": "perplexity +0.2 to +0.5",
+    "another language's ticket costs less than a random mask": "perplexity +0.2 to +0.5, random +2 to +6",
+    "a ticket of all languages costs less than one of another": "it beats those of one language",
+    "tickets of two languages overlap more than chance": "more than chance, 33 % at 50 %",
+    "tickets of two languages overlap less than two of one": "two of one: 98.66 % (NER), 92.23 % (XNLI, MLM)",
+    "overlap differs between tasks": "NER > XNLI > MLM",
+    "overlap is greatest in the middle": "of MLM",
+    "overlap rises with depth": "of NER and XNLI",
+    "sparser tickets transfer worse": "at 20 % far worse",
+    "under tickets sentences find each other no worse than in the whole model": "measured layer by layer",
+}
+"""What F22 report of a claim."""
+UNTESTED = "not tested"
+
+
+def summary(claims: pd.DataFrame) -> str:
+    """A line a claim."""
+    lines = []
+    for claim, rows in claims.groupby("claim", sort=False):
+        first = rows.iloc[0]
+        said = f"{first['task'].replace('-', ' ')}, {first['setting']}: {_effect(first)}"
+        theirs = THEIRS.get(claim, UNTESTED)
+        lines.append([claim, theirs, f"**{judged(rows)}**", counted(rows), said])
+    head = ["claim", "F22", "here", "intervals", "the first of them"]
+    return markdown.table(head, lines)
+
+
+def counted(rows: pd.DataFrame) -> str:
+    """How many intervals are on which side, and how many effects have no verdict."""
+    tested = rows[rows["verdict"].isin(VERDICTS)]
+    expected, opposite = (int((tested["verdict"] == side).sum()) for side in SIDES)
+    said = f"{expected} of {len(tested)} as claimed, {opposite} opposite"
+    untested = rows.loc[~rows["verdict"].isin(VERDICTS), "verdict"].value_counts(sort=False)
+    return "; ".join([said, *(f"{count} {why}" for why, count in untested.items())])
+
+
+def effects(claims: pd.DataFrame) -> str:
+    """A line an effect."""
+    lines = [
+        [
+            row["claim"],
+            row["task"].replace("-", " "),
+            row["setting"],
+            _effect(row),
+            {-1: "< 0", 0: "none", 1: "> 0"}[row["expected"]],
+            row["verdict"],
+        ]
+        for _, row in claims.iterrows()
+    ]
+    head = ["claim", "task", "setting", "effect", "claimed", "verdict"]
+    said = (
+        "Effects in nats a token, in parts of all answers (accuracy, F1), in Jaccard overlaps or in rank correlations. "
+        "Bold: 0 is outside."
+    )
+    return f"{said}\n\n{markdown.table(head, lines)}"
+
+
+def _effect(row: pd.Series) -> str:
+    if np.isnan(row["effect"]):
+        return "–"
+    said = f"{between(row[['effect', 'low', 'high']], '+.3g')} {row['unit']}"
+    return f"**{said}**" if row["low"] > 0 or row["high"] < 0 else said
