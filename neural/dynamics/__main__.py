@@ -1,0 +1,103 @@
+"""python -m neural.dynamics: the whole study B22."""
+
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from neural.command import Stop, chosen, folder_of, positive, run
+from neural.memory import restart_with_huge_pages
+
+if TYPE_CHECKING:
+    from neural.dynamics.plan import Study
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """When, in the training of multilingual models, does what become readable from their states (Blevins et al. 2022)?
+
+    Trains models of several languages, fits linear probes to the states of every layer at many steps, within each
+    language and from each to every other, beside controls, and ends with what became of each claim. Exit code 0 when
+    all is measured, whatever the answer; 2 on bad input.
+
+    Presets: smoke (invented languages, half a minute), laptop (half an hour on two cores; needs --data-dir), gpu.
+    """
+
+    preset: str = "smoke"
+    """One of those above; the options below change it."""
+    out: Path | None = None
+    """Folder of models and tables (default: runs/dynamics-PRESET-IDENTITY)."""
+    resume: bool = False
+    """Go on with an unfinished study in that folder."""
+    corpus: tuple[str, ...] | None = None
+    """Sources of text, as neural.train takes them."""
+    aligned: tuple[str, ...] | None = None
+    """Sources of text that is the same in every language."""
+    languages: tuple[str, ...] | None = None
+    """Of the models: such with treebanks, topics and aligned text."""
+    tasks: tuple[str, ...] | None = None
+    """Of parts-of-speech, arcs, relations, topics and pairing (default: all of the preset's)."""
+    xnli: tuple[str, ...] = ()
+    """Languages in which XNLI is probed too; fetched by Hugging Face's datasets."""
+    data_dir: Path | None = None
+    """Folder with the corpora known by name, treebanks, topics and XQuAD."""
+    seeds: int | None = None
+    """Models."""
+    steps: int | None = None
+    """Updates of each model."""
+    draws: int | None = None
+    """Runs again of what is drawn at random: wrong examples, control labels, orders of online coding."""
+
+
+def study_of(arguments: Arguments) -> "Study":
+    """The study asked for. Raises UserError, in one line, for what cannot be done."""
+    from neural.dynamics.plan import Study, presets
+
+    study: Study = chosen(arguments.preset, presets())
+    positive(arguments, "seeds", "steps", "draws")
+    asked = {
+        name: value
+        for name in ("corpus", "aligned", "languages", "tasks", "draws")
+        if (value := getattr(arguments, name)) is not None
+    }
+    study = replace(study, data_dir=arguments.data_dir, **asked)
+    if arguments.xnli:
+        study = replace(study, tasks=(*study.tasks, "xnli"), xnli=arguments.xnli)
+    if arguments.seeds is not None:
+        study = replace(study, seeds=tuple(range(arguments.seeds)))
+    if arguments.steps is not None:
+        steps, before = arguments.steps, study.optimiser.steps
+        study = replace(
+            study,
+            optimiser=replace(study.optimiser, steps=steps, warmup=steps // 20),
+            first=max(study.first * steps // before, 1),
+            finer=max(study.finer * steps // before, 1),
+        )
+    study.check()
+    return study
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    arguments = tyro.cli(Arguments, prog="python -m neural.dynamics")
+    return run("neural.dynamics", partial(_study, arguments))
+
+
+def _study(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
+    from neural.dynamics.claims import claims
+    from neural.dynamics.results import Results
+    from neural.dynamics.study import do
+
+    study = study_of(arguments)
+    out = arguments.out or folder_of("dynamics", arguments.preset, study)
+    do(study, out, resume=arguments.resume, stop=stop)
+    found = claims(Results(study, out))
+    return out, str(found.to_string(index=False, float_format="{:.3g}".format))
+
+
+if __name__ == "__main__":
+    restart_with_huge_pages()
+    sys.exit(main())

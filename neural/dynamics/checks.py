@@ -1,0 +1,118 @@
+"""What our controls say of the probes: one row an effect, as neural.dynamics.effects has them.
+
+Against the untrained model, random labels, the length of a code, the subspace that tells the language, and chance.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neural.dynamics.effects import SEEDS, both, row
+from neural.dynamics.results import Results
+from neural.intervals import interval
+
+CHANCE = 0.05
+"""Of accuracy, within which it counts as chance."""
+
+
+def checks(results: Results) -> Iterator[dict[str, Any]]:
+    """All of them."""
+    yield from _above_untrained(results)
+    yield from _selective(results)
+    yield from _shorter(results)
+    yield from _language(results)
+    yield from _aligned(results)
+
+
+def _gain(rows: pd.DataFrame, column: str, last: int) -> pd.Series:
+    """By seed and language: what the last step has more than the untrained model; means over all else."""
+    table = rows.groupby(["seed", "language", "step"])[column].mean().unstack("step")
+    found: pd.Series = table[last] - table[0]
+    return found
+
+
+def _above_untrained(results: Results) -> Iterator[dict[str, Any]]:
+    last = max(results.study.steps)
+    rows = results.curves.rename(columns={"test": "language"})
+    for (task, kind), own in rows.groupby(["task", "kind"], sort=False):
+        unit = {"bits per character": "bits per character", "retrieval": "retrieved"}.get(
+            task, "F1" if task in ("argmax", "itermax") else "accuracy"
+        )
+        gain = _gain(own, "score", last)
+        yield from both("training adds to the untrained model", kind, task, gain, unit, 1)
+
+
+def _selective(results: Results) -> Iterator[dict[str, Any]]:
+    """Selectivity, at the mean of the blocks' layers."""
+    rows = results.selectivity[results.selectivity["layer"] > 0]
+    last = max(results.study.steps)
+    for task, own in rows.groupby("task", sort=False):
+        now = own[own["step"] == last].groupby(["seed", "language"])["selectivity"].mean()
+        setting = "last step, mean of blocks"
+        claim = "probes get more right than of random labels"
+        yield from both(claim, setting, task, now, "accuracy", 1)
+        gain = _gain(own, "selectivity", last)
+        claim = "selectivity grows in training"
+        yield from both(claim, "mean of blocks", task, gain, "accuracy", 1)
+
+
+def _shorter(results: Results) -> Iterator[dict[str, Any]]:
+    """The codelength of labels, at the layer where it is least on average."""
+    last = max(results.study.steps)
+    for task, own in results.length.groupby("task", sort=False):
+        means = own.groupby(["seed", "language", "step", "layer"], as_index=False)["bits"].mean()
+        of_layers = means.groupby(["seed", "step", "layer"], as_index=False)["bits"].mean()
+        best = of_layers.loc[of_layers.groupby(["seed", "step"])["bits"].idxmin()]
+        chosen = means.merge(best[["seed", "step", "layer"]], on=["seed", "step", "layer"])
+        logs = chosen.assign(log2=np.log2(chosen["bits"]))
+        claim = "training shortens the code of labels"
+        yield from both(claim, "best layer", task, _gain(logs, "log2", last), "log2 bits", -1)
+
+
+def _language(results: Results) -> Iterator[dict[str, Any]]:
+    """Whether states tell the language, and whether transfer gains when they no longer do; at the last step."""
+    last = max(results.study.steps)
+    for unit, rows in results.identity.groupby("unit", sort=False):
+        end = rows[(rows["step"] == last) & (rows["layer"] > 0)]
+        for column, claim, expected in (
+            ("accuracy", "states tell the language", 1),
+            ("without", "without the directions between means they do not", 0),
+        ):
+            above = (end[column] - end["majority"]).groupby(end["seed"]).mean()
+            found = interval(above.to_numpy())
+            setting = f"above chance, last step, mean of blocks, {SEEDS}"
+            yield row(claim, setting, str(unit), found, "accuracy", expected, CHANCE)
+    best = results.best_layer[results.best_layer["step"] == last]
+    across = best[best["train"] != best["test"]].rename(columns={"test": "language"})
+    for task in across.loc[across["removed"].astype(bool), "task"].unique():
+        own = across[across["task"] == task]
+        claim = "transfer gains without the language subspace"
+        yield from both(claim, "last step", task, _removal(own, "accuracy"), "accuracy", 1)
+    end = results.retrieval[(results.retrieval["step"] == last) & (results.retrieval["layer"] > 0)]
+    sides = pd.concat([end.assign(language=end[side]) for side in ("one", "other")])
+    claim = "retrieval gains without the language subspace"
+    setting = "last step, mean of blocks"
+    yield from both(claim, setting, "retrieval", _removal(sides, "margin"), "retrieved", 1)
+
+
+def _removal(rows: pd.DataFrame, column: str) -> pd.Series:
+    """By seed and language: what a number is more when the language subspace was removed."""
+    table = rows.groupby(["seed", "language", "removed"])[column].mean().unstack("removed")
+    found: pd.Series = table[True] - table[False]
+    return found
+
+
+def _aligned(results: Results) -> Iterator[dict[str, Any]]:
+    """Answers that are written differently, at the best layer of the last step, against links that end anywhere."""
+    last, rows = max(results.study.steps), results.alignment
+    rows = rows[(rows["step"] == last) & (rows["answers"] == "differing")]
+    for method, own in rows.groupby("method", sort=False):
+        by_layer = own.groupby(["seed", "layer"], as_index=False)["f1"].mean()
+        best = by_layer.loc[by_layer.groupby("seed")["f1"].idxmax(), ["seed", "layer"]]
+        chosen = own.merge(best, on=["seed", "layer"])
+        sides = pd.concat([chosen.assign(language=chosen[side]) for side in ("one", "other")])
+        above = (sides["f1"] - sides["chance"]).groupby([sides["seed"], sides["language"]]).mean()
+        claim = "words align with their translations"
+        yield from both(claim, "above chance, last step", str(method), above, "F1", 1)

@@ -1,0 +1,118 @@
+"""Effects as rows of a table, with intervals and verdicts: over seeds, over languages, over pairs of languages."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neural.intervals import CONFIDENCE, Interval, interval, verdict, within
+
+Array = NDArray[np.float64]
+
+COLUMNS = (
+    *("claim", "setting", "task", "effect", "low", "high", "unit"),
+    *("expected", "verdict"),
+)
+
+SEEDS, LANGUAGES = "over seeds", "over languages"
+
+
+def row(
+    claim: str,
+    setting: str,
+    task: str,
+    found: Interval,
+    unit: str,
+    expected: int,
+    margin: float = float("nan"),
+) -> dict[str, Any]:
+    """expected: the sign that B22 reports or we expect, 0 for an effect within the margin."""
+    low = float(found.low)
+    if np.isnan(found.value):
+        judged = "not measured"
+    elif np.isnan(low):
+        judged = "too few languages" if LANGUAGES in setting else "one seed"
+    elif expected:
+        judged = verdict(found, expected)
+    else:
+        judged = within(found, margin)
+    return {
+        "claim": claim,
+        "setting": setting,
+        "task": task,
+        "effect": float(found.value),
+        "low": low,
+        "high": float(found.high),
+        "unit": unit,
+        "expected": expected,
+        "verdict": judged,
+    }
+
+
+def both(
+    claim: str,
+    setting: str,
+    task: str,
+    table: pd.Series,
+    unit: str,
+    expected: int,
+    margin: float = float("nan"),
+) -> Iterator[dict[str, Any]]:
+    """Two rows of numbers by seed and language, over seeds and over languages.
+
+    Both are of the languages that have a number for every seed; where some lack one, as an onset of what never rose,
+    the setting says how many there are.
+    """
+    numbers = table.unstack("language")
+    whole = numbers.dropna(axis=1)
+    some = whole.shape[1] < numbers.shape[1] and whole.size
+    counted = f" ({whole.shape[1]} of {numbers.shape[1]} languages)" if some else ""
+    where = f"{setting}, " if setting else ""
+    for of, axis in ((SEEDS, 1), (LANGUAGES, 0)):
+        values = whole.to_numpy(np.float64).mean(axis=axis) if whole.size else []
+        found = interval(values) if len(values) else nothing()
+        yield row(claim, f"{where}{of}{counted}", task, found, unit, expected, margin)
+
+
+def nothing() -> Interval:
+    return Interval(*(np.array(np.nan),) * 3)
+
+
+def shared_variance(values: Array) -> Interval:
+    """Of values (seeds, cells) the part of the variance that is between cells, and not between seeds of a cell.
+
+    The intraclass correlation of one-way analysis, with its exact interval for normal values (Shrout & Fleiss 1979),
+    which takes cells for independent. Below 0 where cells differ less than their seeds.
+    """
+    from scipy import stats
+
+    k, n = values.shape
+    if k < 2 or n < 2:
+        return nothing()
+    means = values.mean(axis=0)
+    between = k * means.var(ddof=1)
+    inside = ((values - means) ** 2).sum() / (n * (k - 1))
+    if not between + inside:
+        return nothing()  # nothing varies
+    if not inside:
+        return Interval(*(np.array(1.0),) * 3)
+    F = between / inside
+    tail = (1 - CONFIDENCE) / 2
+    freedom = n - 1, n * (k - 1)
+    bounds = F / stats.f.ppf(1 - tail, *freedom), F * stats.f.ppf(1 - tail, *freedom[::-1])
+    value, low, high = (np.array((x - 1) / (x + k - 1)) for x in (F, *bounds))
+    return Interval(value, low, high)
+
+
+def jackknife(value: Callable[[Sequence[str]], float], languages: Sequence[str]) -> Interval:
+    """A value of languages, with the interval of its pseudo-values, each without one language."""
+    n = len(languages)
+    whole = value(languages)
+    if n < 4 or np.isnan(whole):
+        return Interval(np.array(whole), np.array(np.nan), np.array(np.nan))
+    less = [value([other for other in languages if other != one]) for one in languages]
+    around = interval(n * whole - (n - 1) * np.array(less))
+    shift = whole - around.value  # the value itself, not that corrected for bias
+    return Interval(np.array(whole), around.low + shift, around.high + shift)
