@@ -74,6 +74,8 @@ def study_of(arguments: Arguments) -> "Study":
         if (value := getattr(arguments, name)) is not None
     }
     study = replace(study, **asked)
+    if study.further not in study.budgets:
+        study = replace(study, further=max(study.budgets, default=0.0))
     if arguments.widths is not None:
         study = _of_widths(study, arguments.widths)
     if arguments.tasks is not None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural.imbalance.efficiency import Reference, fit
+from neural.imbalance.efficiency import Reference, fit, interpolated
 from neural.imbalance.plan import BALANCED, IMBALANCED, Study
 from neural.intervals import Interval, difference, interval, verdict, within
 from neural.results import read
@@ -46,29 +46,49 @@ class Results:
         return read(self.out, "transfer")
 
     @cached_property
-    def curves(self) -> dict[tuple[Any, ...], Reference]:
-        """The monolingual curve by CURVE, where one could be fitted."""
+    def monolingual(self) -> dict[tuple[Any, ...], tuple[Array, Array]]:
+        """Budgets and perplexities of the runs of one language, by CURVE."""
         rows = self.perplexity[self.perplexity["last"]]
         of_other = rows["language"] == rows["pair"].str.split("-").str[1]
         alone = rows[(rows["share"] == 0) & ~of_other | (rows["share"] == 1) & of_other]
         alone = alone[~alone["schedule"].astype(bool)]
+        return {
+            key: (part["seen"].to_numpy(np.float64), np.exp(part["nats_per_token"].to_numpy()))
+            for key, part in alone.groupby(CURVE, sort=False)
+        }
+
+    @cached_property
+    def curves(self) -> dict[tuple[Any, ...], Reference]:
+        """The monolingual curve by CURVE, where one could be fitted."""
         found = {}
-        for key, part in alone.groupby(CURVE, sort=False):
+        for key, runs in self.monolingual.items():
             try:
-                found[key] = fit(part["seen"], np.exp(part["nats_per_token"]))
+                found[key] = fit(*runs)
             except UserError:
                 continue  # too short a training for a curve: there is no efficiency then
         return found
 
     @property
     def references(self) -> pd.DataFrame:
-        """The parameters of every curve, and the budgets between which it holds."""
-        rows = [
-            (*key, curve.a, curve.b, curve.c, *curve.budgets) for key, curve in self.curves.items()
-        ]
-        return pd.DataFrame(rows, columns=[*CURVE, "a", "b", "c", "low_budget", "high_budget"])
+        """The parameters of every curve, the budgets between which it holds, and how far it misses its own runs.
 
-    def curve_of(self, row: Any) -> Reference | None:
+        misfit: the greatest |log(MLTE / tokens)| of the runs that it was fitted to.
+        """
+        rows = [
+            (
+                *key,
+                curve.a,
+                curve.b,
+                curve.c,
+                *curve.budgets,
+                _misfit(curve, *self.monolingual[key]),
+            )
+            for key, curve in self.curves.items()
+        ]
+        columns = [*CURVE, "a", "b", "c", "low_budget", "high_budget", "misfit"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def key_of(self, row: Any) -> tuple[Any, ...]:
         """The curve that a row of `perplexity` is held against.
 
         Clones share that of c0, and so does a real language that has the clones' tokenizer.
@@ -78,29 +98,40 @@ class Results:
             row.vocabulary == "disjoint" and row.language == first
         )
         place = ("cloned", "c0-c1", "c0") if cloned else (row.vocabulary, row.pair, row.language)
-        return self.curves.get((row.width, *place, row.seed))
+        return (row.width, *place, row.seed)
 
     @cached_property
     def efficiency(self) -> pd.DataFrame:
         """Of every last model and language it was trained on: MLTE, TEff, MLPE; NaN without a curve.
 
-        Where the equivalent budget lies `beyond` those fitted, mlte and teff are the bound that this gives.
+        Where the equivalent budget lies `beyond` those fitted, mlte and teff are the bound that this gives. The same,
+        interpolated between the monolingual runs: teff_interpolated and beyond_interpolated.
         """
         rows = self.perplexity[self.perplexity["last"] & (self.perplexity["seen"] > 0)]
         found = []
         for row in rows.itertuples():
-            curve, perplexity = self.curve_of(row), float(np.exp(row.nats_per_token))
+            key, perplexity = self.key_of(row), float(np.exp(row.nats_per_token))
+            curve = self.curves.get(key)
             if curve is None:
-                found.append((perplexity, np.nan, np.nan, np.nan, ""))
+                found.append((perplexity, np.nan, np.nan, np.nan, "", np.nan, ""))
                 continue
+            between, beyond = interpolated(*self.monolingual[key], perplexity)
             least, most = curve.budgets
             tokens = curve.tokens(perplexity)
             mlte = float(np.clip(tokens.value, least, most))
             expected = curve.perplexity(row.seen)
             mlpe = np.nan if expected.beyond else expected.value
-            found.append((perplexity, mlte, mlte / row.seen, mlpe, tokens.beyond))
+            fitted = (perplexity, mlte, mlte / row.seen, mlpe, tokens.beyond)
+            found.append((*fitted, between / row.seen, beyond))
         columns = ["perplexity", "mlte", "teff", "mlpe", "beyond"]
+        columns += ["teff_interpolated", "beyond_interpolated"]
         return rows.assign(**dict(zip(columns, zip(*found, strict=True), strict=True)))
+
+
+def _misfit(curve: Reference, budgets: Array, perplexities: Array) -> float:
+    tokens = [curve.tokens(float(perplexity)).value for perplexity in perplexities]
+    with np.errstate(divide="ignore"):
+        return float(np.abs(np.log(np.array(tokens) / budgets)).max())
 
 
 def chosen(table: pd.DataFrame, **where: Any) -> pd.DataFrame:
@@ -159,12 +190,16 @@ def _row(
     }
 
 
-def _log_efficiency(rows: pd.DataFrame) -> tuple[Interval, str]:
+FITTED, INTERPOLATED = "", "_interpolated"
+FALLS = "the gain of balanced languages falls with the budget"
+
+
+def _log_efficiency(rows: pd.DataFrame, how: str = FITTED) -> tuple[Interval, str]:
     """Of rows of one language, and whether it is only a bound."""
     with np.errstate(divide="ignore"):
-        found = interval(np.log(rows["teff"].to_numpy()))
-    sides = sorted(set(rows["beyond"]) - {""})
-    return found, f"{'and '.join(sides)} the fitted budgets" if sides else ""
+        found = interval(np.log(rows[f"teff{how}"].to_numpy()))
+    sides = sorted(set(rows[f"beyond{how}"]) - {""})
+    return found, f"{' and '.join(sides)} the fitted budgets" if sides else ""
 
 
 def _efficiencies(results: Results) -> Iterator[dict[str, Any]]:
@@ -179,16 +214,18 @@ def _efficiencies(results: Results) -> Iterator[dict[str, Any]]:
     for claim, share, languages, expected in expectations:
         for language in languages:
             own = chosen(grid, share=share, language=language)
-            logs, bounds = [], ""
-            for budget, part in own.groupby("budget"):
-                found, bound = _log_efficiency(part)
-                yield _row(claim, f"{budget:g}x", language, found, "log TEff", expected, bound)
-                logs.append(np.log(part["teff"].to_numpy()))
-                bounds = bounds or bound
-            if share == BALANCED and len(logs) > 1:
-                trend = interval(_slopes(own["budget"].unique(), np.array(logs)))
-                name = "the gain of balanced languages falls with the budget"
-                yield _row(name, "per doubling", language, trend, "log TEff", -1, bounds)
+            for how, said in ((FITTED, ""), (INTERPOLATED, ", interpolated")):
+                logs, bounds = [], ""
+                for budget, part in own.groupby("budget"):
+                    found, bound = _log_efficiency(part, how)
+                    setting = f"{budget:g}x{said}"
+                    yield _row(claim, setting, language, found, "log TEff", expected, bound)
+                    logs.append(np.log(part[f"teff{how}"].to_numpy()))
+                    bounds = bounds or bound
+                if share == BALANCED and len(logs) > 1:
+                    trend = interval(_slopes(own["budget"].unique(), np.array(logs)))
+                    setting = f"per doubling{said}"
+                    yield _row(FALLS, setting, language, trend, "log TEff", -1, bounds)
 
 
 def _slopes(budgets: Any, values: Array) -> Array:
@@ -292,12 +329,12 @@ def _mean_loss(rows: pd.DataFrame) -> Array:
     return rows.groupby("seed")["nats_per_token"].mean().sort_index().to_numpy()
 
 
-def _balanced(results: Results, budget: float = 1.0) -> pd.DataFrame:
+def _balanced(results: Results) -> pd.DataFrame:
     return chosen(
         results.perplexity,
         experiment="grid",
         width=results.study.model.width,
-        budget=budget,
+        budget=results.study.further,
         share=BALANCED,
         last=True,
     )
@@ -352,7 +389,6 @@ def _real(results: Results) -> Iterator[dict[str, Any]]:
         own = chosen(part, share=IMBALANCED, language=other)
         if own.empty:
             continue
-        found, bound = _log_efficiency(own)
         setting = f"{pair}, {vocabulary}, {budget:g}x"
         expected = 1 if vocabulary == "shared" else 0
         claim = (
@@ -360,7 +396,9 @@ def _real(results: Results) -> Iterator[dict[str, Any]]:
             if expected
             else "a real minority gains nothing"
         )
-        yield _row(claim, setting, other, found, "log TEff", expected, bound)
+        for how, said in ((FITTED, ""), (INTERPOLATED, ", interpolated")):
+            found, bound = _log_efficiency(own, how)
+            yield _row(claim, setting + said, other, found, "log TEff", expected, bound)
         where = {"pair": pair, "vocabulary": vocabulary, "budget": budget, "last": True}
         tables = {
             measure: chosen(results.alignment, measure=measure, **where)

@@ -118,8 +118,9 @@ class Reference:
 def fit(budgets: ArrayLike, perplexities: ArrayLike) -> Reference:
     """The curve through perplexities (n,) of monolingual runs of budgets (n,) of tokens, several of a budget or one.
 
-    By least squares of 1/PPL; a, b and c are positive. Raises UserError for fewer than four different budgets, for
-    perplexities that do not fall with the budget, and where no such curve fits.
+    By least squares of 1/PPL; a, b and c are positive, and c is at most 1, since no perplexity is less. Raises UserError
+    for fewer than four different budgets, for perplexities that do not fall with the budget, and where no such curve
+    fits.
     """
     from scipy import optimize
 
@@ -147,7 +148,15 @@ def fit(budgets: ArrayLike, perplexities: ArrayLike) -> Reference:
     c = 1.2 * y.max()
     start = np.log([max(c - np.median(y), 0.1 * c), 0.5, c])
     try:
-        logs, covariance = optimize.curve_fit(curve, x, y, start, maxfev=20_000)
+        most = [np.inf, np.inf, 0.0]  # a perplexity is at least 1, so c is at most 1
+        logs, covariance = optimize.curve_fit(
+            curve,
+            x,
+            y,
+            np.minimum(start, [np.inf, np.inf, -1e-3]),
+            bounds=(-np.inf, most),
+            max_nfev=20_000,
+        )
     except RuntimeError:
         covariance = np.full((3, 3), np.inf)
     if not np.isfinite(covariance).all():
@@ -166,6 +175,23 @@ def fit(budgets: ArrayLike, perplexities: ArrayLike) -> Reference:
         len(x) - 3,
         (float(x.min()), float(x.max())),
     )
+
+
+def interpolated(
+    budgets: ArrayLike, perplexities: ArrayLike, perplexity: float
+) -> tuple[float, str]:
+    """MLTE without a formula: on the line through the monolingual runs (n,) themselves, in log tokens and log PPL.
+
+    Where more tokens gave a worse run, the best before it counts. Beyond the runs it is the nearest budget, and on
+    which side, "below" or "above"; "" between them. It makes no use of a curve that training may not follow, as where
+    models learn by leaps, but holds the scatter of single runs.
+    """
+    order = np.argsort(np.asarray(budgets, np.float64), kind="stable")
+    x = np.log(np.asarray(budgets, np.float64)[order])
+    y = np.minimum.accumulate(np.log(np.asarray(perplexities, np.float64)[order]))
+    wanted = float(np.log(perplexity))
+    beyond = "below" if wanted > y[0] else "above" if wanted < y[-1] else ""
+    return float(np.exp(np.interp(-wanted, -y, x))), beyond
 
 
 def _ends(samples: Array) -> tuple[float, float]:

@@ -146,6 +146,8 @@ class Study:
     shares: tuple[float, ...]
     reference: tuple[float, ...]
     """Budgets of the monolingual runs beside those of the grid."""
+    further: float
+    """Budget of the runs with anchors, schedules and many languages."""
     anchors: tuple[float, ...]
     many: int
     """Languages of the runs of many."""
@@ -196,11 +198,11 @@ class Study:
 
     def _anchors(self) -> Iterator[Recipe]:
         for anchors in self.anchors:
-            yield replace(self._two("anchors", (BALANCED,), 1), anchors=anchors)
+            yield replace(self._two("anchors", (BALANCED,), self.further), anchors=anchors)
 
     def _schedules(self) -> Iterator[Recipe]:
         for shares in self.schedules:
-            yield self._two("schedules", shares, 1)
+            yield self._two("schedules", shares, self.further)
 
     def _many(self) -> Iterator[Recipe]:
         """Equal shares, and the first language at a half."""
@@ -209,7 +211,7 @@ class Study:
             languages = tuple(f"c{number}" for number in range(n))
             for first in (1 / n, 0.5):
                 shares = (first, *[(1 - first) / (n - 1)] * (n - 1))
-                yield Recipe("languages", languages, (shares,), 1, self.model.width)
+                yield Recipe("languages", languages, (shares,), self.further, self.model.width)
 
     def _real(self) -> Iterator[Recipe]:
         width = self.model.width
@@ -302,12 +304,16 @@ class Study:
                 raise UserError(
                     f"budget {budget:g}: {self.optimiser.steps} updates are 1; give a greater one"
                 )
+        if self.further not in self.budgets:
+            raise UserError(
+                f"anchors, schedules and many languages have {self.further:g}x: add it to --budgets"
+            )
         if len({*self.reference, *self.budgets}) < 4:
             raise UserError("fewer than four monolingual budgets give no curve: give more")
 
 
 REFERENCE = (1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 1.0, 2.0, 4.0)
-REAL_REFERENCE = (1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0)
+REAL_REFERENCE = (1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0, 3 / 2, 2.0)
 
 
 def _optimiser(steps: int, peak: float) -> OptimiserConfig:
@@ -332,10 +338,11 @@ def presets() -> dict[str, Study]:
         budgets=(0.25, 0.5, 1.0, 2.0, 4.0),
         shares=SHARES,
         reference=REFERENCE,
+        further=2.0,
         anchors=(0.05, 0.25, 0.5, 0.75, 1.0),
         many=10,
         schedules=SCHEDULES,
-        real=(1.0,),
+        real=(2.0,),
         real_reference=REAL_REFERENCE,
         measures=Measures(
             sliding=Sliding(64, 64, (48, 64)),
@@ -378,6 +385,7 @@ def presets() -> dict[str, Study]:
         budgets=(1.0, 2.0),
         shares=(0.5, 0.1, 0.0),
         reference=(0.5, 1.0, 2.0, 4.0),
+        further=1.0,
         anchors=(0.5,),
         many=3,
         schedules=SCHEDULES[:1],

@@ -48,6 +48,7 @@ def small(**changes: Any) -> Study:
         "shares": (0.5, 0.3, 0.1, 0.02, 0.0),
         "anchors": (0.25, 1.0),
         "many": 4,
+        "further": 1.0,
     }
     return replace(presets()["laptop"], **(base | changes))
 

@@ -152,8 +152,10 @@ def test_numbers_of_the_page_are_those_of_its_tables(made: Path) -> None:
     assert [row[0] for row in lines(text, "Shared ids")] == ["0%", "25%", "100%"]
     assert len(lines(text, "More languages")) == 2 * 4
     assert {row[1] for row in lines(text, "Real languages")} == {"disjoint", "shared"}
-    transfer = {tuple(row[:5]): row[5] for row in lines(text, "Transfer")}
-    assert transfer["sib200:en", "4×", "0.1", "c0", "c1"].startswith("0.60")  # 0.8 - 0.4 + 0.2
+    transfer = {tuple(row[:6]): row[6] for row in lines(text, "Transfer")}
+    assert transfer["sib200:en", "cloned", "4×", "0.1", "c0", "c1"].startswith(
+        "0.60"
+    )  # 0.8 - 0.4 + 0.2
 
 
 def test_the_phase_is_counted(made: Path) -> None:

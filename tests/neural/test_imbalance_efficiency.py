@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neural.imbalance.efficiency import fit
+from neural.imbalance.efficiency import fit, interpolated
 from tests.neural.refusal import message
 from tests.strategies import seeded
 
@@ -81,3 +81,32 @@ def test_runs_that_give_no_curve_are_refused(budgets, values, words):
 def test_a_language_without_tokens_has_no_efficiency():
     with pytest.raises(ValueError, match="not trained on"):
         fit(BUDGETS, perplexities(BUDGETS)).efficiency(50.0, 0)
+
+
+def test_no_perplexity_is_below_1():
+    """Runs that fall as the logarithm of the budget, as no power law with c below 1 does."""
+    found = fit(BUDGETS, 1 / (0.01 * np.log(BUDGETS)))
+    assert found.c <= 1
+    # The logarithm is the limit of b -> 0 with c -> infinity. With c = 1 the curve bends: over a range of 0.055 of 1/PPL
+    # near 0.14 by 0.055^2 / (8 (1 - 0.14)) = 4.4e-4, 0.3 %.
+    assert found.perplexity(1e6).value == pytest.approx(1 / (0.01 * np.log(1e6)), rel=3e-3)
+
+
+@seeded
+@given(st.floats(0, 1), st.integers(0, 3))
+def test_between_two_runs_tokens_are_on_their_line(part, place):
+    budgets, losses = np.array([1e3, 2e3, 8e3, 9e3, 1e5]), np.array([6.0, 5.5, 4.0, 3.9, 2.0])
+    shuffled = np.array([3, 0, 4, 1, 2])
+    loss = losses[place] + part * (losses[place + 1] - losses[place])
+    tokens = np.exp(np.log(budgets[place]) + part * np.log(budgets[place + 1] / budgets[place]))
+    found, beyond = interpolated(budgets[shuffled], np.exp(losses[shuffled]), np.exp(loss))
+    assert found == pytest.approx(tokens, rel=1e-9)
+    assert beyond == "" or part in (0, 1)
+
+
+def test_beyond_the_runs_is_the_nearest_and_a_worse_run_does_not_count():
+    budgets, perplexities = [1e3, 2e3, 4e3, 8e3], np.exp([5.0, 4.0, 4.5, 3.0])
+    assert interpolated(budgets, perplexities, np.exp(5.1)) == (pytest.approx(1e3), "below")
+    assert interpolated(budgets, perplexities, np.exp(2.9)) == (pytest.approx(8e3), "above")
+    tokens, _ = interpolated(budgets, perplexities, np.exp(3.5))
+    assert tokens == pytest.approx(4e3 * np.sqrt(2))  # between 4.0, the best so far, and 3.0

@@ -55,12 +55,12 @@ def test_shares_are_those_of_the_second_language():
     assert grid.looks
     assert not by_name["grid-w32-4x-0.1"].looks
     assert by_name["grid-w64-4x-0"].mixture == "c0:1"
-    changing = by_name["schedules-w64-1x-0.05_0.65_0.65_0.65"]
+    changing = by_name["schedules-w64-2x-0.05_0.65_0.65_0.65"]
     assert changing.mixture.startswith("c0:19/20,c1:1/20 | c0:7/20,c1:13/20 | ")
     assert changing.share == pytest.approx(0.5)
     assert changing.schedule == "0.05 > 0.65 > 0.65 > 0.65"
-    assert by_name["schedules-w64-1x-0_1"].mixture == "c0:1 | c1:1"
-    majority = by_name["languages-w64-1x-10x0.5"]
+    assert by_name["schedules-w64-2x-0_1"].mixture == "c0:1 | c1:1"
+    majority = by_name["languages-w64-2x-10x0.5"]
     assert majority.mixture.split(",")[1] == "c1:1/18"
     assert by_name["real-w64-0.25x-1-disjoint-en-fr"].mixture == "fr:1"
 
@@ -216,6 +216,8 @@ def test_what_lies_beyond_the_budgets_is_no_effect(tmp_path):
     least = min(planned.reference) * planned.one
     np.testing.assert_allclose(rows["teff"], least / rows["seen"], rtol=1e-9)
     found = claims(results).set_index(["claim", "setting"])
+    interpolated = found.loc[("a minority gains more than its tokens", "0.25x, interpolated")]
+    assert interpolated["verdict"] == "below the fitted budgets"
     row = found.loc[("a minority gains more than its tokens", "0.25x")]
     assert row["verdict"] == "below the fitted budgets"
     assert np.isnan(row["low"])
