@@ -76,7 +76,7 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
         _section("What became of the claims", summary(claims)),
         _what(run, plan),
         _section("Perplexity by share", shown[PERPLEXITY], _grid(grid, plan)),
-        _section("Token efficiency", shown[EFFICIENCY]),
+        _section("Token efficiency", shown[EFFICIENCY], _misfit(found.get(of.REFERENCES))),
         _section(
             "Where unequal shares are better for both", _phase(figures.get(PHASE)), shown[PHASE]
         ),
@@ -134,10 +134,23 @@ def _grid(table: pd.DataFrame | None, plan: "Study") -> str:
     for (budget, share), part in rows.groupby(["budget", "share"], sort=False):
         by = {row["language"]: row for _, row in part.iterrows()}
         cells = [_perplexity(by.get(name)) for name in ("c0", "c1")]
-        cells += [_teff(by.get(name)) if share else "–" for name in ("c0", "c1")]
+        for how in ("", "_interpolated"):
+            cells += [_teff(by.get(name), how) if share else "–" for name in ("c0", "c1")]
         lines.append([f"{budget:g}×", f"{share:g}", *cells])
     head = ["tokens", "share", "perplexity c0", "perplexity c1", "TEff c0", "TEff c1"]
-    return markdown.table(head, lines)
+    return markdown.table([*head, "interpolated c0", "interpolated c1"], lines)
+
+
+def _misfit(table: pd.DataFrame | None) -> str:
+    """How well the monolingual curves fit."""
+    if table is None:
+        return ""
+    least, most = (np.exp(end) for end in (table["misfit"].min(), table["misfit"].max()))
+    return (
+        f"The monolingual curves ({len(table)}) miss the runs that they were fitted to by a factor in tokens of up to "
+        f"{least:.2f} to {most:.2f}. Where that is far from 1, models do not learn as a power law, and the efficiency "
+        "interpolated between the monolingual runs is the one to read."
+    )
 
 
 def _scores(table: pd.DataFrame | None, what: str) -> str:
@@ -302,10 +315,11 @@ def _perplexity(row: pd.Series | None) -> str:
     return "–" if row is None else between(row[["perplexity", "low", "high"]], ".1f")
 
 
-def _teff(row: pd.Series | None) -> str:
+def _teff(row: pd.Series | None, how: str = "") -> str:
     """With its interval, as a bound, or "–" where nothing was fitted or seeds lie on both sides."""
-    if row is None or np.isnan(row["teff"]):
+    name = f"teff{how}"
+    if row is None or np.isnan(row[name]):
         return "–"
-    if row["beyond"]:
-        return f"{'≥' if row['beyond'] == 'above' else '≤'} {row['teff']:.2f}"
-    return between(row[["teff", "teff_low", "teff_high"]], ".2f")
+    if beyond := row[f"beyond{how}"]:
+        return f"{'≥' if beyond == 'above' else '≤'} {row[name]:.2f}"
+    return between(row[[name, f"{name}_low", f"{name}_high"]], ".2f")

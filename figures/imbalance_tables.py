@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 CLAIMS, GRID, ANCHORS = "imbalance-claims", "imbalance-grid", "imbalance-anchors"
 LANGUAGES, SCHEDULES, REAL = "imbalance-languages", "imbalance-schedules", "imbalance-real"
-REAL_ALIGNMENT = "imbalance-real-alignment"
+REAL_ALIGNMENT, REFERENCES = "imbalance-real-alignment", "imbalance-references"
 TRANSFER, ONSET = "imbalance-transfer", "imbalance-onset"
 
 TABLES = {
@@ -25,6 +25,7 @@ TABLES = {
     SCHEDULES: "the same of shares that change, and of constant ones of equal tokens",
     REAL: "the same of real languages",
     REAL_ALIGNMENT: "how alike a model treats two real languages",
+    REFERENCES: "the monolingual curves, 1/PPL = c - a tokens^(-b), and how far they miss their own runs",
     TRANSFER: "accuracy of a classifier in the language it was fine-tuned in, and in the other",
     ONSET: "how alike two clones are in the course of training",
 }
@@ -47,6 +48,7 @@ def tables(run: Path) -> dict[str, pd.DataFrame]:
         SCHEDULES: schedules,
         REAL: lambda r: scores(r, "experiment == 'real'"),
         REAL_ALIGNMENT: real_alignment,
+        REFERENCES: lambda r: r.references,
         TRANSFER: transfer,
         ONSET: onset,
     }
@@ -64,21 +66,25 @@ def scores(results: "Results", query: str) -> pd.DataFrame:
 
     `seen` tokens of the language; `perplexity` (exp of the mean loss) and `bits_per_byte`; `teff`, the token
     efficiency, a geometric mean, only a bound and without an interval where `beyond` is "above" or "below", and NaN
-    where it is "both"; `mlpe`, the perplexity of monolingual models of as many tokens, NaN where none was trained on so
-    few or so many. Each has a 95 % interval over `seeds` seeds: `low` and `high`, or its own, as `teff_low`.
+    where it is "both"; `teff_interpolated`, the same between the monolingual runs themselves; `mlpe`, the perplexity of
+    monolingual models of as many tokens, NaN where none was trained on so few or so many. Each has a 95 %
+    interval over `seeds` seeds: `low` and `high`, or its own, as `teff_low`.
     """
     keys = [*RUN, "language"]
     rows = rows_of(results, "efficiency", f"seen > 0 and ({query})")
     found = over_seeds(rows, keys, "perplexity", log=True).rename(columns={"value": "perplexity"})
-    for column, log in (("seen", False), ("bits_per_byte", False), ("teff", True), ("mlpe", True)):
+    further = (("teff", True), ("teff_interpolated", True), ("mlpe", True))
+    for column, log in (("seen", False), ("bits_per_byte", False), *further):
         more = over_seeds(rows, keys, column, log=log).drop(columns="seeds")
         ends = {end: f"{column}_{end}" for end in ("low", "high")}
         found = found.merge(more.rename(columns={"value": column, **ends}), how="left", on=keys)
-    sides = rows.groupby(keys, sort=False)["beyond"].agg(_side).rename("beyond").reset_index()
-    found = found.merge(sides, how="left", on=keys).drop(columns=["seen_low", "seen_high"])
-    found.loc[found["beyond"] != "", ["teff_low", "teff_high"]] = np.nan
-    found.loc[found["beyond"] == "both", "teff"] = np.nan
-    return found
+    for how in ("", "_interpolated"):
+        beyond, teff = f"beyond{how}", f"teff{how}"
+        sides = rows.groupby(keys, sort=False)[beyond].agg(_side).rename(beyond).reset_index()
+        found = found.merge(sides, how="left", on=keys)
+        found.loc[found[beyond] != "", [f"{teff}_low", f"{teff}_high"]] = np.nan
+        found.loc[found[beyond] == "both", teff] = np.nan
+    return found.drop(columns=["seen_low", "seen_high"])
 
 
 def _side(beyond: pd.Series) -> str:
