@@ -6,7 +6,6 @@ from typing import Literal, get_args
 
 from neural.config import ModelConfig, preset
 from neural.optim import OptimiserConfig
-from neural.recipe import TrainConfig
 from neural.scoring import Sliding
 from sim.runs.errors import UserError
 
@@ -106,26 +105,6 @@ class Study:
         if task == "pairing":
             return self.languages[1:]
         return self.xnli if task == "xnli" else self.languages
-
-    def training(self, tokenizer: Path) -> TrainConfig:
-        """Of the models."""
-        import jax
-
-        from neural.config import compute_on
-
-        return TrainConfig(
-            model=self.model,
-            optimiser=self.optimiser,
-            compute=compute_on(jax.default_backend()),
-            batch=self.batch,
-            languages=(",".join(self.languages),),
-            seeds=self.seeds,
-            checkpoints=",".join(map(str, self.steps)),
-            save_every=-(-self.optimiser.steps // 10),
-            corpus=self.corpus,
-            tokenizer=str(tokenizer),
-            data_dir=self.data_dir,
-        )
 
     def check(self) -> None:
         """Raise UserError, in one line, for what cannot be studied."""

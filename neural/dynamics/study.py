@@ -14,8 +14,7 @@ import pandas as pd
 from neural.dynamics import measure
 from neural.dynamics.plan import Study
 from neural.dynamics.readings import Readings
-from neural.dynamics.subjects import MODELS, TOKENIZER, Subjects
-from neural.loop import train
+from neural.dynamics.subjects import Subjects
 from neural.results import Work, fill
 from sim.runs.store import Run
 
@@ -33,14 +32,8 @@ def do(study: Study, out: Path, *, resume: bool = False, stop: Stop = lambda: Fa
         dict(_parts(place)),
         resume=resume,
         stop=stop,
-        before=[("training", partial(_train, place.subjects, stop))],
+        before=[("training", partial(place.subjects.train, stop))],
     )
-
-
-def _train(subjects: Subjects, stop: Stop) -> None:
-    _ = subjects.tokenizer  # in its file before anything is trained
-    config = subjects.study.training(subjects.out / TOKENIZER)
-    train(config, subjects.out / MODELS, resume=True, stop=stop)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neural import corpus, tokenizer, xquad
-from neural.corpus import Corpus
+from neural import corpus, xquad
 from neural.dynamics import examples
 from neural.dynamics.examples import Examples, Ints, Words
 from neural.dynamics.invented import answers as invented_answers
@@ -17,17 +16,12 @@ from neural.dynamics.invented import invented, parsed
 from neural.dynamics.plan import OF_WORDS, PARTS, Name, Part, Study
 from neural.dynamics.xnli import LABELS, Inferences, inferences
 from neural.labelled import TOPICS, Labelled, sib200
-from neural.stack import Stack, stack
-from neural.tokenizer import Tokenizer
-from neural.tokens import Tokens, TokenStore, passages, store
+from neural.pretrained import TEST, Pretrained
 from neural.treebank import Sentence, treebank
 from neural.words import Encoded, WordExamples, encoded, encoded_words
 from neural.xquad import Side
 from sim.runs.errors import UserError
 
-TOKENIZER = "tokenizer.json"
-MODELS = "models"
-TEST = "test"
 SPLITS: dict[Part, str] = {"train": "train", "dev": "valid", "test": "test"}
 """Of the text of invented languages."""
 
@@ -54,42 +48,15 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Subjects:
+class Subjects(Pretrained):
     """A study in its folder, with what its measures read."""
 
     study: Study
-    out: Path
 
     def read(self) -> None:
         """Read all that can be read before the tokenizer. Raises UserError for what cannot."""
         _ = self.corpus, self.sentences, self.aligned_texts, self.answer_sides
         _ = self.labelled, self.inferences
-
-    @cached_property
-    def corpus(self) -> Corpus:
-        study = self.study
-        return corpus.load(study.corpus, study.languages, data_dir=study.data_dir)
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """Of all languages: that of the file, or learnt now and kept there."""
-        path = self.out / TOKENIZER
-        if not path.is_file():
-            tokenizer.save(tokenizer.train(self.corpus, self.study.model.vocabulary), path)
-        return tokenizer.load(path)
-
-    @cached_property
-    def tokens(self) -> TokenStore:
-        return store(self.corpus, self.tokenizer)
-
-    @cached_property
-    def held_out(self) -> dict[str, Tokens]:
-        """Test text of every language."""
-        study, end = self.study, self.tokenizer.end_of_text
-        return {
-            name: passages(self.tokens[name, TEST], study.text, study.sliding.window, end)
-            for name in study.languages
-        }
 
     @cached_property
     def bytes_per_character(self) -> dict[str, float]:
@@ -99,10 +66,6 @@ class Subjects:
             texts = [item.text for item in self.corpus.documents(name, TEST)]
             found[name] = sum(len(text.encode()) for text in texts) / sum(map(len, texts))
         return found
-
-    def models(self, step: int) -> Stack:
-        """Those of a step, one a seed."""
-        return stack(self.out / MODELS, step)
 
     def _folder(self, what: str) -> Path:
         folder = self.study.data_dir

@@ -118,9 +118,9 @@ class Reference:
 def fit(budgets: ArrayLike, perplexities: ArrayLike) -> Reference:
     """The curve through perplexities (n,) of monolingual runs of budgets (n,) of tokens, several of a budget or one.
 
-    By least squares of 1/PPL; a, b and c are positive, and c is at most 1, since no perplexity is less. Raises UserError
-    for fewer than four different budgets, for perplexities that do not fall with the budget, and where no such curve
-    fits.
+    By least squares of 1/PPL; a, b and c are positive, and c is at most 1, since no perplexity is less. Raises
+    UserError for fewer than four different budgets, for perplexities that do not fall with the budget, and where no
+    such curve fits.
     """
     from scipy import optimize
 

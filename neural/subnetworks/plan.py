@@ -7,7 +7,6 @@ from typing import Literal
 
 from neural.config import ModelConfig, preset
 from neural.optim import OptimiserConfig
-from neural.recipe import TrainConfig
 from neural.scoring import Sliding
 from sim.runs.errors import UserError
 
@@ -151,26 +150,6 @@ class Study:
             for language in (",".join(languages),) if hunt.variant == "mixed" else languages:
                 for order in range(orders):
                     yield Member(seed, language, order)
-
-    def training(self, tokenizer: Path) -> TrainConfig:
-        """Of the pretrained models."""
-        import jax
-
-        from neural.config import compute_on
-
-        return TrainConfig(
-            model=self.model,
-            optimiser=self.optimiser,
-            compute=compute_on(jax.default_backend()),
-            batch=self.batch,
-            languages=(",".join(self.languages),),
-            seeds=self.seeds,
-            checkpoints=",".join(map(str, self.steps)),
-            save_every=-(-self.optimiser.steps // 10),
-            corpus=self.corpus,
-            tokenizer=str(tokenizer),
-            data_dir=self.data_dir,
-        )
 
     @property
     def steps(self) -> tuple[int, ...]:

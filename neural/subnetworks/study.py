@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from neural.loop import train
 from neural.results import Work, fill
 from neural.scoring import score
 from neural.subnetworks import measure
 from neural.subnetworks.measure import Tickets
 from neural.subnetworks.plan import Hunt, Study, Task
 from neural.subnetworks.prune import save_round, saved_rounds, tickets
-from neural.subnetworks.subjects import MODELS, TOKENIZER, Subjects
+from neural.subnetworks.subjects import Subjects
 from neural.subnetworks.tuning import trainer
 from sim.runs.identity import identity
 from sim.runs.store import Run
@@ -40,9 +39,7 @@ def do(study: Study, out: Path, *, resume: bool = False, stop: Stop = lambda: Fa
 
 
 def _pretrain(subjects: Subjects, stop: Stop) -> None:
-    _ = subjects.tokenizer  # in its file before anything is trained
-    config = subjects.study.training(subjects.out / TOKENIZER)
-    train(config, subjects.out / MODELS, resume=True, stop=stop)
+    subjects.train(stop)
     for task in subjects.study.tasks:  # what cannot be read is said before the hunts
         subjects.objective(task, task.languages)
 

@@ -3,76 +3,42 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from neural import corpus, tokenizer
-from neural.corpus import Corpus
+from neural import corpus
 from neural.labelled import task as labelled
 from neural.ner import ner
-from neural.stack import Parameters, Stack, stack
+from neural.pretrained import TEST, Pretrained
+from neural.stack import Parameters, Stack
 from neural.subnetworks.arcs import relations
 from neural.subnetworks.language_model import LanguageModel
 from neural.subnetworks.objective import Supervised
 from neural.subnetworks.plan import Study, Task
 from neural.subnetworks.tagging import named_entities, parts_of_speech
 from neural.subnetworks.topic import topics
-from neural.tokenizer import Tokenizer
-from neural.tokens import Tokens, TokenStore, passages, store
 from neural.treebank import treebank
 from neural.words import Encoded, encoded
 from sim.runs.errors import UserError
-
-TOKENIZER = "tokenizer.json"
-MODELS = "models"
-TEST = "test"
 
 Tuned = LanguageModel | Supervised
 
 
 @dataclass(frozen=True)
-class Subjects:
+class Subjects(Pretrained):
     """A study in its folder, with what its measures read."""
 
     study: Study
-    out: Path
     _objectives: dict[Task, Tuned] = field(default_factory=dict)
     _stacks: dict[int, Stack] = field(default_factory=dict)
-
-    @cached_property
-    def corpus(self) -> Corpus:
-        study = self.study
-        return corpus.load(study.corpus, study.languages, data_dir=study.data_dir)
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """Of all languages: that of the file, or learnt now and kept there."""
-        path = self.out / TOKENIZER
-        if not path.is_file():
-            tokenizer.save(tokenizer.train(self.corpus, self.study.model.vocabulary), path)
-        return tokenizer.load(path)
-
-    @cached_property
-    def tokens(self) -> TokenStore:
-        return store(self.corpus, self.tokenizer)
-
-    @cached_property
-    def held_out(self) -> dict[str, Tokens]:
-        """Test text of every language."""
-        study, end = self.study, self.tokenizer.end_of_text
-        return {
-            name: passages(self.tokens[name, TEST], study.text, study.sliding.window, end)
-            for name in study.languages
-        }
 
     def pretrained(self, step: int | None = None) -> Stack:
         """The pretrained models of a step, by default the last."""
         step = self.study.optimiser.steps if step is None else step
         if step not in self._stacks:
-            self._stacks[step] = stack(self.out / MODELS, step)
+            self._stacks[step] = self.models(step)
         return self._stacks[step]
 
     def start(self, seeds: Sequence[int], step: int | None = None) -> Parameters:

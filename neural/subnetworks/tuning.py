@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from neural.mask import Mask, full, stacked
+from neural.pretrained import TEST
 from neural.stack import Parameters
 from neural.subnetworks.objective import tune
 from neural.subnetworks.plan import Task
 from neural.subnetworks.prune import Train
-from neural.subnetworks.subjects import TEST, Subjects
+from neural.subnetworks.subjects import Subjects
 
 
 @dataclass(frozen=True, eq=False)

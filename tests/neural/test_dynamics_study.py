@@ -16,7 +16,8 @@ from neural.dynamics.plan import PARTS, Sizes, Study, presets
 from neural.dynamics.readings import Readings
 from neural.dynamics.results import CROSS, IN, Results
 from neural.dynamics.study import do
-from neural.dynamics.subjects import MODELS, Subjects
+from neural.dynamics.subjects import Subjects
+from neural.pretrained import MODELS
 from neural.probes import logistic
 from neural.probes.align import argmax, similarity
 from neural.probes.linear import Part, score

@@ -87,8 +87,8 @@ def test_no_perplexity_is_below_1():
     """Runs that fall as the logarithm of the budget, as no power law with c below 1 does."""
     found = fit(BUDGETS, 1 / (0.01 * np.log(BUDGETS)))
     assert found.c <= 1
-    # The logarithm is the limit of b -> 0 with c -> infinity. With c = 1 the curve bends: over a range of 0.055 of 1/PPL
-    # near 0.14 by 0.055^2 / (8 (1 - 0.14)) = 4.4e-4, 0.3 %.
+    # The logarithm is the limit of b -> 0 with c -> infinity. With c = 1 the curve bends: over a range of 0.055 of
+    # 1/PPL near 0.14 by 0.055^2 / (8 (1 - 0.14)) = 4.4e-4, 0.3 %.
     assert found.perplexity(1e6).value == pytest.approx(1 / (0.01 * np.log(1e6)), rel=3e-3)
 
 
