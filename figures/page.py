@@ -15,6 +15,8 @@ PAGES = {
     "robustness": "figures.robustness_page",
     "imbalance": "figures.imbalance_page",
     "subnetworks": "figures.subnetworks_page",
+    "dynamics": "figures.dynamics_page",
+    "across": "figures.across_page",
 }
 """Each page's module, imported when written: TABLES, which describes its tables by name, and FIGURES, names of figures;
 tables(run) -> their DataFrames by name; page(run, tables, figures) -> Markdown."""

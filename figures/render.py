@@ -38,6 +38,11 @@ FIGURES = {
     "transfer-matrix": "figures.transfer_matrix",
     "ablation-matrix": "figures.ablation_matrix",
     "overlap-vs-transfer": "figures.overlap_vs_transfer",
+    "learning-progress": "figures.learning_progress",
+    "transfer-onset": "figures.transfer_onset",
+    "layer-drift": "figures.layer_drift",
+    "forgetting": "figures.forgetting",
+    "across": "figures.across",
 }
 """Each figure's module, imported when drawn: NAME, DESCRIPTION, table(run), draw(table)."""
 

@@ -11,6 +11,8 @@ from sim.runs.errors import UserError
 from sim.runs.store import Run
 
 if TYPE_CHECKING:
+    from neural.across.join import Results as Across
+    from neural.dynamics.results import Results as Dynamics
     from neural.imbalance.claims import Results as Imbalance
     from neural.robustness.claims import Results
     from neural.subnetworks.claims import Results as Subnetworks
@@ -76,7 +78,8 @@ def seed(run: Path) -> int:
 
 def is_sweep(run: Path) -> bool:
     """Whether a run is no measurement of GPTs: of a study, or of models that existed."""
-    return "measures" not in _config(run) and not is_subnetworks(run)
+    others = is_subnetworks(run) or is_across(run) or is_dynamics(run)
+    return "measures" not in _config(run) and not others
 
 
 def is_imbalance(run: Path) -> bool:
@@ -87,6 +90,16 @@ def is_imbalance(run: Path) -> bool:
 def is_subnetworks(run: Path) -> bool:
     """Whether a run is a study of neural.subnetworks."""
     return {"tasks", "orders", "early"} <= _config(run).keys()
+
+
+def is_across(run: Path) -> bool:
+    """Whether a run is a study of neural.across."""
+    return {"tickets", "broken", "noise"} <= _config(run).keys()
+
+
+def is_dynamics(run: Path) -> bool:
+    """Whether a run is a study of neural.dynamics."""
+    return {"answers", "coarse", "together"} <= _config(run).keys()
 
 
 def _config(run: Path) -> dict[str, Any]:
@@ -103,7 +116,8 @@ def _sweep(run: Path) -> Any:
 
 def no_sweep(run: Path) -> None:
     """Raise OtherKind for a sweep, and for a study of another kind."""
-    if is_sweep(run) or is_imbalance(run) or is_subnetworks(run):
+    others = is_imbalance(run) or is_subnetworks(run) or is_across(run) or is_dynamics(run)
+    if is_sweep(run) or others:
         raise OtherKind(f"{run} is no study: give --from a folder of `python -m neural.robustness`")
 
 
@@ -168,6 +182,49 @@ def subnetworks(run: Path) -> "Subnetworks":
         _ = results.costs  # the last that is written
     except UserError as error:
         raise MissingRows(str(error)) from None
+    return results
+
+
+def across(run: Path) -> "Across":
+    """The results of a study of neural.across. Raises MissingRows where the run is none, or is not done."""
+    from neural.across.join import Results
+    from neural.across.plan import Study
+    from neural.record import recorded
+
+    command = "python -m neural.across"
+    if not is_across(run):
+        raise OtherKind(f"{run} is no study across the four: give --from a folder of `{command}`")
+    plan = recorded(run, Study, "tickets", command)
+    try:
+        return Results(plan, run)
+    except UserError as error:
+        raise MissingRows(str(error)) from None
+
+
+def dynamics(run: Path) -> "Dynamics":
+    """The results of a study of neural.dynamics. Raises MissingRows where the run is none, or is not done."""
+    from neural.dynamics.plan import Study
+    from neural.dynamics.results import Results
+    from neural.record import recorded
+
+    command = "python -m neural.dynamics"
+    if not is_dynamics(run):
+        raise OtherKind(
+            f"{run} is no study of training dynamics: give --from a folder of `{command}`"
+        )
+    plan = recorded(run, Study, "answers", command)
+    try:
+        results = Results(plan, run)
+    except UserError as error:
+        raise MissingRows(str(error)) from None
+    probes = results.probes
+    done = {"retrieval": results.retrieval}  # of what is measured at every step, the last
+    done |= {f"probes of {task}": probes[probes["task"] == task] for task in plan.tasks}
+    for name, rows in done.items():
+        if set(rows["step"]) != set(plan.steps):
+            raise MissingRows(
+                f"{run} has no {name} of some steps: finish it with `{command} --resume`"
+            )
     return results
 
 

@@ -1,0 +1,1 @@
+"""One study across the four: robustness, sub-networks, imbalance and probes of the same models."""

@@ -1,0 +1,101 @@
+"""python -m neural.across: one study across the four."""
+
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from neural.command import Stop, chosen, folder_of, positive, run
+from neural.memory import restart_with_huge_pages
+
+if TYPE_CHECKING:
+    from neural.across.plan import Study
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Does sharing of sub-networks predict robustness, does imbalance create the sharing, and when?
+
+    Trains models of two languages, cloned and real, at shares of 50/50 and 90/10, and of one alone; measures on the
+    same models what studies D22, F22, S24 and B22 measure, and joins it. Exit code 0 when all is measured, whatever
+    the answer; 2 on bad input.
+
+    Presets: smoke (invented languages, a minute), laptop (needs --data-dir), gpu.
+    """
+
+    preset: str = "smoke"
+    """One of those above; the options below change it."""
+    out: Path | None = None
+    """Folder of models, masks and tables (default: runs/across-PRESET-IDENTITY)."""
+    resume: bool = False
+    """Go on with an unfinished study in that folder."""
+    corpus: tuple[str, ...] | None = None
+    """Sources of text, as neural.train takes them."""
+    text: str | None = None
+    """The language that is cloned, and the first of each real pair."""
+    others: tuple[str, ...] | None = None
+    """Real languages to train beside it; --others alone for none."""
+    data_dir: Path | None = None
+    """Folder with the corpora known by name, and treebanks."""
+    seeds: int | None = None
+    """Models of each kind."""
+    steps: int | None = None
+    """Updates of each model."""
+    rounds: int | None = None
+    """Of pruning; each removes a tenth of the weights."""
+    draws: int | None = None
+    """Copies broken at each strength of a random failure."""
+
+
+def study_of(arguments: Arguments) -> "Study":
+    """The study asked for. Raises UserError, in one line, for what cannot be done."""
+    from neural.across.plan import Study, presets
+
+    study: Study = chosen(arguments.preset, presets())
+    positive(arguments, "seeds", "steps", "rounds", "draws")
+    study = replace(study, data_dir=arguments.data_dir)
+    asked = {
+        name: value
+        for name in ("corpus", "text", "others")
+        if (value := getattr(arguments, name)) is not None
+    }
+    study = replace(study, **asked)
+    if arguments.seeds is not None:
+        study = replace(study, seeds=tuple(range(arguments.seeds)))
+    if arguments.rounds is not None:
+        study = replace(study, tickets=replace(study.tickets, rounds=arguments.rounds))
+    if arguments.draws is not None:
+        study = replace(study, broken=replace(study.broken, draws=arguments.draws))
+    if arguments.steps is not None:
+        optimiser = replace(study.optimiser, steps=arguments.steps, warmup=arguments.steps // 20)
+        study = replace(study, optimiser=optimiser)
+        kept = tuple(step for step in study.tickets.steps if step in study.steps)
+        study = replace(study, tickets=replace(study.tickets, steps=kept))
+    study.check()
+    return study
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    arguments = tyro.cli(Arguments, prog="python -m neural.across")
+    return run("neural.across", partial(_study, arguments))
+
+
+def _study(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
+    from neural.across.claims import claims
+    from neural.across.join import Results
+    from neural.across.study import do
+
+    study = study_of(arguments)
+    out = arguments.out or folder_of("across", arguments.preset, study)
+    do(study, out, resume=arguments.resume, stop=stop)
+    found = claims(Results(study, out))
+    return out, str(found.to_string(index=False, float_format="{:.3g}".format))
+
+
+if __name__ == "__main__":
+    restart_with_huge_pages()
+    sys.exit(main())
