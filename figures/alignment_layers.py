@@ -27,7 +27,7 @@ MEASURES = {
     "state cosine": ("states", "cosine", "layer"),
     "context kept": ("patched states", "part of context kept", "layer"),
     "gradient cosine": ("gradients", "cosine", ""),
-    "embedding cosine": ("embeddings", "cosine", "occurrences per million"),
+    "embedding cosine": ("embeddings", "cosine", "per million tokens"),
 }
 """What is drawn, each with its title, what its values are and what its places are."""
 GROUPS = {
