@@ -17,6 +17,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """None beside the main process for what measures time or stops at the first failure, else one a core."""
+    """None beside the main process for what measures time or stops in a debugger, else one a core."""
     alone = config.option.markexpr == "benchmark" or config.option.usepdb
     return 0 if alone else len(os.sched_getaffinity(0))
