@@ -14,6 +14,7 @@ import pytest
 
 from figures import report
 from figures.report import DEFAULT, HERE, THEOREMS
+from figures.report_files import ORDER
 from figures.report_markdown import column
 from tests.figures.html_outline import Element, parse
 
@@ -143,15 +144,14 @@ def test_numbers_and_provenance_are_those_of_the_files(whole: Element) -> None:
 
 
 def test_every_effect_has_a_row(whole: Element) -> None:
-    found = rows(whole)
+    found, sources = rows(whole), files("csv")
+    studies = [name.removesuffix("-claims") for name in sources if name.endswith("-claims")]
     expected = []
-    for name, path in files("csv").items():
-        if name.endswith("-claims"):
-            with path.open(newline="") as file:
-                expected += [
-                    (name.removesuffix("-claims"), row["claim"], row["effect"], row["verdict"])
-                    for row in csv.DictReader(file)
-                ]
+    for study in sorted(studies, key=ORDER.index):
+        with sources[f"{study}-claims"].open(newline="") as file:
+            expected += [
+                (study, row["claim"], row["effect"], row["verdict"]) for row in csv.DictReader(file)
+            ]
     assert len(found) == len(expected) > 500
     for cells, (study, claim, effect, verdict) in zip(found, expected, strict=True):
         assert (cells[0], cells[1], cells[6]) == (study, claim, verdict)
