@@ -7,8 +7,9 @@ bootstrapped all the same, by percentiles expanded to make up for both (Hesterbe
 bounds (NaN).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -84,6 +85,42 @@ def at_most(found: Interval, margin: float) -> Verdict:
     if float(found.high) <= margin:
         return "replicated"
     return "opposite" if float(found.low) > margin else "not replicated"
+
+
+def effect(
+    found: Interval,
+    unit: str,
+    expected: int,
+    *,
+    none: Callable[[Interval], Verdict] | None = None,
+    without: str = "",
+    alone: str = "one seed",
+) -> dict[str, Any]:
+    """What a table of claims says of an effect: effect, low, high, unit, expected and verdict.
+
+    expected: its sign, or 0 where there should be none, which `none` then judges. without: why it has no verdict, as a
+    bound, which has no interval either. alone: the verdict of an effect without an interval.
+    """
+    low, high = float(found.low), float(found.high)
+    judged: str
+    if without:
+        judged, low, high = without, np.nan, np.nan
+    elif np.isnan(found.value):
+        judged = "not measured"
+    elif np.isnan(low):
+        judged = alone
+    elif expected or none is None:
+        judged = verdict(found, expected)
+    else:
+        judged = none(found)
+    return {
+        "effect": float(found.value),
+        "low": low,
+        "high": high,
+        "unit": unit,
+        "expected": expected,
+        "verdict": judged,
+    }
 
 
 def expanded_percentiles(samples: ArrayLike, n: int) -> tuple[float, float]:

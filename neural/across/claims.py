@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from neural.across.join import Results, by_seed, gained
 from neural.across.plan import ALONE
 from neural.imbalance.plan import BALANCED, IMBALANCED
-from neural.intervals import Interval, difference, interval, verdict
+from neural.intervals import Interval, difference, effect, interval
 from neural.probes.onset import onset
 
 Array = NDArray[np.float64]
@@ -88,25 +88,7 @@ def _row(
     claim: str, setting: str, found: Interval, unit: str, expected: int, without: str = ""
 ) -> dict[str, Any]:
     """without: why there is no verdict, if there is none; a bound has no interval either."""
-    low, high = float(found.low), float(found.high)
-    if without:
-        judged, low, high = without, np.nan, np.nan
-    elif np.isnan(found.value):
-        judged = "not measured"
-    elif np.isnan(low):
-        judged = "one seed"
-    else:
-        judged = verdict(found, expected)
-    return {
-        "claim": claim,
-        "setting": setting,
-        "effect": float(found.value),
-        "low": low,
-        "high": high,
-        "unit": unit,
-        "expected": expected,
-        "verdict": judged,
-    }
+    return {"claim": claim, "setting": setting, **effect(found, unit, expected, without=without)}
 
 
 def rank_correlation(one: ArrayLike, other: ArrayLike, given: ArrayLike | None = None) -> float:

@@ -1,13 +1,14 @@
 """Effects as rows of a table, with intervals and verdicts: over seeds, over languages, over pairs of languages."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural.intervals import CONFIDENCE, Interval, interval, verdict, within
+from neural.intervals import CONFIDENCE, Interval, effect, interval, within
 
 Array = NDArray[np.float64]
 
@@ -29,26 +30,14 @@ def row(
     margin: float = float("nan"),
 ) -> dict[str, Any]:
     """expected: the sign that B22 reports or we expect, 0 for an effect within the margin."""
-    low = float(found.low)
-    if np.isnan(found.value):
-        judged = "not measured"
-    elif np.isnan(low):
-        judged = "too few languages" if LANGUAGES in setting else "one seed"
-    elif expected:
-        judged = verdict(found, expected)
-    else:
-        judged = within(found, margin)
-    return {
-        "claim": claim,
-        "setting": setting,
-        "task": task,
-        "effect": float(found.value),
-        "low": low,
-        "high": float(found.high),
-        "unit": unit,
-        "expected": expected,
-        "verdict": judged,
-    }
+    judged = effect(
+        found,
+        unit,
+        expected,
+        none=partial(within, margin=margin),
+        alone="too few languages" if LANGUAGES in setting else "one seed",
+    )
+    return {"claim": claim, "setting": setting, "task": task, **judged}
 
 
 def both(

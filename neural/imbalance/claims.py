@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neural.imbalance.efficiency import Reference, fit, interpolated
 from neural.imbalance.plan import BALANCED, IMBALANCED, Study
-from neural.intervals import Interval, difference, interval, verdict, within
+from neural.intervals import Interval, difference, effect, interval, within
 from neural.results import read
 from sim.runs.errors import UserError
 
@@ -166,28 +166,10 @@ def _row(
     bound: str = "",
 ) -> dict[str, Any]:
     """expected: the sign that S24 reports, 0 for none. bound: why the effect is only a bound, if so."""
-    low, high = float(found.low), float(found.high)
-    if bound:
-        judged, low, high = bound, np.nan, np.nan
-    elif np.isnan(found.value):
-        judged = "not measured"
-    elif np.isnan(low):
-        judged = "one seed"
-    elif expected:
-        judged = verdict(found, expected)
-    else:
-        judged = within(found, MARGIN[unit])
-    return {
-        "claim": claim,
-        "setting": setting,
-        "language": language,
-        "effect": float(found.value),
-        "low": low,
-        "high": high,
-        "unit": unit,
-        "expected": expected,
-        "verdict": judged,
-    }
+    judged = effect(
+        found, unit, expected, none=lambda found: within(found, MARGIN[unit]), without=bound
+    )
+    return {"claim": claim, "setting": setting, "language": language, **judged}
 
 
 FITTED, INTERPOLATED = "", "_interpolated"

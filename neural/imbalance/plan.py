@@ -53,9 +53,7 @@ class Recipe:
 
     @property
     def share(self) -> float:
-        """Of the second language over the whole run; 0 where there is none."""
-        if len(self.languages) == 1:
-            return 0.0
+        """Of the second language over the whole run."""
         return sum(stage[1] for stage in self.stages) / len(self.stages)
 
     @property

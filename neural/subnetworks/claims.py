@@ -6,7 +6,7 @@ number, the mean over languages or pairs.
 """
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural.intervals import Interval, at_most, difference, interval, verdict
+from neural.intervals import Interval, at_most, difference, effect, interval
 from neural.results import read
 from neural.subnetworks.overlap import corrected
 from neural.subnetworks.plan import Study, Task
@@ -124,26 +124,8 @@ def _row(
     margin: float = float("nan"),
 ) -> dict[str, Any]:
     """expected: the sign that F22 reports, 0 for an effect of at most the margin."""
-    low = float(found.low)
-    if np.isnan(found.value):
-        judged = "not measured"
-    elif np.isnan(low):
-        judged = "one seed"
-    elif expected:
-        judged = verdict(found, expected)
-    else:
-        judged = at_most(found, margin)
-    return {
-        "claim": claim,
-        "setting": setting,
-        "task": task,
-        "effect": float(found.value),
-        "low": low,
-        "high": float(found.high),
-        "unit": unit,
-        "expected": expected,
-        "verdict": judged,
-    }
+    judged = effect(found, unit, expected, none=partial(at_most, margin=margin))
+    return {"claim": claim, "setting": setting, "task": task, **judged}
 
 
 def _unit(task: Task) -> str:
