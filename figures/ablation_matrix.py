@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.results import subnetworks
+from figures.studies import subnetworks
 from figures.subnetworks_cells import bar, draw_cells
 from figures.subnetworks_tables import ablation
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from figures import style
 from figures.markdown import between
-from figures.results import across, over_seeds
+from figures.studies import across, over_seeds
 
 if TYPE_CHECKING:
     from neural.across.join import Results

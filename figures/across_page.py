@@ -10,8 +10,8 @@ import pandas as pd
 from figures import markdown
 from figures.across import LABELS, NAME, means
 from figures.markdown import between
-from figures.results import LANGUAGES, across, over_seeds
-from figures.robustness_claims import SIDES, VERDICTS, judged
+from figures.studies import LANGUAGES, across, over_seeds
+from figures.verdicts import SIGNS, counted, effect, judged
 from sim.runs.store import Run
 
 if TYPE_CHECKING:
@@ -106,22 +106,16 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
     claims = found[CLAIMS]
     sections = [
         OPENING,
-        _section("What became of the claims", _summary(claims)),
+        markdown.section("What became of the claims", _summary(claims)),
         _what(run, plan),
-        _section("Sharing and robustness", shown),
-        _section("By share, at the end of training", _last(found.get(MEANS), plan)),
-        _section("When", _when(found.get(ONSETS), plan)),
-        _section("Failures", _areas(found.get(FAILURES))),
-        _section("Every effect", _effects(claims)),
+        markdown.section("Sharing and robustness", shown),
+        markdown.section("By share, at the end of training", _last(found.get(MEANS), plan)),
+        markdown.section("When", _when(found.get(ONSETS), plan)),
+        markdown.section("Failures", _areas(found.get(FAILURES))),
+        markdown.section("Every effect", _effects(claims)),
         markdown.files(found, TABLES),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def _section(title: str, *parts: str) -> str:
-    """With the parts that there are; "" without any."""
-    present = [part for part in parts if part]
-    return "\n\n".join([f"## {title}", *present]) if present else ""
 
 
 def _summary(claims: pd.DataFrame) -> str:
@@ -129,20 +123,11 @@ def _summary(claims: pd.DataFrame) -> str:
     lines = []
     for claim, rows in claims.groupby("claim", sort=False):
         first = rows.iloc[0]
-        said = f"{first['setting']}: {_effect(first)}"
+        said = f"{first['setting']}: {effect(first)}"
         joined = QUESTIONS.get(claim, "–")
-        lines.append([claim, joined, f"**{judged(rows)}**", _counted(rows), said])
+        lines.append([claim, joined, f"**{judged(rows)}**", counted(rows, "as expected"), said])
     head = ["claim", "joins", "here", "intervals", "the first of them"]
     return markdown.table(head, lines)
-
-
-def _counted(rows: pd.DataFrame) -> str:
-    """How many intervals are on which side, and how many effects have no verdict."""
-    tested = rows[rows["verdict"].isin(VERDICTS)]
-    expected, opposite = (int((tested["verdict"] == side).sum()) for side in SIDES)
-    said = f"{expected} of {len(tested)} as expected, {opposite} opposite"
-    untested = rows.loc[~rows["verdict"].isin(VERDICTS), "verdict"].value_counts(sort=False)
-    return "; ".join([said, *(f"{count} {why}" for why, count in untested.items())])
 
 
 def _effects(claims: pd.DataFrame) -> str:
@@ -151,21 +136,14 @@ def _effects(claims: pd.DataFrame) -> str:
         [
             row["claim"],
             row["setting"],
-            _effect(row),
-            {-1: "< 0", 1: "> 0"}[row["expected"]],
+            effect(row),
+            SIGNS[row["expected"]],
             row["verdict"],
         ]
         for _, row in claims.iterrows()
     ]
     head = ["claim", "setting", "effect", "expected", "verdict"]
     return f"Bold: 0 is outside the interval.\n\n{markdown.table(head, lines)}"
-
-
-def _effect(row: pd.Series) -> str:
-    if np.isnan(row["effect"]):
-        return "–"
-    said = f"{between(row[['effect', 'low', 'high']], '+.3g')} {row['unit']}"
-    return f"**{said}**" if row["low"] > 0 or row["high"] < 0 else said
 
 
 def _what(run: Path, plan: "Study") -> str:

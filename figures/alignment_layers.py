@@ -12,7 +12,8 @@ from matplotlib.ticker import SymmetricalLogLocator
 
 from figures import style
 from figures.imbalance_tables import alike, alike_embeddings, onset
-from figures.results import MissingRows, imbalance, over_seeds
+from figures.results import MissingRows
+from figures.studies import imbalance, over_seeds
 
 if TYPE_CHECKING:
     from neural.imbalance.claims import Results

@@ -23,7 +23,7 @@ from figures.failure_curves import (
     legend,
     looks_of,
 )
-from figures.results import named, study
+from figures.studies import named, robustness
 
 NAME = "crossover"
 DESCRIPTION = (
@@ -55,7 +55,7 @@ def table(run: Path) -> pd.DataFrame:
     """
     from neural.robustness.analysis import crossover
 
-    results = study(run)
+    results = robustness(run)
     labels = named(results.study.models)
     parts = []
     for (text, family), models in families(results).items():

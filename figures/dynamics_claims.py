@@ -12,7 +12,7 @@ import pandas as pd
 
 from figures import markdown
 from figures.markdown import between
-from figures.robustness_claims import SIDES, VERDICTS, judged
+from figures.verdicts import SIGNS, counted, judged
 
 THEIRS = {
     "in-language skill comes before half of the steps": "high in-language scores early: low-level skills after about "
@@ -97,18 +97,6 @@ def _answered(cell: str) -> str:
     for verdict, answer in ANSWERS.items():
         cell = cell.replace(f"**{verdict}**", f"**{answer}**")
     return cell
-
-
-def counted(rows: pd.DataFrame) -> str:
-    """How many intervals are on which side, and how many effects have no verdict, and why."""
-    tested = rows[rows["verdict"].isin(VERDICTS)]
-    expected, opposite = (int((tested["verdict"] == side).sum()) for side in SIDES)
-    said = f"{expected} of {len(tested)}, {opposite} opposite"
-    untested = rows.loc[~rows["verdict"].isin(VERDICTS), "verdict"].value_counts(sort=False)
-    return "; ".join([said, *(f"{count} {why}" for why, count in untested.items())])
-
-
-SIGNS = {-1: "< 0", 0: "none", 1: "> 0"}
 
 
 def _claimed(rows: pd.DataFrame) -> str:

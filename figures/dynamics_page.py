@@ -14,7 +14,7 @@ from figures.dynamics_tables import TABLES, tables
 from figures.forgetting import NAME as FORGETTING
 from figures.layer_drift import NAME as LAYERS
 from figures.learning_progress import NAME as PROGRESS
-from figures.results import LANGUAGES, dynamics
+from figures.studies import LANGUAGES, dynamics
 from figures.transfer_onset import NAME as ONSET
 from sim.runs.store import Run
 
@@ -70,30 +70,32 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
     claims = found[of.CLAIMS]
     sections = [
         OPENING,
-        _section("What became of the claims", summary(claims)),
-        _section("What the controls say", controls(claims)),
+        markdown.section("What became of the claims", summary(claims)),
+        markdown.section("What the controls say", controls(claims)),
         _what(run, results),
-        _section("What is learnt when", shown[PROGRESS], show.onsets(found[of.ONSETS], plan)),
-        _section("Bits per character", show.bits(found[of.BITS])),
-        _section("Probes", show.probes(found[of.PROBES])),
-        _section("From one language to another", shown[ONSET], show.pairs(found[of.PAIRS])),
-        _section("Layers", shown[LAYERS]),
-        _section("What is lost again", shown[FORGETTING], show.changes(figures.get(FORGETTING))),
-        _section("Description length", show.codelengths(found.get(of.CODE))),
-        _section("Random labels", show.selectivity(found.get(of.SELECTIVITY))),
-        _section("Word alignment", show.alignment(found.get(of.ALIGNMENT))),
-        _section("Sentences that find each other", show.retrieval(found[of.RETRIEVAL])),
-        _section("Which language it is", show.identity(found[of.IDENTITY], found.get(of.PROBES))),
-        _section("The claims, by how they are measured", _every(claims), by_measure(claims)),
+        markdown.section(
+            "What is learnt when", shown[PROGRESS], show.onsets(found[of.ONSETS], plan)
+        ),
+        markdown.section("Bits per character", show.bits(found[of.BITS])),
+        markdown.section("Probes", show.probes(found[of.PROBES])),
+        markdown.section("From one language to another", shown[ONSET], show.pairs(found[of.PAIRS])),
+        markdown.section("Layers", shown[LAYERS]),
+        markdown.section(
+            "What is lost again", shown[FORGETTING], show.changes(figures.get(FORGETTING))
+        ),
+        markdown.section("Description length", show.codelengths(found.get(of.CODE))),
+        markdown.section("Random labels", show.selectivity(found.get(of.SELECTIVITY))),
+        markdown.section("Word alignment", show.alignment(found.get(of.ALIGNMENT))),
+        markdown.section("Sentences that find each other", show.retrieval(found[of.RETRIEVAL])),
+        markdown.section(
+            "Which language it is", show.identity(found[of.IDENTITY], found.get(of.PROBES))
+        ),
+        markdown.section(
+            "The claims, by how they are measured", _every(claims), by_measure(claims)
+        ),
         markdown.files(found, TABLES),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def _section(title: str, *parts: str) -> str:
-    """With the parts that there are; "" without any."""
-    present = [part for part in parts if part]
-    return "\n\n".join([f"## {title}", *present]) if present else ""
 
 
 def _every(claims: pd.DataFrame) -> str:

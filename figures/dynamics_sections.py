@@ -13,8 +13,6 @@ from figures.markdown import between
 if TYPE_CHECKING:
     from neural.dynamics.plan import Study
 
-MOST_STEPS = 8
-"""Columns of a table over steps."""
 TITLES = {
     "argmax": "word alignment, argmax",
     "itermax": "word alignment, itermax",
@@ -72,7 +70,7 @@ def _within(step: float, first: int, last: int) -> str:
 
 
 def bits(table: pd.DataFrame) -> str:
-    steps = _some(sorted(set(table["step"])))
+    steps = markdown.some(sorted(set(table["step"])))
     by = {(row["language"], row["step"]): row for _, row in table.iterrows()}
     languages = list(dict.fromkeys(table["language"]))
     lines = [
@@ -262,7 +260,7 @@ def identity(table: pd.DataFrame, of_probes: pd.DataFrame | None) -> str:
 
 def _removed(table: pd.DataFrame) -> str:
     """Probes with the subspace and without, over steps."""
-    steps = _some(sorted(set(table["step"])))
+    steps = markdown.some(sorted(set(table["step"])))
     tasks = table.loc[table["removed"].astype(bool), "task"].unique()
     by = {
         (row["task"], row["kind"], bool(row["removed"]), row["step"]): row
@@ -311,9 +309,3 @@ def _best(
     for key, rows in table.groupby(list(keys), sort=False):
         place = rows[column].idxmin() if least else rows[column].idxmax()
         yield key, rows.loc[place]
-
-
-def _some(steps: Sequence[int]) -> list[int]:
-    """At most MOST_STEPS, evenly chosen, with the first and the last."""
-    places = np.linspace(0, len(steps) - 1, min(len(steps), MOST_STEPS)).round().astype(int)
-    return [int(steps[place]) for place in places]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from figures.dynamics_panels import CROSS, IN, sort
-from figures.results import dynamics, over_seeds
+from figures.studies import dynamics, over_seeds
 
 if TYPE_CHECKING:
     from neural.dynamics.results import Results

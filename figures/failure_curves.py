@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.results import MissingRows, named, study
+from figures.results import MissingRows
+from figures.studies import named, robustness
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def table(run: Path) -> pd.DataFrame:
     """
     from neural.robustness.analysis import degradation
 
-    results = study(run)
+    results = robustness(run)
     labels = named(results.study.models)
     parts = []
     for (text, family), models in families(results).items():

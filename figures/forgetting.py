@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from figures import style
 from figures.dynamics_panels import LOOKS, limits, ordered, sort, titled
-from figures.results import dynamics, over_seeds
+from figures.studies import dynamics, over_seeds
 
 NAME = "forgetting"
 DESCRIPTION = "relative change of accuracy by task and layer, from its best step, and the last layer's, to the end"

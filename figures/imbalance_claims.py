@@ -3,12 +3,10 @@
 Verdicts count intervals; no word of them is written for a result.
 """
 
-import numpy as np
 import pandas as pd
 
 from figures import markdown
-from figures.markdown import between
-from figures.robustness_claims import SIDES, VERDICTS, judged
+from figures.verdicts import SIGNS, counted, effect, judged
 
 THEIRS = {
     "balanced languages gain less than their tokens": "TEff 0.89 at 1×, 0.74 at 2×, 0.64 at 3×",
@@ -35,20 +33,11 @@ def summary(claims: pd.DataFrame) -> str:
     lines = []
     for claim, rows in claims.groupby("claim", sort=False):
         first = rows.iloc[0]
-        said = f"{first['setting']}, {first['language']}: {_effect(first)}"
+        said = f"{first['setting']}, {first['language']}: {effect(first)}"
         theirs = THEIRS.get(claim, "")
-        lines.append([claim, theirs, f"**{judged(rows)}**", counted(rows), said])
+        lines.append([claim, theirs, f"**{judged(rows)}**", counted(rows, "as in S24"), said])
     head = ["claim", "S24", "here", "intervals", "the first of them"]
     return markdown.table(head, lines)
-
-
-def counted(rows: pd.DataFrame) -> str:
-    """How many intervals are on which side, and how many effects have no verdict."""
-    tested = rows[rows["verdict"].isin(VERDICTS)]
-    expected, opposite = (int((tested["verdict"] == side).sum()) for side in SIDES)
-    said = f"{expected} of {len(tested)} as in S24, {opposite} opposite"
-    untested = rows.loc[~rows["verdict"].isin(VERDICTS), "verdict"].value_counts(sort=False)
-    return "; ".join([said, *(f"{count} {why}" for why, count in untested.items())])
 
 
 def effects(claims: pd.DataFrame) -> str:
@@ -58,8 +47,8 @@ def effects(claims: pd.DataFrame) -> str:
             row["claim"],
             row["setting"],
             row["language"],
-            _effect(row),
-            {-1: "< 0", 0: "none", 1: "> 0"}[row["expected"]],
+            effect(row),
+            SIGNS[row["expected"]],
             row["verdict"],
         ]
         for _, row in claims.iterrows()
@@ -67,10 +56,3 @@ def effects(claims: pd.DataFrame) -> str:
     head = ["claim", "setting", "language", "effect", "S24", "verdict"]
     said = "Effects in logarithms of TEff, nats a token, cosines, shares or accuracies. Bold: 0 is outside."
     return f"{said}\n\n{markdown.table(head, lines)}"
-
-
-def _effect(row: pd.Series) -> str:
-    if np.isnan(row["effect"]):
-        return "–"
-    said = f"{between(row[['effect', 'low', 'high']], '+.3g')} {row['unit']}"
-    return f"**{said}**" if row["low"] > 0 or row["high"] < 0 else said

@@ -1,6 +1,6 @@
 """The page of study S24: what became of the claims of Schäfer et al. 2024, and every experiment; from tables alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,8 @@ from figures.imbalance_phase import NAME as PHASE
 from figures.imbalance_ppl import NAME as PERPLEXITY
 from figures.imbalance_tables import TABLES, tables
 from figures.markdown import between
-from figures.results import LANGUAGES, imbalance
 from figures.schedules import NAME as SCHEDULES
+from figures.studies import LANGUAGES, imbalance
 from figures.token_efficiency import NAME as EFFICIENCY
 from sim.runs.store import Run
 
@@ -59,9 +59,6 @@ effect, *replicated* if the interval lies within a margin about 0 (10 % of TEff,
 lies outside, and else *not replicated*. Several intervals have the verdict of the side that more than half of them \
 are on and none opposes."""
 
-MOST_STEPS = 8
-"""Columns of the table of steps."""
-
 
 def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]) -> str:
     """The page in Markdown, of a study's tables and those of its figures, by name."""
@@ -73,33 +70,29 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
     claims, grid = found[of.CLAIMS], found.get(of.GRID)
     sections = [
         OPENING,
-        _section("What became of the claims", summary(claims)),
+        markdown.section("What became of the claims", summary(claims)),
         _what(run, plan),
-        _section("Perplexity by share", shown[PERPLEXITY], _grid(grid, plan)),
-        _section("Token efficiency", shown[EFFICIENCY], _misfit(found.get(of.REFERENCES))),
-        _section(
+        markdown.section("Perplexity by share", shown[PERPLEXITY], _grid(grid, plan)),
+        markdown.section("Token efficiency", shown[EFFICIENCY], _misfit(found.get(of.REFERENCES))),
+        markdown.section(
             "Where unequal shares are better for both", _phase(figures.get(PHASE)), shown[PHASE]
         ),
-        _section("Alignment", shown[LAYERS], _onset(found.get(of.ONSET))),
-        _section("Transfer", _transfer(found.get(of.TRANSFER))),
-        _section("Schedules", shown[SCHEDULES], _scores(found.get(of.SCHEDULES), "schedule")),
-        _section("Shared ids", _scores(found.get(of.ANCHORS), "anchors")),
-        _section("More languages", _many(found.get(of.LANGUAGES))),
-        _section(
+        markdown.section("Alignment", shown[LAYERS], _onset(found.get(of.ONSET))),
+        markdown.section("Transfer", _transfer(found.get(of.TRANSFER))),
+        markdown.section(
+            "Schedules", shown[SCHEDULES], _scores(found.get(of.SCHEDULES), "schedule")
+        ),
+        markdown.section("Shared ids", _scores(found.get(of.ANCHORS), "anchors")),
+        markdown.section("More languages", _many(found.get(of.LANGUAGES))),
+        markdown.section(
             "Real languages",
             _real(found.get(of.REAL)),
             _real_alignment(found.get(of.REAL_ALIGNMENT)),
         ),
-        _section("Every effect", effects(claims)),
+        markdown.section("Every effect", effects(claims)),
         markdown.files(found, TABLES),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def _section(title: str, *parts: str) -> str:
-    """With the parts that there are; "" without any."""
-    present = [part for part in parts if part]
-    return "\n\n".join([f"## {title}", *present]) if present else ""
 
 
 def _what(run: Path, plan: "Study") -> str:
@@ -250,7 +243,7 @@ def _phase(table: pd.DataFrame | None) -> str:
 def _onset(table: pd.DataFrame | None) -> str:
     if table is None:
         return ""
-    steps = _some(sorted(set(table["step"])))
+    steps = markdown.some(sorted(set(table["step"])))
     lines = []
     for (measure, share, part), rows in table.groupby(["measure", "share", "part"], sort=False):
         if part not in ("aligned", "gained"):
@@ -286,12 +279,6 @@ def _first(table: pd.DataFrame) -> str:
     if not said:
         return ""
     return f"More alike at a share of 0.1, at every kept step from there on: {', '.join(said)}."
-
-
-def _some(steps: Sequence[float]) -> list[float]:
-    """At most MOST_STEPS, evenly chosen, with the first and the last."""
-    places = np.linspace(0, len(steps) - 1, min(len(steps), MOST_STEPS)).round().astype(int)
-    return [steps[place] for place in places]
 
 
 def _transfer(table: pd.DataFrame | None) -> str:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from figures import style
-from figures.results import imbalance, over_seeds, rows_of
+from figures.studies import imbalance, over_seeds, rows_of
 
 NAME = "imbalance-phase"
 DESCRIPTION = (

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from figures import style
 from figures.imbalance_tables import of_base, scores
-from figures.results import imbalance
+from figures.studies import imbalance
 
 NAME = "imbalance-ppl"
 DESCRIPTION = "perplexity of two cloned languages by the share of the second and the budget"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from figures.results import MissingRows, imbalance, over_seeds, rows_of
+from figures.results import MissingRows
+from figures.studies import imbalance, over_seeds, rows_of
 
 if TYPE_CHECKING:
     from neural.imbalance.claims import Results

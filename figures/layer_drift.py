@@ -13,7 +13,7 @@ from matplotlib.patheffects import Normal, Stroke
 from figures import style
 from figures.dynamics_panels import CROSS, IN, name_steps, ordered, sort, titled
 from figures.dynamics_tables import by_layer
-from figures.results import dynamics, over_seeds
+from figures.studies import dynamics, over_seeds
 
 NAME = "layer-drift"
 DESCRIPTION = (

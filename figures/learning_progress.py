@@ -21,7 +21,7 @@ from figures.dynamics_panels import (
     titled,
 )
 from figures.dynamics_tables import onsets
-from figures.results import dynamics, over_seeds
+from figures.studies import dynamics, over_seeds
 
 if TYPE_CHECKING:
     from neural.dynamics.results import Results

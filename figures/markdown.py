@@ -5,6 +5,21 @@ from typing import Any
 
 import numpy as np
 
+MOST = 8
+"""Steps that a table shows."""
+
+
+def section(title: str, *parts: str) -> str:
+    """With the parts that there are; "" without any."""
+    present = [part for part in parts if part]
+    return "\n\n".join([f"## {title}", *present]) if present else ""
+
+
+def some(steps: Sequence[Any]) -> list[Any]:
+    """At most MOST, evenly chosen, with the first and the last."""
+    places = np.linspace(0, len(steps) - 1, min(len(steps), MOST)).round().astype(int)
+    return [steps[place] for place in places]
+
 
 def table(head: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
     """A table."""

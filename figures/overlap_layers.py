@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.results import subnetworks
+from figures.studies import subnetworks
 from figures.subnetworks_cells import titled
 from figures.subnetworks_tables import cells, overlaps
 

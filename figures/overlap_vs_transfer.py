@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from figures import style
 from figures.markdown import between
-from figures.results import over_seeds, subnetworks
+from figures.studies import over_seeds, subnetworks
 from figures.subnetworks_cells import titled
 from figures.subnetworks_tables import LM, scored
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from figures.failure_curves import GROUP
+from figures.verdicts import SIDES, VERDICTS, judged
 
 OF_D22 = ("weight-deletion", "additive-noise", "magnitude-pruning")
 """Their failures, all of attention."""
@@ -17,10 +18,6 @@ OF_ALL = ("weight-deletion", "additive-noise-relative", "magnitude-pruning")
 KEPT = "accuracy kept under failure"
 EQUAL = "degradation at equal clean loss"
 LESS = "degradation, language less"
-
-SIDES = ("replicated", "opposite")
-VERDICTS = (*SIDES, "not replicated")
-NO_VERDICT = "no verdict"
 
 Chosen = Callable[[pd.DataFrame], pd.Series]
 
@@ -143,19 +140,6 @@ CONTROLS = (
     ),
 )
 """Their rows are named so that "replicated" is what D22 would lead one to expect."""
-
-
-def judged(rows: pd.DataFrame) -> str:
-    """The verdict of several intervals: the side that more than half are on and none opposes, else "not replicated".
-
-    NO_VERDICT where none of them has one.
-    """
-    counts = rows["verdict"].value_counts()
-    tested = sum(int(counts.get(verdict, 0)) for verdict in VERDICTS)
-    for side, other in (SIDES, SIDES[::-1]):
-        if counts.get(side, 0) > tested / 2 and not counts.get(other, 0):
-            return side
-    return "not replicated" if tested else NO_VERDICT
 
 
 def answered(control: Control, rows: pd.DataFrame) -> str:

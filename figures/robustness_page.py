@@ -12,20 +12,18 @@ from figures.crossover import NAME as CROSSOVER
 from figures.failure_curves import GROUP
 from figures.failure_curves import NAME as CURVES
 from figures.markdown import between
-from figures.results import named, study
 from figures.robustness_claims import (
     CLAIMS,
     CONTROLS,
     KEPT,
-    NO_VERDICT,
-    SIDES,
     answered,
     counted,
-    judged,
 )
 from figures.robustness_tables import TABLES, tables
 from figures.slope_vs_curvature import NAME as SLOPES
 from figures.spectra import NAME as SPECTRA
+from figures.studies import named, robustness
+from figures.verdicts import NO_VERDICT, SIDES, judged
 from sim.runs.store import Run
 
 if TYPE_CHECKING:
@@ -60,7 +58,7 @@ of them are on and none opposes."""
 
 def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]) -> str:
     """The page in Markdown, of a study's tables and those of its figures, by name."""
-    plan = study(run).study
+    plan = robustness(run).study
     claims = found["robustness-claims"]
     if len(plan.seeds) < 2:  # not of crossovers either, whose draws scatter with one seed
         claims = claims.assign(verdict=NO_VERDICT)

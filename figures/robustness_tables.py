@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from figures.results import named, study
+from figures.studies import named, robustness
 
 if TYPE_CHECKING:
     from neural.robustness.claims import Curve, Results
@@ -26,7 +26,7 @@ def tables(run: Path) -> dict[str, pd.DataFrame]:
     """Those of TABLES that the study has rows for. Raises UserError for what is no study, or not done."""
     from neural.robustness.claims import claims
 
-    results = study(run)
+    results = robustness(run)
     found = {
         CLAIMS: claims(results),
         CLEAN: clean(results),

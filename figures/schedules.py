@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from figures import style
 from figures.imbalance_ppl import LABELS, LOOKS, plain_log
 from figures.imbalance_tables import beside, schedules
-from figures.results import imbalance, over_seeds, rows_of
+from figures.studies import imbalance, over_seeds, rows_of
 
 if TYPE_CHECKING:
     from neural.imbalance.claims import Results

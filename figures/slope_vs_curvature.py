@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from figures import style
-from figures.results import MissingRows, no_sweep
+from figures.results import MissingRows
+from figures.studies import of_kind
 
 NAME = "slope-vs-curvature"
 DESCRIPTION = "GPTs: slope of the loss under small noise, measured against that of the curvature"
@@ -53,7 +54,7 @@ def _slopes(run: Path) -> pd.DataFrame:
     from neural.results import read
     from sim.runs.errors import UserError
 
-    no_sweep(run)
+    of_kind(run, "robustness")
     try:
         data = read(run, "slopes")
     except UserError as error:

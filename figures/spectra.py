@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from figures import style
 from figures.failure_curves import FAMILIES, looks_of
-from figures.results import MissingRows, named, study
+from figures.results import MissingRows
+from figures.studies import named, robustness
 
 NAME = "spectra"
 DESCRIPTION = "stable ranks and Ky Fan shares of weight matrices, and what several texts change"
@@ -43,7 +44,7 @@ def table(run: Path) -> pd.DataFrame:
     from neural.results import read
     from sim.runs.errors import UserError
 
-    plan = study(run).study
+    plan = robustness(run).study
     try:
         data = read(run, "spectra")
     except UserError as error:

@@ -3,12 +3,10 @@
 Verdicts count intervals; no word of them is written for a result.
 """
 
-import numpy as np
 import pandas as pd
 
 from figures import markdown
-from figures.markdown import between
-from figures.robustness_claims import SIDES, VERDICTS, judged
+from figures.verdicts import SIGNS, counted, effect, judged
 
 THEIRS = {
     "a ticket costs no more than the whole model": "English, 50 %: perplexity 4.63 against 4.65, F1 83.60 against "
@@ -37,20 +35,11 @@ def summary(claims: pd.DataFrame) -> str:
     lines = []
     for claim, rows in claims.groupby("claim", sort=False):
         first = rows.iloc[0]
-        said = f"{first['task'].replace('-', ' ')}, {first['setting']}: {_effect(first)}"
+        said = f"{first['task'].replace('-', ' ')}, {first['setting']}: {effect(first)}"
         theirs = THEIRS.get(claim, UNTESTED)
-        lines.append([claim, theirs, f"**{judged(rows)}**", counted(rows), said])
+        lines.append([claim, theirs, f"**{judged(rows)}**", counted(rows, "as claimed"), said])
     head = ["claim", "F22", "here", "intervals", "the first of them"]
     return markdown.table(head, lines)
-
-
-def counted(rows: pd.DataFrame) -> str:
-    """How many intervals are on which side, and how many effects have no verdict."""
-    tested = rows[rows["verdict"].isin(VERDICTS)]
-    expected, opposite = (int((tested["verdict"] == side).sum()) for side in SIDES)
-    said = f"{expected} of {len(tested)} as claimed, {opposite} opposite"
-    untested = rows.loc[~rows["verdict"].isin(VERDICTS), "verdict"].value_counts(sort=False)
-    return "; ".join([said, *(f"{count} {why}" for why, count in untested.items())])
 
 
 def effects(claims: pd.DataFrame) -> str:
@@ -60,8 +49,8 @@ def effects(claims: pd.DataFrame) -> str:
             row["claim"],
             row["task"].replace("-", " "),
             row["setting"],
-            _effect(row),
-            {-1: "< 0", 0: "none", 1: "> 0"}[row["expected"]],
+            effect(row),
+            SIGNS[row["expected"]],
             row["verdict"],
         ]
         for _, row in claims.iterrows()
@@ -72,10 +61,3 @@ def effects(claims: pd.DataFrame) -> str:
         "Bold: 0 is outside."
     )
     return f"{said}\n\n{markdown.table(head, lines)}"
-
-
-def _effect(row: pd.Series) -> str:
-    if np.isnan(row["effect"]):
-        return "–"
-    said = f"{between(row[['effect', 'low', 'high']], '+.3g')} {row['unit']}"
-    return f"**{said}**" if row["low"] > 0 or row["high"] < 0 else said

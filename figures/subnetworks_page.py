@@ -12,7 +12,7 @@ from figures import subnetworks_tables as of
 from figures.ablation_matrix import NAME as ABLATION
 from figures.overlap_layers import NAME as LAYERS
 from figures.overlap_vs_transfer import NAME as PAIRS
-from figures.results import LANGUAGES, subnetworks
+from figures.studies import LANGUAGES, subnetworks
 from figures.subnetworks_claims import effects, summary
 from figures.subnetworks_tables import TABLES, cells, tables
 from figures.transfer_matrix import NAME as TRANSFER
@@ -67,36 +67,34 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
     order = cells(results)
     sections = [
         OPENING,
-        _section("What became of the claims", summary(found[of.CLAIMS])),
+        markdown.section("What became of the claims", summary(found[of.CLAIMS])),
         _what(run, plan, found.get(of.PRETRAINED)),
-        _section(
+        markdown.section(
             "What tickets are worth",
             show.tickets(found.get(of.TICKETS), plan, order),
             show.rewound(found),
         ),
-        _section(
+        markdown.section(
             "From one language to another", shown[TRANSFER], show.matrices(figures.get(TRANSFER))
         ),
-        _section(
+        markdown.section(
             "What tickets have in common",
             show.overlap(found.get(of.OVERLAP), order),
             shown[LAYERS],
             show.kept(found.get(of.KEPT)),
         ),
-        _section("Overlap and transfer", shown[PAIRS], show.correlations(figures.get(PAIRS))),
-        _section("What only one language's ticket keeps", shown[ABLATION]),
-        _section("Sentences that find each other", show.retrieval(found.get(of.RETRIEVAL), plan)),
-        _section("What sparse forms cost", show.costs(found.get(of.COSTS))),
-        _section("Every effect", effects(found[of.CLAIMS])),
+        markdown.section(
+            "Overlap and transfer", shown[PAIRS], show.correlations(figures.get(PAIRS))
+        ),
+        markdown.section("What only one language's ticket keeps", shown[ABLATION]),
+        markdown.section(
+            "Sentences that find each other", show.retrieval(found.get(of.RETRIEVAL), plan)
+        ),
+        markdown.section("What sparse forms cost", show.costs(found.get(of.COSTS))),
+        markdown.section("Every effect", effects(found[of.CLAIMS])),
         markdown.files(found, TABLES),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def _section(title: str, *parts: str) -> str:
-    """With the parts that there are; "" without any."""
-    present = [part for part in parts if part]
-    return "\n\n".join([f"## {title}", *present]) if present else ""
 
 
 def _what(run: Path, plan: "Study", losses: pd.DataFrame | None) -> str:

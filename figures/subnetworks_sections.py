@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 NAMES = {"nats": "perplexity", "f1": "F1"}
 """Of measures; others are accuracies."""
-MOST_STEPS = 8
-"""Lines of the table of steps."""
 
 
 def measure(task: "Task") -> str:
@@ -195,7 +193,7 @@ def retrieval(table: pd.DataFrame | None, plan: "Study") -> str:
     values = {(row["step"], row["layer"]): row for _, row in whole.iterrows()}
     course = [
         [step, *(number(values.get((step, layer)), "value", ".3f") for layer in layers)]
-        for step in _some(sorted(set(whole["step"])))
+        for step in markdown.some(sorted(set(whole["step"])))
     ]
     over = markdown.table(["step", *(f"layer {layer}" for layer in layers)], course)
     return f"{said}\n\n{markdown.table(head, lines)}\n\nIn the course of pretraining:\n\n{over}"
@@ -203,12 +201,6 @@ def retrieval(table: pd.DataFrame | None, plan: "Study") -> str:
 
 def _changed(row: pd.Series) -> str:
     return f"{row['value']:.3f} ({between(row[['change', 'change_low', 'change_high']], '+.3f')})"
-
-
-def _some(steps: Sequence[int]) -> list[int]:
-    """At most MOST_STEPS, evenly chosen, with the first and the last."""
-    places = np.linspace(0, len(steps) - 1, min(len(steps), MOST_STEPS)).round().astype(int)
-    return [steps[place] for place in places]
 
 
 def costs(table: pd.DataFrame | None) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from figures.results import MissingRows, over_seeds, subnetworks
+from figures.results import MissingRows
+from figures.studies import over_seeds, subnetworks
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:

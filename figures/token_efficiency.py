@@ -12,7 +12,8 @@ from matplotlib.ticker import NullFormatter
 from figures import style
 from figures.imbalance_ppl import draw_intervals, plain_log
 from figures.imbalance_tables import of_base, scores
-from figures.results import MissingRows, imbalance, over_seeds, rows_of
+from figures.results import MissingRows
+from figures.studies import imbalance, over_seeds, rows_of
 
 if TYPE_CHECKING:
     from neural.imbalance.claims import Results

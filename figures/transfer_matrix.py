@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from figures import style
-from figures.results import subnetworks
+from figures.studies import subnetworks
 from figures.subnetworks_cells import bar, draw_cells, titled
 from figures.subnetworks_tables import AT_EARLY, LM, controls, scored, worth
 

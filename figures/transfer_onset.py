@@ -15,7 +15,8 @@ from figures import style
 from figures.dynamics_panels import ordered, sort, titled
 from figures.markdown import between
 from figures.overlap_vs_transfer import DISTANCES
-from figures.results import MissingRows, dynamics, over_seeds
+from figures.results import MissingRows
+from figures.studies import dynamics, over_seeds
 
 NAME = "transfer-onset"
 DESCRIPTION = (

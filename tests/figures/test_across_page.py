@@ -1,6 +1,5 @@
 """The figure and the page of the study across the four, from studies whose effects are known."""
 
-import json
 import re
 from pathlib import Path
 
@@ -8,8 +7,8 @@ import pandas as pd
 import pytest
 
 from figures import across, across_page, page, render
-from figures.results import is_across, is_sweep
 from tests.figures.fake_across import Numbers, small, write
+from tests.figures.page_text import section, shows_all
 
 TABLES = list(across_page.TABLES)
 CONTRARY = Numbers(balanced=0.3, imbalanced=0.1, robust=-1.0, majority=0.6, minority=0.7)
@@ -23,10 +22,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["across", "--from", str(run), "--out", str(folder / "page")]
     assert page.main(arguments) == 0
     return folder
-
-
-def section(text: str, heading: str) -> str:
-    return text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
 
 
 def verdicts(text: str) -> dict[str, str]:
@@ -61,16 +56,7 @@ def test_one_seed_has_no_verdict(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_every_figure_and_table(made: Path) -> None:
-    out = made / "page"
-    text = (out / "across.md").read_text()
-    names = [f"{name}.{end}" for name in ("across", *TABLES) for end in ("csv", "json")]
-    names.append("across.png")
-    assert sorted(path.name for path in out.iterdir()) == sorted(["across.md", *names])
-    assert set(re.findall(r"\]\(([^)]+)\)", text)) == set(names)
-    record = json.loads((made / "study" / "_provenance.json").read_text())
-    assert json.loads((out / "across-claims.json").read_text())["run"] == record
-    assert record["identity"] in section(text, "What was run")
-    assert not re.search(r"\bnan\b", text)
+    shows_all(made, "across", ["across"], TABLES)
 
 
 def test_numbers_of_the_page_are_those_of_its_tables(made: Path) -> None:
@@ -114,14 +100,7 @@ def test_the_figure_draws_its_table(made: Path) -> None:
     assert "ρ = -" in panels[0].texts[0].get_text()
 
 
-def test_it_is_told_from_other_runs(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = made / "study"
-    assert is_across(run)
-    assert not is_sweep(run)
-    for name in ("robustness", "imbalance", "subnetworks"):
-        assert page.main([name, "--from", str(run), "--out", str(made / "other")]) == 2
-        assert capsys.readouterr().err.count("\n") == 1
-    assert not (made / "other").exists()
-    _, left_out = render.render([], run, made / "figures")
+def test_only_its_figure_is_drawn_of_it(made: Path) -> None:
+    _, left_out = render.render([], made / "study", made / "figures")
     assert left_out == []
     assert [path.name for path in sorted((made / "figures").glob("*.png"))] == ["across.png"]

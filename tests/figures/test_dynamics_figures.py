@@ -14,13 +14,10 @@ from scipy import stats
 
 from figures import dynamics_panels as panels
 from figures import forgetting, layer_drift, learning_progress, render, style, transfer_onset
-from figures.results import MissingRows, OtherKind, is_dynamics, is_sweep
+from figures.results import MissingRows
 from neural.dynamics.plan import Name, presets
 from neural.dynamics.results import CROSS, IN, OF
 from neural.probes.onset import onset
-from sim.config import Config
-from sim.runs.store import Run
-from tests.figures import fake_imbalance, fake_study
 from tests.figures.fake_dynamics import (
     CHANCE,
     MAJORITY,
@@ -325,25 +322,6 @@ def test_wide_intervals_do_not_hide_the_values() -> None:
     low, high = panels.limits(alone)
     assert -0.1 < low < 0
     assert 1 < high < 1.1
-
-
-def test_figures_know_which_runs_are_theirs(run: Path, tmp_path: Path) -> None:
-    assert is_dynamics(run)
-    assert not is_sweep(run)
-    for name, module in render.FIGURES.items():
-        if name not in OURS:
-            with pytest.raises(OtherKind):
-                importlib.import_module(module).table(run)
-    others = {
-        "sweep": Config(geometries=("sphere",)),
-        "robustness": fake_study.small(),
-        "imbalance": fake_imbalance.small(),
-    }
-    for kind, config in others.items():
-        Run.open(tmp_path / kind, config, resume=False, parts=["part-0"])
-        for name in OURS:
-            with pytest.raises(OtherKind, match="no study of training dynamics"):
-                importlib.import_module(render.FIGURES[name]).table(tmp_path / kind)
 
 
 def test_a_study_that_is_not_done_is_missing_rows(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The page of study B22, from studies whose effects are known."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from figures import dynamics_claims, dynamics_page, page
 from figures import dynamics_sections as sections
 from figures.dynamics_claims import QUESTIONS, THEIRS
 from tests.figures.fake_dynamics import Numbers, small, write
+from tests.figures.page_text import lines, section, shows_all
 
 FIGURES = list(dynamics_page.FIGURES)
 TABLES = list(dynamics_page.TABLES)
@@ -33,18 +33,6 @@ def written(folder: Path, numbers: Numbers, **changes: Any) -> str:
     """The page of a small study of these numbers, without its figures."""
     run = write(folder / "study", small(**changes), numbers)
     return dynamics_page.page(run, dynamics_page.tables(run), {})
-
-
-def section(text: str, heading: str) -> str:
-    return text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-
-
-def lines(text: str, heading: str) -> list[list[str]]:
-    """The cells of the tables of a section, without their heads."""
-    rows = [line for line in section(text, heading).splitlines() if line.startswith("| ")]
-    cells = [[cell.strip() for cell in row[2:-2].split(" | ")] for row in rows]
-    heads = [i - 1 for i, row in enumerate(cells) if set(row) == {"---"}]
-    return [row for i, row in enumerate(cells) if i not in heads and set(row) != {"---"}]
 
 
 def verdicts(text: str, heading: str, column: int) -> dict[str, str]:
@@ -126,19 +114,7 @@ def test_empty_sections_are_left_out(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_every_figure_and_table(made: Path) -> None:
-    out = made / "page"
-    text = (out / "dynamics.md").read_text()
-    names = [f"{name}.png" for name in FIGURES]
-    names += [f"{name}.{end}" for name in (*FIGURES, *TABLES) for end in ("csv", "json")]
-    assert sorted(path.name for path in out.iterdir()) == sorted(["dynamics.md", *names])
-    assert set(re.findall(r"\]\(([^)]+)\)", text)) == set(names)
-    record = json.loads((made / "study" / "_provenance.json").read_text())
-    for name in TABLES:
-        source = json.loads((out / f"{name}.json").read_text())
-        assert source["run"] == record
-        assert source["rendered"]["command"] == "python -m figures.page dynamics --from study"
-    assert record["identity"] in section(text, "What was run")
-    assert not re.search(r"\bnan\b", text)
+    shows_all(made, "dynamics", FIGURES, TABLES)
 
 
 def test_every_effect_is_counted_once(made: Path) -> None:
@@ -248,17 +224,3 @@ def test_effects_of_either_sign_are_told_apart() -> None:
     assert dynamics_claims._claimed(rows) == "> 0 or < 0"
     said = "+0.6 (+0.5 to +0.7) rank correlation; -0.3 (-0.4 to -0.2) rank correlation"
     assert dynamics_claims._range(rows) == said
-
-
-@pytest.mark.parametrize(
-    ("name", "said"), [("robustness", "is no study"), ("subnetworks", "no study of sub-networks")]
-)
-def test_a_run_of_another_kind_is_refused(
-    name: str, said: str, tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = [name, "--from", str(made / "study"), "--out", str(tmp_path / "out")]
-    assert page.main(arguments) == 2
-    printed = capsys.readouterr()
-    assert said in printed.err
-    assert printed.err.count("\n") == 1
-    assert not (tmp_path / "out").exists()

@@ -10,7 +10,8 @@ import pytest
 from matplotlib.colors import to_hex
 
 from figures import failure_curves, render, style
-from figures.results import MissingRows, OtherKind, named
+from figures.results import MissingRows, OtherKind
+from figures.studies import named
 from neural.robustness.plan import HALF, hit
 from sim.config import Config
 from sim.runs.store import Run

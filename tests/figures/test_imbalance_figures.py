@@ -14,12 +14,10 @@ from figures import imbalance_ppl as ppl
 from figures import imbalance_tables as tables
 from figures import render, schedules, style
 from figures import token_efficiency as teff
-from figures.results import MissingRows, OtherKind, imbalance, over_seeds
+from figures.results import MissingRows
+from figures.studies import imbalance, over_seeds
 from neural.imbalance.plan import Recipe, Study
-from sim.config import Config
-from sim.runs.store import Run
 from tests.figures import fake_imbalance as fake
-from tests.figures import fake_study
 from tests.figures.fake_imbalance import Numbers, write
 
 STUDY = fake.small()
@@ -291,21 +289,6 @@ def test_over_seeds_means_rows_of_a_seed_first() -> None:
     assert found.high - 4 == pytest.approx(T * 2 / np.sqrt(3), rel=1e-9)
     (log,) = over_seeds(rows.query("seed > 0"), ["k"], "x", log=True).itertuples(index=False)
     assert log.value == pytest.approx(np.sqrt(24))
-
-
-def test_figures_know_which_runs_are_theirs(run: Path, tmp_path: Path) -> None:
-    for name, module in render.FIGURES.items():
-        if name not in OURS:
-            with pytest.raises(OtherKind):
-                importlib.import_module(module).table(run)
-    assert [name for name, module in render.FIGURES.items() if name in OURS] == list(OURS)
-    sweep, other = tmp_path / "sweep", tmp_path / "other"
-    Run.open(sweep, Config(geometries=("sphere",)), resume=False, parts=["part-0"])
-    Run.open(other, fake_study.small(), resume=False, parts=["part-0"])
-    for name in OURS:
-        for folder in (sweep, other):
-            with pytest.raises(OtherKind, match="no study of imbalance"):
-                importlib.import_module(render.FIGURES[name]).table(folder)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The page of study S24, from studies whose effects are known."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,9 @@ import pandas as pd
 import pytest
 
 from figures import imbalance_page, page
-from figures.imbalance_claims import THEIRS, counted
-from figures.imbalance_page import _some
+from figures.imbalance_claims import THEIRS
 from tests.figures.fake_imbalance import Numbers, small, write
+from tests.figures.page_text import lines, section, shows_all
 
 FIGURES = list(imbalance_page.FIGURES)
 TABLES = list(imbalance_page.TABLES)
@@ -46,18 +45,6 @@ def written(folder: Path, numbers: Numbers, **changes: Any) -> str:
     """The page of a small study of these numbers, without its figures."""
     run = write(folder / "study", small(**(SMALL | changes)), numbers)
     return imbalance_page.page(run, imbalance_page.tables(run), {})
-
-
-def section(text: str, heading: str) -> str:
-    return text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-
-
-def lines(text: str, heading: str) -> list[list[str]]:
-    """The cells of the tables of a section, without their heads."""
-    rows = [line for line in section(text, heading).splitlines() if line.startswith("| ")]
-    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
-    heads = [i - 1 for i, row in enumerate(cells) if set(row) == {"---"}]
-    return [row for i, row in enumerate(cells) if i not in heads and set(row) != {"---"}]
 
 
 def verdicts(text: str) -> dict[str, str]:
@@ -118,22 +105,10 @@ def test_one_seed_has_no_verdict_and_empty_sections_are_left_out(tmp_path: Path)
 
 
 def test_the_page_shows_every_figure_and_table(made: Path) -> None:
-    out = made / "page"
-    text = (out / "imbalance.md").read_text()
-    names = [f"{name}.png" for name in FIGURES]
-    names += [f"{name}.{end}" for name in (*FIGURES, *TABLES) for end in ("csv", "json")]
-    assert sorted(path.name for path in out.iterdir()) == sorted(["imbalance.md", *names])
-    assert set(re.findall(r"\]\(([^)]+)\)", text)) == set(names)
-    record = json.loads((made / "study" / "_provenance.json").read_text())
-    for name in TABLES:
-        source = json.loads((out / f"{name}.json").read_text())
-        assert source["run"] == record
-        assert source["rendered"]["command"] == "python -m figures.page imbalance --from study"
-    assert record["identity"] in section(text, "What was run")
+    text = shows_all(made, "imbalance", FIGURES, TABLES)
     total = sum(map(small().tokens, small().runs)) * 3
     shown = [int(row[2].replace(",", "")) for row in lines(text, "What was run")]
     assert sum(shown) == total
-    assert not re.search(r"\bnan\b", text)
 
 
 def test_numbers_of_the_page_are_those_of_its_tables(made: Path) -> None:
@@ -186,27 +161,3 @@ def test_onset_is_the_step_from_which_on_it_is_sure(made: Path) -> None:
     lost = table.assign(low=table["low"].where(table["step"] != table["step"].max(), -1.0))
     assert "state cosine never" in imbalance_page._first(lost)
     assert "from step 0" in imbalance_page._first(table.assign(low=1.0))
-
-
-def test_steps_are_chosen_with_both_ends() -> None:
-    assert _some([0, 1, 2]) == [0, 1, 2]
-    chosen = _some([0, *(2**i for i in range(12))])
-    assert len(chosen) == 8
-    assert (chosen[0], chosen[-1]) == (0, 2048)
-
-
-def test_effects_without_a_verdict_are_counted_apart() -> None:
-    names = ["replicated", "opposite", "not replicated", "one seed", "above the fitted budgets"]
-    said = counted(pd.DataFrame({"verdict": names}))
-    assert said == "1 of 3 as in S24, 1 opposite; 1 one seed; 1 above the fitted budgets"
-
-
-def test_a_run_of_another_kind_is_refused(
-    tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["robustness", "--from", str(made / "study"), "--out", str(tmp_path / "out")]
-    assert page.main(arguments) == 2
-    printed = capsys.readouterr()
-    assert "is no study" in printed.err
-    assert printed.err.count("\n") == 1
-    assert not (tmp_path / "out").exists()

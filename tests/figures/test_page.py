@@ -1,6 +1,5 @@
 """The page of study D22, from studies whose effects are known."""
 
-import json
 import re
 import subprocess
 import sys
@@ -11,11 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures import page, robustness_claims, robustness_page, slope_vs_curvature
-from figures.robustness_claims import answered, counted, judged
+from figures import markdown, page, robustness_claims, robustness_page, slope_vs_curvature
+from figures import verdicts as said_of
+from figures.robustness_claims import answered, counted
+from figures.verdicts import judged
 from sim.config import Config
 from sim.runs.store import Run
 from tests.figures.fake_study import Numbers, small, write
+from tests.figures.page_text import section, shows_all
 
 FIGURES = ["crossover", "failure-curves", "slope-vs-curvature", "spectra"]
 TABLES = ["robustness-claims", "robustness-clean", "robustness-degradation", "robustness-training"]
@@ -45,8 +47,9 @@ def written(folder: Path, numbers: Numbers, **changes: Any) -> str:
 
 def cells(text: str, heading: str, start: str) -> list[str]:
     """Of the line that starts so in the first table below a heading."""
-    section = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    (line,) = [line for line in section.splitlines() if line.startswith(f"| {start}")]
+    (line,) = [
+        line for line in section(text, heading).splitlines() if line.startswith(f"| {start}")
+    ]
     return [cell.strip() for cell in line.strip("| ").split(" | ")]
 
 
@@ -133,24 +136,11 @@ def test_what_was_not_measured_has_no_verdict(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_every_figure_and_table(made: Path) -> None:
-    out = made / "page"
-    text = (out / "robustness.md").read_text()
-    names = [*(f"{name}.png" for name in FIGURES), *(f"{n}.csv" for n in (*FIGURES, *TABLES))]
-    names += [f"{name}.json" for name in (*FIGURES, *TABLES)]
-    assert sorted(path.name for path in out.iterdir()) == sorted(["robustness.md", *names])
-    linked = set(re.findall(r"\]\(([^)]+)\)", text))
-    assert linked == set(names)
-    record = json.loads((made / "study" / "_provenance.json").read_text())
-    for name in TABLES:
-        source = json.loads((out / f"{name}.json").read_text())
-        assert source["run"] == record
-        assert source["table"] == name
-        assert source["rendered"]["command"] == "python -m figures.page robustness --from study"
-    clean = pd.read_csv(out / "robustness-clean.csv").set_index(["model", "text"])
+    text = shows_all(made, "robustness", FIGURES, TABLES)
+    clean = pd.read_csv(made / "page" / "robustness-clean.csv").set_index(["model", "text"])
     row = clean.loc[("en@bible+el@bible", "en@bible")]
     assert row["nats_per_token"] == pytest.approx(3.1, abs=0.03)  # 3 seeds of scatter 0.01
     assert f"{row['nats_per_token']:.3f}" in text
-    assert record["identity"] in text
     assert "500 updates of 32 × 64" in text
 
 
@@ -275,3 +265,18 @@ def test_bad_input_is_one_line_and_code_two(
     assert said in printed.err
     assert printed.err.count("\n") == 1
     assert not out.is_dir()
+
+
+def test_steps_are_chosen_with_both_ends() -> None:
+    assert markdown.some([0, 1, 2]) == [0, 1, 2]
+    chosen = markdown.some([0, *(2**i for i in range(12))])
+    assert len(chosen) == 8
+    assert (chosen[0], chosen[-1]) == (0, 2048)
+
+
+def test_effects_without_a_verdict_are_counted_apart() -> None:
+    names = ["replicated", "opposite", "not replicated", "one seed", "above the fitted budgets"]
+    rows = pd.DataFrame({"verdict": names})
+    said = "1 of 3 as in S24, 1 opposite; 1 one seed; 1 above the fitted budgets"
+    assert said_of.counted(rows, "as in S24") == said
+    assert said_of.counted(rows[:3]) == "1 of 3, 1 opposite"

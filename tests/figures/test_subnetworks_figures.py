@@ -13,12 +13,10 @@ from matplotlib.patches import Rectangle
 from figures import ablation_matrix, overlap_layers, overlap_vs_transfer, render, style
 from figures import subnetworks_tables as tables
 from figures import transfer_matrix as matrix
-from figures.results import MissingRows, OtherKind, is_sweep, subnetworks
+from figures.results import MissingRows
+from figures.studies import subnetworks
 from neural.mask import COMPONENTS, size
 from neural.subnetworks.plan import presets
-from sim.config import Config
-from sim.runs.store import Run
-from tests.figures import fake_imbalance, fake_study
 from tests.figures.fake_study import z
 from tests.figures.fake_subnetworks import CONTROLS, LM, Numbers, cost, own_score, small, write
 
@@ -305,24 +303,6 @@ def test_rewound_tickets_are_held_against_the_whole_model_there(run: Path) -> No
     np.testing.assert_allclose(
         [row.drop, row.drop_low, row.drop_high], ends(np.expm1(0.05 + early)), **CLOSE
     )
-
-
-def test_figures_know_which_runs_are_theirs(run: Path, tmp_path: Path) -> None:
-    assert not is_sweep(run)
-    for name, module in render.FIGURES.items():
-        if name not in OURS:
-            with pytest.raises(OtherKind):
-                importlib.import_module(module).table(run)
-    others = {
-        "sweep": Config(geometries=("sphere",)),
-        "robustness": fake_study.small(),
-        "imbalance": fake_imbalance.small(),
-    }
-    for kind, config in others.items():
-        Run.open(tmp_path / kind, config, resume=False, parts=["part-0"])
-        for name in OURS:
-            with pytest.raises(OtherKind, match="no study of sub-networks"):
-                importlib.import_module(render.FIGURES[name]).table(tmp_path / kind)
 
 
 def test_a_study_that_is_not_done_is_missing_rows(tmp_path: Path) -> None:

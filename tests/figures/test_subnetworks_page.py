@@ -1,6 +1,5 @@
 """The page of study F22, from studies whose effects are known."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ import pytest
 
 from figures import page, subnetworks_page
 from figures import subnetworks_sections as sections
-from figures.subnetworks_claims import THEIRS, counted
+from figures.subnetworks_claims import THEIRS
 from tests.figures.fake_subnetworks import LM, Numbers, small, write
+from tests.figures.page_text import lines, section, shows_all
 
 FIGURES = list(subnetworks_page.FIGURES)
 TABLES = list(subnetworks_page.TABLES)
@@ -34,18 +34,6 @@ def written(folder: Path, numbers: Numbers, **changes: Any) -> str:
     """The page of a small study of these numbers, without its figures."""
     run = write(folder / "study", small(**changes), numbers)
     return subnetworks_page.page(run, subnetworks_page.tables(run), {})
-
-
-def section(text: str, heading: str) -> str:
-    return text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-
-
-def lines(text: str, heading: str) -> list[list[str]]:
-    """The cells of the tables of a section, without their heads."""
-    rows = [line for line in section(text, heading).splitlines() if line.startswith("| ")]
-    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
-    heads = [i - 1 for i, row in enumerate(cells) if set(row) == {"---"}]
-    return [row for i, row in enumerate(cells) if i not in heads and set(row) != {"---"}]
 
 
 def verdicts(text: str) -> dict[str, str]:
@@ -107,19 +95,7 @@ def test_empty_sections_are_left_out(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_every_figure_and_table(made: Path) -> None:
-    out = made / "page"
-    text = (out / "subnetworks.md").read_text()
-    names = [f"{name}.png" for name in FIGURES]
-    names += [f"{name}.{end}" for name in (*FIGURES, *TABLES) for end in ("csv", "json")]
-    assert sorted(path.name for path in out.iterdir()) == sorted(["subnetworks.md", *names])
-    assert set(re.findall(r"\]\(([^)]+)\)", text)) == set(names)
-    record = json.loads((made / "study" / "_provenance.json").read_text())
-    for name in TABLES:
-        source = json.loads((out / f"{name}.json").read_text())
-        assert source["run"] == record
-        assert source["rendered"]["command"] == "python -m figures.page subnetworks --from study"
-    assert record["identity"] in section(text, "What was run")
-    assert not re.search(r"\bnan\b", text)
+    shows_all(made, "subnetworks", FIGURES, TABLES)
 
 
 def test_numbers_of_the_page_are_those_of_its_tables(made: Path) -> None:
@@ -172,30 +148,3 @@ def test_forms_that_store_less_are_told(made: Path) -> None:
         }
     )
     assert sections._paying(table).endswith("dense: rows from 20% down.")
-
-
-def test_steps_are_chosen_with_both_ends() -> None:
-    assert sections._some([0, 1, 2]) == [0, 1, 2]
-    chosen = sections._some([0, *(2**i for i in range(12))])
-    assert len(chosen) == 8
-    assert (chosen[0], chosen[-1]) == (0, 2048)
-
-
-def test_effects_without_a_verdict_are_counted_apart() -> None:
-    names = ["replicated", "opposite", "not replicated", "one seed"]
-    said = counted(pd.DataFrame({"verdict": names}))
-    assert said == "1 of 3 as claimed, 1 opposite; 1 one seed"
-
-
-@pytest.mark.parametrize(
-    ("name", "said"), [("robustness", "is no study"), ("imbalance", "no study of imbalance")]
-)
-def test_a_run_of_another_kind_is_refused(
-    name: str, said: str, tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = [name, "--from", str(made / "study"), "--out", str(tmp_path / "out")]
-    assert page.main(arguments) == 2
-    printed = capsys.readouterr()
-    assert said in printed.err
-    assert printed.err.count("\n") == 1
-    assert not (tmp_path / "out").exists()
