@@ -148,8 +148,7 @@ def _effects(claims: pd.DataFrame) -> str:
 
 def _what(run: Path, plan: "Study") -> str:
     record = Run.existing(run).provenance() or {}
-    model, commit, pruning = plan.model, str(record.get("commit")), plan.tickets
-    changed = ", with changes" if commit.endswith("+") else ""
+    model, pruning = plan.model, plan.tickets
     tokens = plan.tokens(plan.studied[0])
     names = ", ".join(LANGUAGES.get(name, name) for name in (plan.text, *plan.others))
     kinds = ", ".join(name.replace("-", " ") for name, _ in plan.broken.failures)
@@ -162,8 +161,8 @@ def _what(run: Path, plan: "Study") -> str:
         f"{', '.join(map(str, plan.steps))} updates, tickets sought after {', '.join(map(str, plan.ticket_steps))}: "
         f"{pruning.rounds} rounds of {pruning.tuning.steps} updates that each remove a tenth of the weights, in "
         f"{pruning.orders} orders of each language's text, which give the ceiling. Failures of attention and of all "
-        f"parameters: {kinds}; slopes under noise of {plan.noise.sigma:g} standard deviations of each tensor. Run "
-        f"{record.get('identity')} of commit {commit[:10]}{changed}."
+        f"parameters: {kinds}; slopes under noise of {plan.noise.sigma:g} standard deviations of each tensor. "
+        f"{markdown.made_by(record)}"
     )
     return f"## What was run\n\n{said}"
 

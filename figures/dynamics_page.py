@@ -109,9 +109,8 @@ def _what(run: Path, results: "Results") -> str:
     from neural.results import read
 
     record = Run.existing(run).provenance() or {}
-    plan, commit = results.study, str(record.get("commit"))
+    plan = results.study
     model = plan.model
-    changed = ", with changes" if commit.endswith("+") else ""
     tokens = plan.optimiser.steps * plan.batch * model.context
     names = ", ".join(LANGUAGES.get(name, name) for name in plan.languages)
     fitted = read(results.out, "probes")
@@ -131,7 +130,7 @@ def _what(run: Path, results: "Results") -> str:
         f"{', '.join(map(str, plan.coarse_steps))}. Probes of "
         f"{', '.join(map(show.titled, plan.tasks))}, fitted in each language to {', '.join(filter(None, fits))}; "
         f"{plan.draws} draws of what is random. Of {len(fitted):,} probes that were tried, "
-        f"{int((~fitted['converged'].astype(bool)).sum()):,} are of a fit that did not converge. Run "
-        f"{record.get('identity')} of commit {commit[:10]}{changed}."
+        f"{int((~fitted['converged'].astype(bool)).sum()):,} are of a fit that did not converge. "
+        f"{markdown.made_by(record)}"
     )
     return f"## What was run\n\n{said}"

@@ -98,16 +98,13 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
 def _what(run: Path, plan: "Study") -> str:
     record = Run.existing(run).provenance() or {}
     model, runs = plan.model, plan.runs
-    commit = str(record.get("commit"))
-    changed = ", with changes" if commit.endswith("+") else ""
     said = (
         f"{len(runs)} runs of {len(plan.seeds)} seeds each: layers: {model.layers}; width: "
         f"{' and '.join(map(str, plan.widths))} (the figures and tables below: {model.width}, where they do not say), "
         f"context {model.context}, {plan.ids} ids a language. 1× is {plan.one:,} tokens, updates of {plan.batch} × "
         f"{model.context}; every budget has its own learning rate schedule. Text: `{' '.join(plan.corpus)}`, of which "
         f"{LANGUAGES.get(plan.text, plan.text)} is cloned; perplexities are of {plan.measures.text:,} held-out tokens "
-        f"of a language, predicted in the last quarter of the context. Run {record.get('identity')} of commit "
-        f"{commit[:10]}{changed}."
+        f"of a language, predicted in the last quarter of the context. {markdown.made_by(record)}"
     )
     experiments = list(dict.fromkeys(recipe.experiment for recipe in runs))
     lines = []

@@ -38,6 +38,14 @@ def between(numbers: Iterable[float], form: str) -> str:
     return f"{value:{form}} [{ends[0]}, {ends[1]}]"
 
 
+def made_by(record: Mapping[str, Any]) -> str:
+    """Which run, of which code, a record of provenance tells of."""
+    codes = [record, *record.get("resumed", ())]
+    commits = [str(one.get("commit")) for one in codes]
+    named = [f"{name[:10]}{', with changes' if name.endswith('+') else ''}" for name in commits]
+    return f"Run {record.get('identity')} of commit {', resumed with '.join(named)}."
+
+
 def figure(name: str, caption: str) -> str:
     """A figure beside the page, its caption, and links to its numbers."""
     sources = f"([numbers]({name}.csv), [provenance]({name}.json))"

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from figures import style
 from figures.markdown import between
@@ -27,9 +28,8 @@ DESCRIPTION = (
 
 ACROSS = 3
 """Panels in a line."""
-FEW = 12
-"""Pairs that are named; where there are more, they would hide each other."""
-DISTANCES = {0.0: "one genus", 1.0: "one family", 2.0: "two families", np.nan: "unknown families"}
+UNKNOWN = "unknown families"
+DISTANCES = {0.0: "one genus", 1.0: "one family", 2.0: "two families"}
 """Of languages, as neural.subnetworks.plan.family_distance."""
 CORRELATED = (
     ("corrected", "drop"),
@@ -114,19 +114,17 @@ def _correlation(rows: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """A panel a task, with the correlation over it; a marker a distance of families."""
+    """A panel a task, with the correlation over it; a colour and marker for every two languages."""
     pairs, found = (table[table["kind"] == kind] for kind in ("pair", "correlation"))
+    looks = {both: style.category(i) for i, both in enumerate(sorted(_both(pairs).unique()))}
     tasks = list(pairs.groupby(["task", "density"], sort=False))
     across = min(ACROSS, len(tasks))
     down = -(-len(tasks) // across)
-    figure = style.figure(style.PAGE if across > 1 else style.COLUMN, 2.0 * down + 0.4)
+    figure = style.figure(style.PAGE if across > 1 else style.COLUMN, 2.0 * down + 0.5)
     panels = figure.subplots(down, across, squeeze=False)
     for i, (axes, ((task, density), part)) in enumerate(zip(panels.flat, tasks, strict=False)):
         y = "cost" if task == LM else "drop"
-        scale = 1 if task == LM else 100
-        for distance, look in _looks().items():
-            same = part["distance"].isna() if np.isnan(distance) else part["distance"] == distance
-            _draw_pairs(axes, part[same], y, scale, look, len(part) <= FEW)
+        _draw_pairs(axes, part, y, 1 if task == LM else 100, looks)
         axes.axhline(0, color=style.LIGHT, linewidth=0.6, zorder=1)
         axes.set_ylabel("nats a token lost" if task == LM else "relative drop (%)")
         axes.set_xlabel("overlap, corrected")
@@ -140,48 +138,44 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_ylim(low, high + 0.15 * (high - low))
     for axes in panels.flat[len(tasks) :]:
         axes.set_visible(False)
-    there = set(pairs["distance"].dropna())
-    shown = {
-        distance: look
-        for distance, look in _looks().items()
-        if distance in there or (np.isnan(distance) and pairs["distance"].isna().any())
-    }
+    distances = dict(zip(_both(pairs), pairs["distance"], strict=True))
     handles = [
-        Line2D([], [], linestyle="none", label=DISTANCES[distance], **look)
-        for distance, look in shown.items()
+        Line2D([], [], linestyle="none", label=f"{both}, {_distance(distances[both])}", **look)
+        for both, look in looks.items()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(ACROSS, len(handles)))
     return figure
 
 
-def _looks() -> dict[float, dict[str, Any]]:
-    return {distance: style.category(i) for i, distance in enumerate(DISTANCES)}
+def _both(pairs: pd.DataFrame) -> pd.Series:
+    """The two languages of ordered pairs, in the order of the alphabet."""
+    ordered = np.sort(pairs[["source", "target"]].to_numpy(str), axis=1)
+    return pd.Series([f"{one}–{other}" for one, other in ordered], index=pairs.index)
+
+
+def _distance(found: float) -> str:
+    return UNKNOWN if np.isnan(found) else DISTANCES[found]
 
 
 def _draw_pairs(
-    axes: Axes, rows: pd.DataFrame, y: str, scale: float, look: dict[str, Any], named: bool
+    axes: Axes, rows: pd.DataFrame, y: str, scale: float, looks: dict[str, dict[str, Any]]
 ) -> None:
-    axes.errorbar(
-        rows["corrected"],
-        scale * rows[y],
-        xerr=_errors(rows, "corrected"),
-        yerr=[scale * error for error in _errors(rows, y)],
-        linestyle="none",
-        elinewidth=0.3,
-        capsize=0,
-        **look,
-    )
-    for row in rows.itertuples() if named else ():
-        place = (row.corrected, scale * getattr(row, y))
-        axes.annotate(
-            f"{row.source}→{row.target}",
-            place,
-            xytext=(2, 2 if row.source < row.target else -5),
-            textcoords="offset points",
-            fontsize=4,
-            color=style.GREY,
+    """Filled from the first of two languages to the second, and open the other way."""
+    for both, (_, row) in zip(_both(rows), rows.iterrows(), strict=True):
+        axes.errorbar(
+            row["corrected"],
+            scale * row[y],
+            xerr=_errors(row, "corrected"),
+            yerr=scale * _errors(row, y),
+            linestyle="none",
+            elinewidth=0.4,
+            capsize=0,
+            markerfacecolor=None if row["source"] < row["target"] else "white",
+            **looks[both],
         )
 
 
-def _errors(rows: pd.DataFrame, column: str) -> list[pd.Series]:
-    return [rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]]
+def _errors(row: pd.Series, column: str) -> NDArray[np.float64]:
+    """How far the interval reaches below and above, (2, 1)."""
+    value, low, high = (float(row[f"{column}{end}"]) for end in ("", "_low", "_high"))
+    return np.array([[value - low], [high - value]])

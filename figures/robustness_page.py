@@ -115,15 +115,13 @@ def _what(run: Path, plan: "Study", clean: pd.DataFrame) -> str:
     record = Run.existing(run).provenance() or {}
     model, steps = plan.model, plan.optimiser.steps
     tokens = steps * plan.batch * model.context
-    commit = str(record.get("commit"))
-    changed = ", with changes" if commit.endswith("+") else ""
     said = (
         f"{len(plan.models)} kinds of GPT, {len(plan.seeds)} seeds each: {model.layers} layers, width {model.width}, "
         f"{model.heads} heads, context {model.context}, vocabulary {model.vocabulary} (one tokenizer for all), "
         f"{model.parameters:,} parameters. Each is trained on {tokens:,} tokens ({steps} updates of {plan.batch} × "
         f"{model.context}), in equal shares of its texts, from `{' '.join(plan.corpus)}`, and judged on "
         f"{plan.measures.text:,} held-out tokens of a text; a random failure has {plan.measures.draws} draws a "
-        f"strength. Run {record.get('identity')} of commit {commit[:10]}{changed}."
+        f"strength. {markdown.made_by(record)}"
     )
     lines = [
         [

@@ -36,8 +36,8 @@ FIGURES = {
     "with their number), less what it loses without as many random weights of each matrix, nothing being tuned; framed "
     "where the 95 % interval excludes 0.",
     PAIRS: "Corrected overlap of the tickets of two languages against what the first one's ticket costs the second, "
-    "with 95 % intervals over seeds; ρ: Spearman's rank correlation over ordered pairs, a mean over seeds, within "
-    "which pairs are not independent.",
+    "with 95 % intervals over seeds, filled from the first of two languages to the second and open the other way; ρ: "
+    "Spearman's rank correlation over ordered pairs, a mean over seeds, within which pairs are not independent.",
 }
 """Those shown, with their captions."""
 
@@ -99,16 +99,15 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
 
 def _what(run: Path, plan: "Study", losses: pd.DataFrame | None) -> str:
     record = Run.existing(run).provenance() or {}
-    model, commit = plan.model, str(record.get("commit"))
-    changed = ", with changes" if commit.endswith("+") else ""
+    model = plan.model
     tokens = plan.optimiser.steps * plan.batch * model.context
     names = ", ".join(LANGUAGES.get(name, name) for name in plan.languages)
     said = (
         f"{len(plan.seeds)} GPTs of {model.layers} layers, width {model.width}, context {model.context} and one "
         f"vocabulary of {model.vocabulary} ids, each pretrained on {tokens:,} tokens of {names} "
         f"(`{' '.join(plan.corpus)}`, {plan.optimiser.steps} updates). Every language is tuned for in {plan.orders} "
-        f"orders of its text, whose tickets give the ceiling. The earlier checkpoint is that of step {plan.early}. Run "
-        f"{record.get('identity')} of commit {commit[:10]}{changed}."
+        f"orders of its text, whose tickets give the ceiling. The earlier checkpoint is that of step {plan.early}. "
+        f"{markdown.made_by(record)}"
     )
     head = ["task", "measure", "languages", "updates a round", "rounds", "compared at", "variants"]
     lines = [

@@ -1,6 +1,6 @@
 """Sentence retrieval: of N sentences and their translations, how many find each other by their vectors.
 
-By the ratio margin of Artetxe and Schwenk 2019, as in Foroutan et al. 2022, the cosine of a pair stands against those
+By the ratio margin of Artetxe and Schwenk 2019, as in Foroutan et al. 2022, the similarity of a pair stands against those
 that either side has with its k nearest of the other language, so that hubs, which are near to everything, lose what
 plain cosines give them.
 """
@@ -71,13 +71,15 @@ def cosines(x: ArrayLike, y: ArrayLike) -> Floats:
 def margins(cosine: Floats, neighbours: int = NEIGHBOURS) -> Floats:
     """The ratio margin of each pair, from all cosines (..., N, M): its own over the mean of its two neighbourhoods'.
 
-    cos(x, y) / (sum over the k nearest z of x of cos(x, z) / 2k + the same of y), where the nearest of x are y's and
-    those of y are x's. Raises ValueError for fewer than k sentences.
+    s(x, y) / (sum over the k nearest z of x of s(x, z) / 2k + the same of y), where the nearest of x are y's and those
+    of y are x's. Of similarities s = (1 + cos)/2: cosines of two languages' states may all be below 0, where a ratio
+    would put the least similar first. Raises ValueError for fewer than k sentences.
     """
     if not 1 <= neighbours <= min(cosine.shape[-2:]):
         raise ValueError(f"{neighbours} nearest of {cosine.shape[-2:]} sentences: give fewer")
-    of_x, of_y = (_nearest(cosine, neighbours, axis) for axis in (-1, -2))
-    return cosine / ((of_x + of_y) / 2)
+    similar = (1 + cosine) / 2
+    of_x, of_y = (_nearest(similar, neighbours, axis) for axis in (-1, -2))
+    return similar / np.maximum((of_x + of_y) / 2, SMALL)
 
 
 def accuracy(scores: Floats) -> Accuracy:

@@ -39,7 +39,25 @@ def provenance(config: Any, **extra: Any) -> dict[str, Any]:
             "processor": platform.machine(),
             "cpus": os.cpu_count(),
         },
-        "command": [_by_name(argument) for argument in sys.argv],
+        **_call(),
+    }
+
+
+def resumed(record: dict[str, Any]) -> dict[str, Any] | None:
+    """The record of a run that this code goes on with, which names it; None where it is of the same commit already."""
+    known = [record.get("commit"), *(one.get("commit") for one in record.get("resumed", ()))]
+    if commit() in known:
+        return None
+    call = {"commit": commit(), "versions": {"python": platform.python_version(), **versions()}}
+    return record | {"resumed": [*record.get("resumed", ()), call | _call()]}
+
+
+def _call() -> dict[str, Any]:
+    """How this process was started, and when."""
+    module = getattr(sys.modules["__main__"].__spec__, "name", None)  # of `python -m`
+    program = sys.argv[:1] if module is None else ["-m", module.removesuffix(".__main__")]
+    return {
+        "command": ["python", *map(_by_name, [*program, *sys.argv[1:]])],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

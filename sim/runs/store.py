@@ -15,7 +15,7 @@ from sim.runs.errors import UserError
 from sim.runs.files import files, located
 from sim.runs.identity import identity
 from sim.runs.lock import LOCK, held
-from sim.runs.provenance import provenance
+from sim.runs.provenance import provenance, resumed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,11 +46,12 @@ class Run:
             made = run._admit(config, resume, parts)
             run.files.prepare()
             if not made:
-                record = json.dumps(provenance(config), indent=2) + "\n"
                 try:
-                    run.files.create(PROVENANCE, record.encode())
+                    run.files.create(PROVENANCE, _json(provenance(config)))
                 except FileExistsError:
                     run._admit(config, resume, parts)
+            elif not set(parts) <= run.parts() and (record := resumed(run.provenance() or {})):
+                run.files.replace(PROVENANCE, _json(record))
         return run
 
     def _admit(self, config: Any, resume: bool, parts: list[str]) -> bool:
@@ -86,7 +87,7 @@ class Run:
         return (self.provenance() or {}).get("identity")
 
     def provenance(self) -> dict[str, Any] | None:
-        """The record written when the run began, or None."""
+        """The record written when the run began, with the other commits that went on with it; or None."""
         try:
             record = json.loads(self.files.read(PROVENANCE))
             return record if "identity" in record else None
@@ -137,6 +138,10 @@ class Run:
                 f"{self.folder} has no results yet: finish it with `python -m sim.sweep --resume`"
             )
         return parts
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2) + "\n").encode()
 
 
 def _parts(names: set[str]) -> set[str]:

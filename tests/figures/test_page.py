@@ -280,3 +280,11 @@ def test_effects_without_a_verdict_are_counted_apart() -> None:
     said = "1 of 3 as in S24, 1 opposite; 1 one seed; 1 above the fitted budgets"
     assert said_of.counted(rows, "as in S24") == said
     assert said_of.counted(rows[:3]) == "1 of 3, 1 opposite"
+
+
+def test_a_page_names_the_commits_of_its_run() -> None:
+    record = {"identity": "ab", "commit": "0123456789abc+"}
+    assert markdown.made_by(record) == "Run ab of commit 0123456789, with changes."
+    more = record | {"resumed": [{"commit": "fedcba9876543"}]}
+    said = "Run ab of commit 0123456789, with changes, resumed with fedcba9876."
+    assert markdown.made_by(more) == said

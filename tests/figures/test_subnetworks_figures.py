@@ -231,9 +231,11 @@ def test_pairs_rank_as_by_hand(run: Path) -> None:
     drawn = sum(len(bars.lines[0].get_xdata()) for axes in shown for bars in axes.containers)
     assert drawn == (found["kind"] == "pair").sum()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "one genus",
-        "two families",
+        "de–en, one genus",
+        *(f"{both}, two families" for both in ("de–fi", "de–zh", "en–fi", "en–zh", "fi–zh")),
     ]
+    faces = [bars.lines[0].get_markerfacecolor() for axes in shown for bars in axes.containers]
+    assert faces.count("white") == len(faces) / 2
 
 
 def test_one_seed_and_invented_languages_are_drawn(tmp_path: Path) -> None:
@@ -246,7 +248,7 @@ def test_one_seed_and_invented_languages_are_drawn(tmp_path: Path) -> None:
         with style.use():
             figure = module.draw(found)
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["unknown families"]
+    assert [text.get_text() for text in legend.get_texts()] == ["s1–s2, unknown families"]
     assert set(found["kind"]) == {"pair"}  # of two languages nothing ranks
 
 

@@ -23,13 +23,13 @@ CONFIG = ModelConfig(layers=1, width=16, heads=2, context=12, vocabulary=257)
 def as_written(x: NDArray[np.float64], y: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     """The margin of every pair by the formula, one pair after another."""
 
-    def cos(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    def similar(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+        return (1 + float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))) / 2
 
     def near(a: NDArray[np.float64], others: NDArray[np.float64]) -> float:
-        return sum(sorted((cos(a, z) for z in others), reverse=True)[:k]) / (2 * k)
+        return sum(sorted((similar(a, z) for z in others), reverse=True)[:k]) / (2 * k)
 
-    return np.array([[cos(a, b) / (near(a, y) + near(b, x)) for b in y] for a in x])
+    return np.array([[similar(a, b) / (near(a, y) + near(b, x)) for b in y] for a in x])
 
 
 @seeded
@@ -51,6 +51,16 @@ def test_margins_see_through_a_hub_and_cosines_do_not() -> None:
     assert (plain.forward, plain.backward) == (1 / 12, 1)
     assert plain.mean == (1 / 12 + 1) / 2
     assert (margin.forward, margin.backward) == (1, 1)
+
+
+@pytest.mark.parametrize("apart", [0.0, 2.0, 4.0])
+def test_languages_on_opposite_sides_find_each_other(apart: float) -> None:
+    """At 4 all cosines are below 0: a ratio of them would put the least similar first."""
+    rng = np.random.default_rng(2)
+    said, side = rng.standard_normal((40, 64)), np.eye(64)[0]
+    x, y = (said + direction * 3 * side for direction in (apart, -apart))
+    assert (cosines(x, y).max() < 0) == (apart == 4)
+    assert retrieval(x, y).mean == 1
 
 
 def test_layers_and_models_lead_and_each_is_measured_alone() -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from stat import S_IRUSR, S_IXUSR
 
@@ -88,6 +89,25 @@ def test_provenance_says_where_numbers_come_from(tmp_path: Path) -> None:
     assert record["config"] == canonical(Setting())
     assert record["versions"]["numpy"]
     assert {"commit", "machine", "started", "command"} <= record.keys()
+
+
+def test_provenance_names_the_commits_that_went_on(tmp_path: Path, monkeypatch) -> None:
+    first = opened(tmp_path)
+    opened(tmp_path, resume=True)
+    began = first.provenance() or {}
+    assert "resumed" not in began  # by the same commit
+    for name in ("later", "later", "last"):
+        monkeypatch.setattr("sim.runs.provenance.commit", lambda name=name: name)
+        opened(tmp_path, resume=True)
+    record = first.provenance() or {}
+    assert [one["commit"] for one in record["resumed"]] == ["later", "last"]
+    assert all({"versions", "command", "started"} <= one.keys() for one in record["resumed"])
+    assert {key: value for key, value in record.items() if key != "resumed"} == began
+    for part in ("part-0", "part-1"):
+        first.write(part, TABLE)
+    monkeypatch.setattr("sim.runs.provenance.commit", lambda: "reader")
+    opened(tmp_path, resume=True)  # finished: nothing goes on
+    assert first.provenance() == record
 
 
 def test_an_unfinished_run_wants_resume(tmp_path: Path) -> None:
@@ -365,5 +385,8 @@ def test_paths_of_this_machine_stay_out_of_provenance(monkeypatch) -> None:
         "4",
     ]
     monkeypatch.setattr("sys.argv", command)
-    named = ["sweep.py", "--images", "a.npz", "--out=b", "en=c", "d/e", "--T", "4"]
-    assert provenance({})["command"] == named
+    monkeypatch.setattr("__main__.__spec__", None)
+    named = ["--images", "a.npz", "--out=b", "en=c", "d/e", "--T", "4"]
+    assert provenance({})["command"] == ["python", "sweep.py", *named]
+    monkeypatch.setattr("__main__.__spec__", ModuleSpec("neural.imbalance.__main__", None))
+    assert provenance({})["command"] == ["python", "-m", "neural.imbalance", *named]
