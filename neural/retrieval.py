@@ -1,8 +1,8 @@
 """Sentence retrieval: of N sentences and their translations, how many find each other by their vectors.
 
-By the ratio margin of Artetxe and Schwenk 2019, as in Foroutan et al. 2022, the similarity of a pair stands against those
-that either side has with its k nearest of the other language, so that hubs, which are near to everything, lose what
-plain cosines give them.
+By the ratio margin of Artetxe and Schwenk 2019, as in Foroutan et al. 2022, the similarity of a pair stands against
+those that either side has with its k nearest of the other language, so that hubs, which are near to everything, lose
+what plain cosines give them.
 """
 
 from collections.abc import Mapping
