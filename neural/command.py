@@ -4,10 +4,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neural.train import signals
 from sim.runs.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Stop = Callable[[], bool]
 
@@ -36,6 +39,18 @@ def folder_of(name: str, preset: str, study: Any) -> Path:
     from sim.runs.identity import identity
 
     return Path("runs") / f"{name}-{preset}-{identity(study)[:8]}"
+
+
+def studied(name: str, arguments: Any, study: Any, do: Callable[..., Any], stop: Stop) -> Path:
+    """The folder of a study, of which that is done what was missing."""
+    out: Path = arguments.out or folder_of(name, arguments.preset, study)
+    do(study, out, resume=arguments.resume, stop=stop)
+    return out
+
+
+def told(claims: "pd.DataFrame") -> str:
+    """A line an effect."""
+    return str(claims.to_string(index=False, float_format="{:.3g}".format))
 
 
 def chosen(preset: str, presets: dict[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """AdamW as language models are trained with: global-norm clipping, warm-up and cosine, matrices alone decay."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sim.runs.errors import UserError
@@ -30,6 +30,11 @@ class OptimiserConfig:
     """Weight decay, times the learning rate, of matrices and embeddings."""
     clip: float = 1.0
     """Largest global norm of the gradient."""
+
+    def lasting(self, budget: float) -> "OptimiserConfig":
+        """The same schedule over so many times the updates, one at least."""
+        steps, warmup = round(budget * self.steps), round(budget * self.warmup)
+        return replace(self, steps=max(steps, 1), warmup=warmup)
 
     def check(self) -> None:
         """Raise UserError, in one line, for the first value that cannot train."""

@@ -1,10 +1,10 @@
-"""Multilingual models as studies train them: one run, one tokenizer, several checkpoints, in the study's folder.
+"""Models as studies train them, in the study's folder: one tokenizer of all text, runs with several checkpoints.
 
-OUT/tokenizer.json      of all languages
-OUT/models/             a run of neural.loop, a model a seed
+OUT/tokenizer.json      of all text
+OUT/models/             a run of neural.loop, a model a seed; or a folder with several runs
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,16 +26,11 @@ MODELS = "models"
 TEST = "test"
 
 
-class Plan(Protocol):
-    """What a study says of its models and of the text that they are trained and judged on."""
+class Trained(Protocol):
+    """What a study says of its models and of the text that they are trained on."""
 
     @property
     def corpus(self) -> tuple[str, ...]: ...
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """In equal shares."""
-        ...
-
     @property
     def model(self) -> ModelConfig: ...
     @property
@@ -50,18 +45,27 @@ class Plan(Protocol):
         ...
 
     @property
+    def data_dir(self) -> Path | None: ...
+
+
+class Plan(Trained, Protocol):
+    """The same of models of all languages, and of the text that they are judged on."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """In equal shares."""
+        ...
+
+    @property
     def sliding(self) -> Sliding: ...
     @property
     def text(self) -> int:
         """Tokens of held-out text a language."""
         ...
 
-    @property
-    def data_dir(self) -> Path | None: ...
 
-
-def training(plan: Plan, tokenizer: Path) -> TrainConfig:
-    """How the models are trained."""
+def training(plan: Trained, texts: Sequence[str], tokenizer: Path) -> TrainConfig:
+    """How models of these texts are trained, in equal shares."""
     import jax
 
     from neural.config import compute_on
@@ -71,7 +75,7 @@ def training(plan: Plan, tokenizer: Path) -> TrainConfig:
         optimiser=plan.optimiser,
         compute=compute_on(jax.default_backend()),
         batch=plan.batch,
-        languages=(",".join(plan.languages),),
+        languages=(",".join(texts),),
         seeds=plan.seeds,
         checkpoints=",".join(map(str, plan.steps)),
         save_every=-(-plan.optimiser.steps // 10),
@@ -82,24 +86,46 @@ def training(plan: Plan, tokenizer: Path) -> TrainConfig:
 
 
 @dataclass(frozen=True)
-class Pretrained:
-    """A study's text and models in its folder."""
+class Place:
+    """A study's text, and its tokenizer and models, in its folder."""
 
-    study: Plan
+    study: Trained
     out: Path
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all text."""
+        raise NotImplementedError
 
     @cached_property
     def corpus(self) -> Corpus:
         study = self.study
-        return corpus.load(study.corpus, study.languages, data_dir=study.data_dir)
+        return corpus.load(study.corpus, self.names, data_dir=study.data_dir)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """Of all languages: that of the file, or learnt now and kept there."""
+        """Of all text: that of the file, or learnt now and kept there."""
         path = self.out / TOKENIZER
         if not path.is_file():
             tokenizer.save(tokenizer.train(self.corpus, self.study.model.vocabulary), path)
         return tokenizer.load(path)
+
+    def trained(self, texts: Sequence[str], folder: Path, stop: Callable[[], bool]) -> None:
+        """Train what is missing of the models of these texts."""
+        _ = self.tokenizer  # in its file before anything is trained
+        config = training(self.study, texts, self.out / TOKENIZER)
+        train(config, folder, resume=True, stop=stop)
+
+
+@dataclass(frozen=True)
+class Pretrained(Place):
+    """Models of all languages."""
+
+    study: Plan
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.study.languages
 
     @cached_property
     def tokens(self) -> TokenStore:
@@ -116,9 +142,7 @@ class Pretrained:
 
     def train(self, stop: Callable[[], bool]) -> None:
         """Train what is missing of the models."""
-        _ = self.tokenizer  # in its file before anything is trained
-        config = training(self.study, self.out / TOKENIZER)
-        train(config, self.out / MODELS, resume=True, stop=stop)
+        self.trained(self.names, self.out / MODELS, stop)
 
     def models(self, step: int) -> Stack:
         """Those of a step, one a seed."""

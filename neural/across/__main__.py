@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from neural.command import Stop, chosen, folder_of, positive, run
+from neural.command import Stop, chosen, positive, run, studied, told
 from neural.memory import restart_with_huge_pages
 
 if TYPE_CHECKING:
@@ -90,10 +90,8 @@ def _study(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
     from neural.across.study import do
 
     study = study_of(arguments)
-    out = arguments.out or folder_of("across", arguments.preset, study)
-    do(study, out, resume=arguments.resume, stop=stop)
-    found = claims(Results(study, out))
-    return out, str(found.to_string(index=False, float_format="{:.3g}".format))
+    out = studied("across", arguments, study, do, stop)
+    return out, told(claims(Results(study, out)))
 
 
 if __name__ == "__main__":

@@ -167,9 +167,7 @@ class Study:
 
     def optimisation(self, recipe: Recipe) -> OptimiserConfig:
         """Of a run: the whole schedule is as long as its budget."""
-        steps = max(round(recipe.budget * self.optimiser.steps), 1)
-        warmup = round(recipe.budget * self.optimiser.warmup)
-        return replace(self.optimiser, steps=steps, warmup=warmup)
+        return self.optimiser.lasting(recipe.budget)
 
     def tokens(self, recipe: Recipe) -> int:
         """That each model of a run is trained on."""

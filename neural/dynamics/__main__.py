@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from neural.command import Stop, chosen, folder_of, positive, run
+from neural.command import Stop, chosen, positive, run, studied, told
 from neural.memory import restart_with_huge_pages
 
 if TYPE_CHECKING:
@@ -92,10 +92,8 @@ def _study(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
     from neural.dynamics.study import do
 
     study = study_of(arguments)
-    out = arguments.out or folder_of("dynamics", arguments.preset, study)
-    do(study, out, resume=arguments.resume, stop=stop)
-    found = claims(Results(study, out))
-    return out, str(found.to_string(index=False, float_format="{:.3g}".format))
+    out = studied("dynamics", arguments, study, do, stop)
+    return out, told(claims(Results(study, out)))
 
 
 if __name__ == "__main__":

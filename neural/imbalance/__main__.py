@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from neural.command import Stop, chosen, folder_of, positive, run
+from neural.command import Stop, chosen, positive, run, studied, told
 from neural.memory import restart_with_huge_pages
 from sim.runs.errors import UserError
 
@@ -169,10 +169,8 @@ def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     study = study_of(arguments)
     if arguments.dry_run:
         return None, described(study)
-    out = arguments.out or folder_of("imbalance", arguments.preset, study)
-    do(study, out, resume=arguments.resume, stop=stop)
-    found = claims(Results(study, out))
-    return out, str(found.to_string(index=False, float_format="{:.3g}".format))
+    out = studied("imbalance", arguments, study, do, stop)
+    return out, told(claims(Results(study, out)))
 
 
 if __name__ == "__main__":

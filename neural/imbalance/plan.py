@@ -252,11 +252,7 @@ class Study:
 
     def optimisation(self, recipe: Recipe) -> OptimiserConfig:
         """Of a run: the whole schedule is as long as its budget."""
-        steps, warmup = (
-            max(round(recipe.budget * number), least)
-            for number, least in ((self.optimiser.steps, 1), (self.optimiser.warmup, 0))
-        )
-        return replace(self.optimiser, steps=steps, warmup=warmup)
+        return self.optimiser.lasting(recipe.budget)
 
     def tokens(self, recipe: Recipe) -> int:
         """That each model of a run is trained on."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from neural.command import Stop, chosen, folder_of, positive, run
+from neural.command import Stop, chosen, positive, run, studied
 from neural.memory import restart_with_huge_pages
 from sim.runs.errors import UserError
 
@@ -187,8 +187,7 @@ def _study(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
     from neural.robustness.study import do
 
     study = study_of(arguments)
-    out = arguments.out or folder_of("robustness", arguments.preset, study)
-    do(study, out, resume=arguments.resume, stop=stop)
+    out = studied("robustness", arguments, study, do, stop)
     return out, report(claims(Results(study, out)))
 
 

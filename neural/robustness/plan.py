@@ -11,7 +11,6 @@ from typing import Literal, get_args
 from neural.classify.tune import FineTuning
 from neural.config import ModelConfig, preset
 from neural.optim import OptimiserConfig
-from neural.recipe import TrainConfig
 from neural.scoring import Sliding
 from sim.runs.errors import UserError
 
@@ -181,26 +180,6 @@ class Study:
         """Whose models are kept: the early, and twentieths of training, to choose among them by their loss."""
         parts = (max(round(self.optimiser.steps * part / 20), 1) for part in range(2, 21))
         return tuple(sorted({*self.early, *parts}))
-
-    def training(self, model: str, tokenizer: Path) -> TrainConfig:
-        """How the stack of that name is trained."""
-        import jax
-
-        from neural.config import compute_on
-
-        return TrainConfig(
-            model=self.model,
-            optimiser=self.optimiser,
-            compute=compute_on(jax.default_backend()),
-            batch=self.batch,
-            languages=(model.replace("+", ","),),
-            seeds=self.seeds,
-            checkpoints=",".join(map(str, self.steps)),
-            save_every=-(-self.optimiser.steps // 10),
-            corpus=self.corpus,
-            tokenizer=str(tokenizer),
-            data_dir=self.data_dir,
-        )
 
     def check(self) -> None:
         """Raise UserError, in one line, for what cannot be studied."""

@@ -12,21 +12,15 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from neural import corpus, tokenizer
-from neural.corpus import Corpus
-from neural.loop import train
+from neural.pretrained import MODELS, TOKENIZER, Place
 from neural.results import Work, fill, read
 from neural.robustness import measure
 from neural.robustness.classification import Tuning
 from neural.robustness.plan import Hit, Kind, Study
 from neural.robustness.subjects import held_out, nearest_steps
 from neural.stack import Stack, stack
-from neural.tokenizer import Tokenizer
 from neural.tokens import Tokens
 from sim.runs.store import Run
-
-TOKENIZER = "tokenizer.json"
-MODELS = "models"
 
 
 def do(
@@ -48,24 +42,14 @@ def do(
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Place(Place):
     """A study in its folder, with what its measures read."""
 
     study: Study
-    out: Path
 
-    @cached_property
-    def corpus(self) -> Corpus:
-        study = self.study
-        return corpus.load(study.corpus, study.texts, data_dir=study.data_dir)
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """Of all texts: that of the file, or learnt now and kept there."""
-        path = self.out / TOKENIZER
-        if not path.is_file():
-            tokenizer.save(tokenizer.train(self.corpus, self.study.model.vocabulary), path)
-        return tokenizer.load(path)
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.study.texts
 
     @cached_property
     def texts(self) -> dict[str, Tokens]:
@@ -80,9 +64,7 @@ class _Place:
         return None if plan is None else Tuning(plan, self.study, self.tokenizer)
 
     def train(self, model: str, stop: Callable[[], bool]) -> None:
-        _ = self.tokenizer  # in its file before anything is trained
-        config = self.study.training(model, self.out / TOKENIZER)
-        train(config, self.out / MODELS / model, resume=True, stop=stop)
+        self.trained(model.split("+"), self.out / MODELS / model, stop)
 
     def stack(self, model: str, steps: Any = None) -> Stack:
         return stack(self.out / MODELS / model, steps)
