@@ -7,7 +7,6 @@ NAME.json, where they come from. The same run renders to the same bytes.
 import argparse
 import importlib
 import io
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -125,13 +124,14 @@ def numbers(
     name: str, table: "pd.DataFrame", what: dict[str, str], record: dict[str, Any], command: str
 ) -> dict[str, bytes]:
     """NAME.csv with a table, and NAME.json with where it comes from: the run, and the command."""
+    from sim.runs.identity import written
     from sim.runs.provenance import commit, versions
 
     rendered = {"commit": commit(), "versions": versions(), "command": command}
     source = {**what, "run": record, "rendered": rendered}
     return {
         f"{name}.csv": table.to_csv(index=False, lineterminator="\n").encode(),
-        f"{name}.json": (json.dumps(source, indent=2) + "\n").encode(),
+        f"{name}.json": written(source),
     }
 
 

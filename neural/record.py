@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sim.runs.errors import UserError
+from sim.runs.identity import NOT_FINITE
 from sim.runs.store import Run
 
 S = TypeVar("S")
@@ -55,6 +56,8 @@ def rebuilt(kind: Any, value: Any) -> Any:
         if value not in get_args(kind):
             raise ValueError(f"{value!r} is none of {', '.join(map(str, get_args(kind)))}")
         return value
+    if kind is float and value in NOT_FINITE:
+        return float(value)
     if not isinstance(value, (int, float) if kind is float else kind):
         raise ValueError(f"{value!r} is no {kind.__name__}")
     return value

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,25 @@ def identity(value: Any) -> str:
     """16 hexadecimal digits that name a configuration."""
     text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+NOT_FINITE = ("Infinity", "-Infinity", "NaN")
+"""What stands for these numbers where JSON is written: it has none."""
+
+
+def written(record: Any) -> bytes:
+    """JSON that every reader takes, for people to read too."""
+    return (json.dumps(_finite(record), indent=2, allow_nan=False) + "\n").encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(value)
+    return value
 
 
 def digest(path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.runs.errors import UserError
 from sim.runs.files import files, located
-from sim.runs.identity import identity
+from sim.runs.identity import identity, written
 from sim.runs.lock import LOCK, held
 from sim.runs.provenance import provenance, resumed
 
@@ -47,11 +47,11 @@ class Run:
             run.files.prepare()
             if not made:
                 try:
-                    run.files.create(PROVENANCE, _json(provenance(config)))
+                    run.files.create(PROVENANCE, written(provenance(config)))
                 except FileExistsError:
                     run._admit(config, resume, parts)
             elif not set(parts) <= run.parts() and (record := resumed(run.provenance() or {})):
-                run.files.replace(PROVENANCE, _json(record))
+                run.files.replace(PROVENANCE, written(record))
         return run
 
     def _admit(self, config: Any, resume: bool, parts: list[str]) -> bool:
@@ -138,10 +138,6 @@ class Run:
                 f"{self.folder} has no results yet: finish it with `python -m sim.sweep --resume`"
             )
         return parts
-
-
-def _json(record: dict[str, Any]) -> bytes:
-    return (json.dumps(record, indent=2) + "\n").encode()
 
 
 def _parts(names: set[str]) -> set[str]:

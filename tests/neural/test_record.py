@@ -23,6 +23,11 @@ def test_a_study_comes_back_as_it_was(name, tmp_path):
     Run.open(tmp_path / "out", study, resume=False, parts=["part-clean-a"])
     assert recorded(tmp_path / "out") == study
 
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    json.loads((tmp_path / "out" / PROVENANCE).read_text(), parse_constant=refuse)
+
 
 def change(folder, edit):
     path = folder / PROVENANCE

@@ -18,7 +18,7 @@ import pytest
 
 from sim.runs.errors import UserError
 from sim.runs.files import RemoteFiles
-from sim.runs.identity import canonical, digest, identity
+from sim.runs.identity import canonical, digest, identity, written
 from sim.runs.lock import LOCK
 from sim.runs.provenance import provenance
 from sim.runs.store import Run
@@ -86,7 +86,7 @@ def test_provenance_says_where_numbers_come_from(tmp_path: Path) -> None:
     record = opened(tmp_path).provenance()
     assert record is not None
     assert record["identity"] == identity(Setting())
-    assert record["config"] == canonical(Setting())
+    assert record["config"] == json.loads(written(canonical(Setting())))
     assert record["versions"]["numpy"]
     assert {"commit", "machine", "started", "command"} <= record.keys()
 
@@ -196,7 +196,7 @@ def test_a_run_on_an_object_store(memory: str) -> None:
     assert Run.existing(memory).table().x.tolist() == [1, 2, 3, 4]
     assert pd.read_parquet(memory).x.tolist() == [1, 2, 3, 4]
     assert [table.x.tolist() for table in run.tables()] == [[1, 2], [3, 4]]
-    assert (Run.existing(memory).provenance() or {})["config"] == canonical(Setting())
+    assert (Run.existing(memory).provenance() or {})["config"] == json.loads(written(canonical(Setting())))
     with pytest.raises(UserError, match="holds another run"):
         opened(memory, Setting(size=4), resume=True)
     with pytest.raises(UserError, match="is not a run folder"):
