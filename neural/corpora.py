@@ -77,6 +77,31 @@ CORPORA = {
 }
 
 
+ANNOTATED = {
+    "ud": Named(
+        "Universal Dependencies, a folder a treebank, as released: en, el, de, fr, es, fi, zh, tr",
+        "CC BY-SA 4.0",
+        "https://github.com/UniversalDependencies",
+    ),
+    "uner": Named(
+        "named entities, as released: en, de, zh",
+        "CC BY-SA 3.0 / 4.0",
+        "https://github.com/UniversalNER",
+    ),
+    "sib200": Named(
+        "sentences with topics, the same in every language: ar, de, el, en, es, fi, fr, hi, sw, tr, zh",
+        "CC BY-SA 4.0",
+        "https://github.com/dadelani/sib-200",
+    ),
+    "xquad": Named(
+        "questions with answers, the same in every language: ar, de, el, en, es, hi, tr, zh",
+        "CC BY-SA 4.0",
+        "https://github.com/google-deepmind/xquad",
+    ),
+}
+"""What is no text to train on: below --data-dir in ud, ner/uner, topic/sib200 and qa/xquad."""
+
+
 def cache_folder() -> Path:
     """Where fetched text and token ids are kept: the user's cache."""
     import pooch

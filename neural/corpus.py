@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from neural.corpora import CORPORA, folder_of
+from neural.corpora import ANNOTATED, CORPORA, folder_of
 from neural.documents import SPLITS, Document, Splits, without_repeats
 from neural.sources import Files, Folder, Hub, Source, Synthetic
 from neural.synthetic import Grammar
@@ -214,7 +214,7 @@ def main() -> int:
     from neural.fetch import ORIGINS, fetch
 
     if arguments.command == "list":
-        for name, corpus in CORPORA.items():
+        for name, corpus in (CORPORA | ANNOTATED).items():
             how = "can be fetched" if name in ORIGINS else "with --data-dir alone"
             print(f"{name:12} {corpus.what}; {corpus.licence}; {how}; {corpus.origin}")
         return 0

@@ -1,23 +1,26 @@
-"""Downloads of named corpora from their origins: `python -m neural.corpus fetch NAME`.
+"""Downloads of named corpora and annotated sentences from their origins: `python -m neural.corpus fetch NAME`.
 
-An origin is files of a repository at one commit. They are brought into the form of the other corpora (Unicode normal
-form C, no control characters, white space folded, a passage a line) and the result is held against a pinned sha256, so
-what is fetched is the corpus, byte for byte, or is refused. A download that broke off goes on where it stopped.
+An origin is files of a repository. They are brought into the form of the other corpora (Unicode normal form C, no
+control characters, white space folded, a passage a line) and the result is held against a pinned sha256
+(fetched.sha256), so what is fetched is the corpus, byte for byte, or is refused. A download that broke off goes on
+where it stopped.
 
 The other corpora have no such origin: their text was cleaned, aligned or divided by hand or at random from files that
 no longer stand together, so no address could give it.
 """
 
 import hashlib
+import json
 import logging
 import lzma
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from neural.corpora import CORPORA, cache_folder
+from neural.corpora import ANNOTATED, CORPORA, cache_folder
 from neural.text import lines, normalise
 from sim.runs.errors import UserError
 
@@ -31,82 +34,156 @@ TIMEOUT = 30
 """Seconds without an answer after which a connection counts as broken."""
 
 
+Form = Callable[[Sequence[Path]], bytes]
+
+
+def table(columns: Sequence[Path]) -> bytes:
+    """The lines of files side by side, normalised, without those that are empty in all of them."""
+    rows = zip_longest(
+        *([normalise(line) for line in lines(path)] for path in columns), fillvalue=""
+    )
+    return "".join("\t".join(row) + "\n" for row in rows if any(row)).encode()
+
+
+def topics(files: Sequence[Path]) -> bytes:
+    """The lines of one table without its head, its cells normalised."""
+    (path,) = files
+    rows = [map(normalise, line.split("\t")) for line in lines(path)[1:]]
+    return "".join("\t".join(row) + "\n" for row in rows).encode()
+
+
+def paragraphs(files: Sequence[Path]) -> bytes:
+    """Of one file in SQuAD's form a line a paragraph, each question with its one answer and where that starts."""
+    (path,) = files
+    found = []
+    for document in json.loads(path.read_bytes())["data"]:
+        for item in document["paragraphs"]:
+            questions = [
+                {
+                    "id": one["id"],
+                    "question": one["question"],
+                    "answer": one["answers"][0]["text"],
+                    "start": one["answers"][0]["answer_start"],
+                }
+                for one in item["qas"]
+            ]
+            row = {"context": item["context"], "qas": questions}
+            found.append(json.dumps(row, ensure_ascii=False) + "\n")
+    return "".join(found).encode()
+
+
 @dataclass(frozen=True)
 class Origin:
-    """A file of a corpus: the addresses whose lines are its columns, and the sha256 of the unpacked result."""
+    """A file: the addresses that it is made of, the sha256 of the unpacked result, and how it is made."""
 
     file: str
     urls: tuple[str, ...]
     sha256: str
+    form: Form = table
 
+
+FOLDERS = {"sib200": "topic/sib200", "xquad": "qa/xquad"}
+"""Where what is no text goes, below the folder of all; a corpus of text goes to text/NAME."""
+
+PINS = {
+    path: sha256
+    for sha256, path in (
+        line.split() for line in Path(__file__).with_name("fetched.sha256").read_text().splitlines()
+    )
+}
+"""sha256 of every file that can be fetched, unpacked, by its path."""
 
 RAW = "https://raw.githubusercontent.com"
 NTREX = f"{RAW}/MicrosoftTranslator/NTREX"
 NTREX_TEXT = f"{NTREX}/c9f006f2c132c932b83ccd7aaa6a35930dd9c370/NTREX-128/newstest2019"
+NTREX_FILES = {
+    "ar": "ref.arb",
+    "de": "ref.deu",
+    "el": "ref.ell",
+    "en": "src.eng",
+    "es": "ref.spa",
+    "fi": "ref.fin",
+    "fr": "ref.fra",
+    "hi": "ref.hin",
+    "sw": "ref.swa",
+    "tr": "ref.tur",
+    "zh": "ref.zho-CN",
+}
 NTREX_DOCUMENTS = f"{NTREX}/fa9e8c9e3bb875a39b0d3f36394c54e2d0f67cc7/DOCUMENT_IDS.tsv"
 TATOEBA = f"{RAW}/facebookresearch/LASER/fec5c7d63daa2bea9d127e8252b10e87278586c0/data/tatoeba/v1"
+TATOEBA_CODES = {
+    "ar": "ara",
+    "de": "deu",
+    "el": "ell",
+    "es": "spa",
+    "fi": "fin",
+    "fr": "fra",
+    "hi": "hin",
+    "sw": "swh",
+    "tr": "tur",
+    "zh": "cmn",
+}
 WIKITEXT = f"{RAW}/pytorch/examples"
-WIKITEXT_PATH = "word_language_model/data/wikitext-2"
+WIKITEXT_COMMITS = {
+    "test": "cada773327ba94a5970e0d57c17c847d69dbbb8f",
+    "valid": "37ce9402ff0cae48d764d7788810fd2ed8238b25",
+}
+SIB200 = f"{RAW}/dadelani/sib-200/e7a172159963fd28c65f1ea53a0cea931bd08719/data/annotated"
+SIB200_CODES = {
+    "ar": "arb_Arab",
+    "de": "deu_Latn",
+    "el": "ell_Grek",
+    "en": "eng_Latn",
+    "es": "spa_Latn",
+    "fi": "fin_Latn",
+    "fr": "fra_Latn",
+    "hi": "hin_Deva",
+    "sw": "swh_Latn",
+    "tr": "tur_Latn",
+    "zh": "zho_Hans",
+}
+XQUAD = f"{RAW}/google-deepmind/xquad/master"
+XQUAD_LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "tr", "zh")
 
 
-def _ntrex(language: str, file: str, sha256: str) -> Origin:
-    return Origin(f"{language}.test.txt.xz", (f"{NTREX_TEXT}-{file}.txt",), sha256)
+def _origin(name: str, file: str, *urls: str, form: Form = table) -> Origin:
+    return Origin(f"{file}.xz", urls, PINS[f"{_place(name)}/{file}"], form)
 
 
-def _tatoeba(language: str, code: str, sha256: str) -> Origin:
+def _place(name: str) -> str:
+    return FOLDERS.get(name, f"text/{name}")
+
+
+def _tatoeba(language: str, code: str) -> Origin:
     pair = f"{TATOEBA}/tatoeba.{code}-eng"
-    return Origin(f"{language}-en.tsv.xz", (f"{pair}.{code}", f"{pair}.eng"), sha256)
-
-
-def _wikitext(part: str, commit: str, sha256: str) -> Origin:
-    url = f"{WIKITEXT}/{commit}/{WIKITEXT_PATH}/{part}.txt"
-    return Origin(f"en.{part}.txt.xz", (url,), sha256)
+    return _origin("tatoeba", f"{language}-en.tsv", f"{pair}.{code}", f"{pair}.eng")
 
 
 ORIGINS: dict[str, tuple[Origin, ...]] = {
     "ntrex": (
-        _ntrex("ar", "ref.arb", "9fd9c1c7905b74cd0b6dbb1c2b10f4b66c1289a220b05d55f54218122c806586"),
-        _ntrex("de", "ref.deu", "5001e808911bbc27617501b2ecfc6e3621efc8ce92914f53e518b2653e090929"),
-        Origin(
-            "documents.txt.xz",
-            (NTREX_DOCUMENTS,),
-            "88a8b0ff1eae47e83f60dcde01075b8c87d75ced59ca09e0af1eb539958e05d5",
+        *(
+            _origin("ntrex", f"{language}.test.txt", f"{NTREX_TEXT}-{file}.txt")
+            for language, file in NTREX_FILES.items()
         ),
-        _ntrex("el", "ref.ell", "9b7a8483753d9a5be79e1cf7b33682882fe17eaf1a4a41dc50f7815081f54e9f"),
-        _ntrex("en", "src.eng", "3a62f94f5c42a395d4452ec890ca45afc75866b5b4b1d493429433cfe8469fe9"),
-        _ntrex("es", "ref.spa", "290b3e767990877e679592624f24a750699c9734b44f8b7ddda04200354a5346"),
-        _ntrex("fi", "ref.fin", "08c4df301002e8ba666a3b2964269bd48eeff47a5cbe91f3624f9cf1782abd92"),
-        _ntrex("fr", "ref.fra", "158094972308ae8a6bbd6b9e41bc51124aa307d16fcac290330f60e8e5c0c529"),
-        _ntrex("hi", "ref.hin", "ac3c525af45ada548f49c76cd2e7f1922b3108b0073f570b89fb569edf0e1a15"),
-        _ntrex("sw", "ref.swa", "12ca8592d5a5209607a0ff3d4b818b5e96ba9afd367e3a5bdf9d753a14c29936"),
-        _ntrex("tr", "ref.tur", "3f5e364a1ba973c21a5909b7100484235b4fdcfb3730a56ef6e32d46f7db5c2e"),
-        _ntrex(
-            "zh", "ref.zho-CN", "2e20a88b5674ec41ef5d14a6ac84e5ba90ba167fff1fb247b839025c5b077d9d"
-        ),
+        _origin("ntrex", "documents.txt", NTREX_DOCUMENTS),
     ),
-    "tatoeba": (
-        _tatoeba("ar", "ara", "72ad7f163394131e7e8682156ef05afc7772dd87f5c5d427ce03078eb6b68bd2"),
-        _tatoeba("de", "deu", "03b171ebaf5806703d5cf990ba5097b223875e5b592558be6d80b124e7e95a55"),
-        _tatoeba("el", "ell", "13a24fbf1d177a6d1a728cb822b38125de9df1f13fdd8634d1623e3e8a372999"),
-        _tatoeba("es", "spa", "38b58f878aebe2d61088a56f57f7a5ceb614dc5e5b959e5d1033ee72c4e81cf1"),
-        _tatoeba("fi", "fin", "411730cccd12620da95718cb1fc6d37f81708bcaf613575375b73b4cf707a54f"),
-        _tatoeba("fr", "fra", "511b1bbae05870c3929339c4708f77ea998a82eb63ee7ecbcb0c5d02d1b9f274"),
-        _tatoeba("hi", "hin", "1e1fe60f8ad0b5e2521d106069cfaaf53bf2390a40442d269a82490067db85b0"),
-        _tatoeba("sw", "swh", "275480a8041972fa87e08087942fa2d2b1d0a42f5d31c2e1da530cac78180e0d"),
-        _tatoeba("tr", "tur", "c781e989d48c41135554a75519f32eb80aa5395152ef64b189c8bdbf6d3b8c4b"),
-        _tatoeba("zh", "cmn", "0679df399a687bb724f13b084409ef8c0a024f54734319291f3f9f74d23f4254"),
+    "tatoeba": tuple(_tatoeba(*both) for both in TATOEBA_CODES.items()),
+    "wikitext2": tuple(
+        _origin(
+            "wikitext2",
+            f"en.{part}.txt",
+            f"{WIKITEXT}/{commit}/word_language_model/data/wikitext-2/{part}.txt",
+        )
+        for part, commit in WIKITEXT_COMMITS.items()
     ),
-    "wikitext2": (
-        _wikitext(
-            "test",
-            "cada773327ba94a5970e0d57c17c847d69dbbb8f",
-            "9c068e2fd7937b38b734ed5fe0439c5265f39091bce7c214f8a76e08026051ae",
-        ),
-        _wikitext(
-            "valid",
-            "37ce9402ff0cae48d764d7788810fd2ed8238b25",
-            "6494b600c71f9fb83b4eb389b661035f7ff67d1c628bfb17119300576cfcaa67",
-        ),
+    "sib200": tuple(
+        _origin("sib200", f"{language}.{part}.tsv", f"{SIB200}/{code}/{part}.tsv", form=topics)
+        for language, code in SIB200_CODES.items()
+        for part in ("train", "dev", "test")
+    ),
+    "xquad": tuple(
+        _origin("xquad", f"{name}.jsonl", f"{XQUAD}/xquad.{name}.json", form=paragraphs)
+        for name in XQUAD_LANGUAGES
     ),
 }
 
@@ -117,14 +194,15 @@ def fetch(name: str, data_dir: Path | None = None) -> Path:
     It appears when it is whole. Raises UserError for a corpus that is unknown or cannot be fetched, for an origin that
     cannot be reached, and for one that no longer holds what was pinned.
     """
-    if name not in CORPORA:
-        raise UserError(f"unknown corpus {name!r}: choose from {', '.join(CORPORA)}")
+    known = CORPORA | ANNOTATED
+    if name not in known:
+        raise UserError(f"unknown corpus {name!r}: choose from {', '.join(known)}")
     if name not in ORIGINS:
         raise UserError(
-            f"{name} cannot be fetched: no address gives it as it is ({CORPORA[name].origin}): "
+            f"{name} cannot be fetched: no address gives it as it is ({known[name].origin}): "
             f"give --data-dir a folder that holds it, or choose from {', '.join(ORIGINS)}"
         )
-    folder = (cache_folder() if data_dir is None else data_dir) / "text" / name
+    folder = (cache_folder() if data_dir is None else data_dir) / _place(name)
     if folder.is_dir():
         return folder
     half = folder.with_name(f".{name}.fetching")
@@ -145,8 +223,8 @@ def _make(folder: Path, origin: Origin) -> None:
     """One file of a corpus."""
     raw = [_download(url, folder / RAW_FOLDER) for url in origin.urls]
     try:
-        content = _table(raw)
-    except UserError:  # empty, or not UTF-8
+        content = origin.form(raw)
+    except (UserError, ValueError, LookupError, TypeError):  # empty, not UTF-8, or of another form
         content = b""
     found = hashlib.sha256(content).hexdigest()
     if found != origin.sha256:
@@ -157,14 +235,6 @@ def _make(folder: Path, origin: Origin) -> None:
             f"(sha256 {found[:16]}, not {origin.sha256[:16]}): try again; if it stays so, the origin has changed"
         )
     (folder / origin.file).write_bytes(lzma.compress(content))
-
-
-def _table(columns: list[Path]) -> bytes:
-    """The lines of files side by side, normalised, without those that are empty in all of them."""
-    rows = zip_longest(
-        *([normalise(line) for line in lines(path)] for path in columns), fillvalue=""
-    )
-    return "".join("\t".join(row) + "\n" for row in rows if any(row)).encode()
 
 
 def _download(url: str, folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """Named entities: sentences of Universal NER in IOB2 (Mayhew et al. 2024), and the F1 of entities.
 
-Files lie below --data-dir in ner/uner (or uner): en_ewt.dev.iob2, packed or not. A sentence is a run of lines of
+Files lie below --data-dir in ner/uner (or uner): en_ewt.dev.iob2, packed or not, or repositories as released
+(UNER_English-EWT/en_ewt-ud-dev.iob2). A sentence is a run of lines of
 number, form and tag, divided by tabs; further columns are not read.
 """
 
@@ -151,14 +152,15 @@ def _divided(found: list[Sentence], part: str, parts: Sequence[str]) -> list[Sen
 
 def _file(name: str, data_dir: Path) -> Path:
     folders = [data_dir / "ner" / "uner", data_dir / "uner"]
+    bank, _, part = name.partition(".")
     for folder in folders:
-        for packed in ("", ".gz", ".xz"):
-            path = folder / f"{name}.iob2{packed}"
-            if path.is_file():
-                return path
+        for stem in (name, f"UNER_*/{bank}-ud-{part or 'test'}"):
+            for packed in ("", ".gz", ".xz"):
+                for path in sorted(folder.glob(f"{stem}.iob2{packed}")):
+                    return path
     raise UserError(
-        f"{name}.iob2 (nor .gz, .xz) is not below {data_dir}: put it into {folders[0]}, "
-        "from https://github.com/UniversalNER"
+        f"{name}.iob2 (nor .gz, .xz) is not below {data_dir}: put it, or its repository "
+        f"of https://github.com/UniversalNER, into {folders[0]}"
     )
 
 

@@ -1,14 +1,17 @@
 import hashlib
+import json
 import lzma
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from neural import fetch
 from neural.corpus import load
+from neural.labelled import sib200
 from sim.runs.errors import UserError
+from tests.neural.test_corpus import DATA, needs_data
 
 TEXT = "".join(f"  line {number}  of the\tnews \r\n" for number in range(5000)).encode()
 EXPECTED = "".join(f"line {number} of the news\n" for number in range(5000)).encode()
@@ -85,8 +88,12 @@ def refused(folder, *parts):
     assert not (folder / "text" / "ntrex").exists()
 
 
+def unpacked(path):
+    return lzma.decompress(path.read_bytes())
+
+
 def content(folder):
-    return lzma.open(folder / "text" / "ntrex" / "en.test.txt.xz").read()
+    return unpacked(folder / "text" / "ntrex" / "en.test.txt.xz")
 
 
 def test_what_is_fetched_is_normalised_and_loads_as_a_corpus(server, origin, tmp_path):
@@ -175,9 +182,79 @@ def test_a_corpus_of_two_files_appears_with_both(server, origin, tmp_path, monke
     assert [path for path, _ in server.asked] == ["/el.txt"]
 
 
+def test_topics_lose_their_head(server, tmp_path, monkeypatch):
+    server.files = {"/en": b"index_id\tcategory\ttext\n7\ttravel\tBy  train\xc2\xa0there. \r\n"}
+    expected = b"7\ttravel\tBy train there.\n"
+    made = fetch.Origin(
+        "en.test.tsv.xz",
+        (f"{server.url}/en",),
+        hashlib.sha256(expected).hexdigest(),
+        form=fetch.topics,
+    )
+    monkeypatch.setitem(fetch.ORIGINS, "sib200", (made,))
+    folder = fetch.fetch("sib200", tmp_path)
+    assert unpacked(folder / "en.test.tsv.xz") == expected
+    found = sib200("en", "test", tmp_path)
+    assert (found.sentences, found.names[found.labels[0]]) == (("By train there.",), "travel")
+
+
+def squad(rows):
+    """Paragraphs in the form of their origin."""
+    paragraphs = [
+        {
+            "qas": [
+                {
+                    "answers": [{"answer_start": item["start"], "text": item["answer"]}],
+                    "id": item["id"],
+                    "question": item["question"],
+                }
+                for item in row["qas"]
+            ],
+            "context": row["context"],
+        }
+        for row in rows
+    ]
+    return json.dumps({"data": [{"paragraphs": paragraphs[:3]}, {"paragraphs": paragraphs[3:]}]})
+
+
+@pytest.mark.parametrize("other", [b"[1]", b'{"data": [{}]}', b"<html>"])
+def test_answers_in_another_form_are_refused(server, tmp_path, monkeypatch, other):
+    server.files = {"/en": other}
+    made = fetch.Origin("en.jsonl.xz", (f"{server.url}/en",), "0" * 64, form=fetch.paragraphs)
+    monkeypatch.setitem(fetch.ORIGINS, "xquad", (made,))
+    with pytest.raises(UserError, match=r"gave another en\.jsonl\.xz than expected"):
+        fetch.fetch("xquad", tmp_path)
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["sib200", "xquad"])
+def test_what_is_annotated_comes_back_as_it_is_pinned(server, name, tmp_path, monkeypatch):
+    folder = DATA / fetch.FOLDERS[name]
+    served = []
+    for origin in fetch.ORIGINS[name]:
+        text = unpacked(folder / origin.file).decode()
+        if name == "xquad":
+            raw = squad([json.loads(line) for line in text.splitlines()])
+        else:
+            raw = f"index_id\tcategory\ttext\n{text}"
+        server.files[f"/{origin.file}"] = raw.encode()
+        served.append(replace(origin, urls=(f"{server.url}/{origin.file}",)))
+    monkeypatch.setitem(fetch.ORIGINS, name, tuple(served))
+    found = fetch.fetch(name, tmp_path)
+    assert {path.name for path in found.iterdir()} == {path.name for path in folder.iterdir()}
+
+
+@needs_data
+def test_pins_are_of_the_data():
+    for path, sha256 in fetch.PINS.items():
+        content = unpacked(DATA / f"{path}.xz")
+        assert hashlib.sha256(content).hexdigest() == sha256, path
+
+
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
+        ("ud", ("cannot be fetched", "https://github.com/UniversalDependencies")),
         ("bable", ("unknown corpus 'bable'", "bible")),
         ("bible", ("cannot be fetched", "--data-dir")),
     ],

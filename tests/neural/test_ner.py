@@ -101,6 +101,15 @@ def test_a_broken_line_is_refused_with_its_number(
     assert "give IOB2" in found
 
 
+def test_repositories_are_read_as_released(tmp_path: Path) -> None:
+    fill(tmp_path)
+    before = ner("de", "dev", tmp_path)
+    released = tmp_path / "ner/uner/UNER_German-PUD"
+    released.mkdir()
+    (tmp_path / "ner/uner/de_pud.iob2").rename(released / "de_pud-ud-test.iob2")
+    assert ner("de", "dev", tmp_path) == before
+
+
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "no named entities in 'el': choose from en, de, zh" in message(
         ner, "el", "dev", tmp_path

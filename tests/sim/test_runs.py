@@ -196,7 +196,9 @@ def test_a_run_on_an_object_store(memory: str) -> None:
     assert Run.existing(memory).table().x.tolist() == [1, 2, 3, 4]
     assert pd.read_parquet(memory).x.tolist() == [1, 2, 3, 4]
     assert [table.x.tolist() for table in run.tables()] == [[1, 2], [3, 4]]
-    assert (Run.existing(memory).provenance() or {})["config"] == json.loads(written(canonical(Setting())))
+    assert (Run.existing(memory).provenance() or {})["config"] == json.loads(
+        written(canonical(Setting()))
+    )
     with pytest.raises(UserError, match="holds another run"):
         opened(memory, Setting(size=4), resume=True)
     with pytest.raises(UserError, match="is not a run folder"):
