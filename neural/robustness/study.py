@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
+from neural import labelled
 from neural.pretrained import MODELS, TOKENIZER, Place
 from neural.results import Work, fill, read
 from neural.robustness import measure
@@ -29,8 +30,10 @@ def do(
     """Do what is missing of a study in its folder. Raises UserError for a study that cannot be done."""
     study.check()
     place = _Place(study, out)
-    if not (out / TOKENIZER).is_file():  # text that cannot be read leaves no folder behind
+    if not (out / TOKENIZER).is_file():  # what cannot be read leaves no folder behind
         _ = place.corpus
+        for name in study.classification.tasks if study.classification else ():
+            labelled.task(name, study.data_dir)
     return fill(
         out,
         study,

@@ -30,18 +30,10 @@ def do(study: Study, out: Path, *, resume: bool = False, stop: Stop = lambda: Fa
     """Do what is missing of a study in its folder. Raises UserError for a study that cannot be done."""
     study.check()
     subjects = Subjects(study, out)
-    _ = subjects.corpus  # text that cannot be read leaves no folder behind
-    before: list[tuple[str, Callable[[], None]]] = [
-        ("pretraining", partial(_pretrain, subjects, stop))
-    ]
+    subjects.read()  # what cannot be read leaves no folder behind
+    before: list[tuple[str, Callable[[], None]]] = [("pretraining", partial(subjects.train, stop))]
     before += [(hunt.name, partial(_hunt, subjects, hunt, stop)) for hunt in study.hunts]
     return fill(out, study, dict(_parts(subjects)), resume=resume, stop=stop, before=before)
-
-
-def _pretrain(subjects: Subjects, stop: Stop) -> None:
-    subjects.train(stop)
-    for task in subjects.study.tasks:  # what cannot be read is said before the hunts
-        subjects.objective(task, task.languages)
 
 
 def _folder(subjects: Subjects, hunt: Hunt) -> Path:

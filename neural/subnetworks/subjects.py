@@ -31,6 +31,7 @@ class Subjects(Pretrained):
     """A study in its folder, with what its measures read."""
 
     study: Study
+    _annotated: dict[Task, Any] = field(default_factory=dict)
     _objectives: dict[Task, Tuned] = field(default_factory=dict)
     _stacks: dict[int, Stack] = field(default_factory=dict)
 
@@ -47,9 +48,15 @@ class Subjects(Pretrained):
         places = [found.seeds.index(seed) for seed in seeds]
         return {name: value[places] for name, value in found.parameters.items()}
 
+    def read(self) -> None:
+        """Read all that can be read before the tokenizer. Raises UserError for what cannot."""
+        _ = self.corpus, self.aligned
+        for task in self.study.tasks:
+            self.annotated(task)
+
     @cached_property
-    def sentences(self) -> Mapping[str, Encoded]:
-        """The same sentences in every language. Raises UserError where the text has none."""
+    def aligned(self) -> list[tuple[str, ...]]:
+        """The same sentences in every language. Raises UserError where the text has too few."""
         study = self.study
         text = corpus.load(study.aligned, study.languages, data_dir=study.data_dir)
         rows = list(dict.fromkeys(text.aligned(TEST, *study.languages).values()))
@@ -58,10 +65,15 @@ class Subjects(Pretrained):
                 f"{len(rows)} sentences of {', '.join(study.aligned)} are aligned in {', '.join(study.languages)}: "
                 f"give text with {study.sentences}, or fewer languages"
             )
-        chosen = np.linspace(0, len(rows) - 1, study.sentences).astype(np.int64)
+        return _some(rows, study.sentences)
+
+    @cached_property
+    def sentences(self) -> Mapping[str, Encoded]:
+        """The same by language, as the models read them."""
+        study = self.study
         return {
-            name: encoded([rows[row][place] for row in chosen], self.tokenizer, study.model.context)
-            for place, name in enumerate(study.languages)
+            name: encoded(texts, self.tokenizer, study.model.context)
+            for name, texts in zip(study.languages, zip(*self.aligned, strict=True), strict=True)
         }
 
     @property
@@ -77,10 +89,33 @@ class Subjects(Pretrained):
     def objective(self, task: Task, languages: Sequence[str], *, shuffled: bool = False) -> Tuned:
         """What a stack is tuned for, each model on its language."""
         if task not in self._objectives:
-            self._objectives[task] = self._read(task)
+            self._objectives[task] = self._objective(task)
         return replace(self._objectives[task], languages=tuple(languages), shuffled=shuffled)
 
-    def _read(self, task: Task) -> Tuned:
+    def annotated(self, task: Task) -> Any:
+        """What a task is tuned and tested on: sentences by language and part, or topics by language; None of text."""
+        if task not in self._annotated:
+            self._annotated[task] = self._read(task)
+        return self._annotated[task]
+
+    def _read(self, task: Task) -> Any:
+        if task.name == "language-modelling":
+            return None
+        folder = self.study.data_dir
+        if folder is None:
+            raise UserError(
+                f"{task.name} needs treebanks, named entities and topics: give their folder by --data-dir"
+            )
+        if task.name == "topics":
+            return {name: labelled(f"sib200:{name}", folder) for name in task.languages}
+        read: Any = ner if task.name == "entities" else treebank
+        return {
+            (name, part): _some(read(name, part, folder), most)
+            for name in task.languages
+            for part, most in (("train", task.train), (TEST, task.test))
+        }
+
+    def _objective(self, task: Task) -> Tuned:
         study = self.study
         if task.name == "language-modelling":
             return LanguageModel(
@@ -91,28 +126,15 @@ class Subjects(Pretrained):
                 size=task.batch,
                 sliding=study.sliding,
             )
-        if study.data_dir is None:
-            raise UserError(
-                f"{task.name} needs treebanks, named entities and topics: give their folder by --data-dir"
-            )
-        options: dict[str, Any] = {"size": task.batch}
-        if task.name == "topics":
-            topics_of = {
-                name: labelled(f"sib200:{name}", study.data_dir) for name in task.languages
-            }
-            return topics(topics_of, self.tokenizer, study.model, task.languages, **options)
-        read = ner if task.name == "entities" else treebank
         make: Any = {
             "parts-of-speech": parts_of_speech,
             "relations": relations,
             "entities": named_entities,
+            "topics": topics,
         }[task.name]
-        sentences = {
-            (name, part): _some(read(name, part, study.data_dir), most)
-            for name in task.languages
-            for part, most in (("train", task.train), (TEST, task.test))
-        }
-        found: Supervised = make(sentences, self.tokenizer, study.model, task.languages, **options)
+        found: Supervised = make(
+            self.annotated(task), self.tokenizer, study.model, task.languages, size=task.batch
+        )
         return found
 
 

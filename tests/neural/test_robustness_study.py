@@ -20,6 +20,7 @@ from neural.robustness.classification import Tuning, equal_epochs
 from neural.robustness.plan import HALF, Classification, hit, presets
 from neural.scoring import score
 from neural.tokens import Tokens, passages
+from tests.neural.refusal import message
 
 SMOKE = presets()["smoke"]
 
@@ -146,6 +147,13 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     told = capsys.readouterr().err.strip()
     assert words in told
     assert "\n" not in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_sentences_that_are_not_there_are_missed_before_anything_is_trained(tmp_path):
+    plan = Classification(("sib200:en",), ("language",), hit("attention", HALF), FineTuning())
+    planned = replace(SMOKE, classification=plan, data_dir=tmp_path)
+    assert "sib200 is not below" in message(study.do, planned, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -17,6 +17,7 @@ from neural.subnetworks.overlap import only, overlap, without
 from neural.subnetworks.plan import Hunt, Member, family_distance, presets
 from neural.subnetworks.subjects import Subjects
 from sim.runs.errors import UserError
+from tests.neural.refusal import message
 
 SMOKE = presets()["smoke"]
 (TASK,) = SMOKE.tasks
@@ -82,6 +83,21 @@ def test_bad_input_is_one_line(arguments, said, monkeypatch, tmp_path, capsys):
     assert message.startswith("neural.subnetworks: ")
     assert message.count("\n") == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("parts-of-speech", "no treebank of 's1'"),
+        ("entities", "no named entities in 's1'"),
+        ("topics", "sib200 is not below"),
+    ],
+)
+def test_what_is_not_annotated_is_said_before_anything_is_trained(name, said, tmp_path):
+    tasks = (TASK, replace(TASK, name=name))
+    planned = replace(SMOKE, tasks=tasks, data_dir=tmp_path)
+    assert said in message(study.do, planned, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_distance_of_families():
