@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from itertools import product
 
-from sim.image_networks import ImageNetworks
+from sim.image_config import ImageNetworks
 from sim.runs.errors import UserError
 from sim.transformer_config import TransformerTasks
 

@@ -19,7 +19,7 @@ import optax
 
 from sim.data import LabelledInputs
 from sim.groups import draw, fail, is_random
-from sim.image_networks import ImageNetworks, image_shape
+from sim.image_config import ImageNetworks, image_shape
 from sim.image_tasks import held_out, training_samples
 from sim.runs.errors import UserError
 from theory.covariance import Array

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.data import LabelledInputs
-from sim.image_networks import ImageNetworks, image_shape
+from sim.image_config import ImageNetworks, image_shape
 from theory.covariance import Array
 
 

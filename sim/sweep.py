@@ -12,7 +12,7 @@ from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
     from sim.config import Config, DataSource
-    from sim.image_networks import ImageNetworks
+    from sim.image_config import ImageNetworks
     from sim.runs.store import Run
     from sim.transformer_config import TransformerTasks
     from sim.verdict import Verdict

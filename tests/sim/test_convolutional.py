@@ -27,7 +27,8 @@ from sim.groups import (
     randomness,
     wanted,
 )
-from sim.image_networks import STRENGTHS, ImageNetworks, batches, image_shape, rows
+from sim.image_config import STRENGTHS, ImageNetworks, image_shape
+from sim.image_networks import batches, rows
 from sim.image_tasks import training_samples
 from sim.runs.errors import UserError
 
