@@ -176,8 +176,7 @@ def _say_correlation(axes: Axes, rows: pd.DataFrame | None, measure: str, outcom
     if rows is None:
         return
     for _, row in rows[(rows["measure"] == measure) & (rows["outcome"] == outcome)].iterrows():
-        said = f"ρ = {between(row[['value', 'low', 'high']], '.2f')}"
-        axes.text(0.98, 0.99, said, transform=axes.transAxes, ha="right", va="top", fontsize=6)
+        style.remark(axes, f"ρ = {between(row[['value', 'low', 'high']], '.2f')}")
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.15 * (high - low))
 

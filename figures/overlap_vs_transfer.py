@@ -28,8 +28,7 @@ DESCRIPTION = (
 
 ACROSS = 3
 """Panels in a line."""
-UNKNOWN = "unknown families"
-DISTANCES = {0.0: "one genus", 1.0: "one family", 2.0: "two families"}
+DISTANCES = {0.0: "one genus", 1.0: "one family", 2.0: "two families", np.nan: "unknown families"}
 """Of languages, as neural.subnetworks.plan.family_distance."""
 CORRELATED = (
     ("corrected", "drop"),
@@ -132,8 +131,7 @@ def draw(table: pd.DataFrame) -> Figure:
         style.panel(axes, i, titled(task, density), of=len(tasks))
         own = found[(found["task"] == task) & (found["one"] == "corrected") & (found["other"] == y)]
         for _, row in own.iterrows():
-            said = f"ρ = {between(row[['value', 'low', 'high']], '.2f')}"
-            axes.text(0.98, 0.97, said, transform=axes.transAxes, ha="right", va="top", fontsize=6)
+            style.remark(axes, f"ρ = {between(row[['value', 'low', 'high']], '.2f')}")
         low, high = axes.get_ylim()
         axes.set_ylim(low, high + 0.15 * (high - low))
     for axes in panels.flat[len(tasks) :]:
@@ -154,7 +152,7 @@ def _both(pairs: pd.DataFrame) -> pd.Series:
 
 
 def _distance(found: float) -> str:
-    return UNKNOWN if np.isnan(found) else DISTANCES[found]
+    return DISTANCES[np.nan if np.isnan(found) else found]  # of all NaNs the one that is a key
 
 
 def _draw_pairs(

@@ -89,3 +89,10 @@ def panel(axes: Axes, i: int, title: str, of: int = 2) -> None:
     """A title over a panel's left edge, after a bold letter where the figure has several panels."""
     letter = f"$\\bf{{{chr(ord('a') + i)}}}$  " if of > 1 else ""
     axes.set_title(letter + title, loc="left", pad=4)
+
+
+def remark(axes: Axes, said: str) -> None:
+    """In a panel's upper right corner, over what is drawn there."""
+    behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
+    where: Any = {"transform": axes.transAxes, "ha": "right", "va": "top"}
+    axes.text(0.98, 0.98, said, **where, fontsize=6, bbox=behind, zorder=5)

@@ -117,10 +117,7 @@ def draw(table: pd.DataFrame) -> Figure:
         style.panel(scatter, len(tasks) + i, titled(task), of=2 * len(tasks))
         said = found[(found["task"] == task) & (found["one"] == "overlap")]
         for _, row in said.iterrows():
-            text = f"ρ = {between(row[['value', 'low', 'high']], '.2f')}"
-            scatter.text(
-                0.98, 0.98, text, transform=scatter.transAxes, ha="right", va="top", fontsize=6
-            )
+            style.remark(scatter, f"ρ = {between(row[['value', 'low', 'high']], '.2f')}")
         if i % across == 0:
             matrix.set_ylabel("fitted in")
             scatter.set_ylabel("onset (update)")

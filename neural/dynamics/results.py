@@ -30,15 +30,15 @@ class Results:
 
     def __init__(self, study: Study, out: Path) -> None:
         self.study, self.out = study, out
-        self.bits = read(out, "bits")
-        self.identity = read(out, "identity")
-        self.retrieval = read(out, "retrieval")
+        self.bits, self.identity, self.retrieval = (
+            _by_step(read(out, name)) for name in ("bits", "identity", "retrieval")
+        )
         self.similarity = read(out, "similarity")
 
     def _table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
         """A table that a study may lack: then it is empty."""
         try:
-            return read(self.out, name)
+            return _by_step(read(self.out, name))
         except UserError:
             return pd.DataFrame(columns=list(columns))
 
@@ -203,6 +203,11 @@ class Results:
                     )
                 )
         return pd.concat(parts, ignore_index=True)
+
+
+def _by_step(rows: pd.DataFrame) -> pd.DataFrame:
+    """Parts are read in the order of their names, which begin with their steps as words."""
+    return rows.sort_values("step", kind="stable", ignore_index=True)
 
 
 def _of_pairs(rows: pd.DataFrame, column: str) -> pd.DataFrame:

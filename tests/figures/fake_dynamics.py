@@ -47,6 +47,7 @@ def small(**changes: Any) -> Study:
         "tasks": ("parts-of-speech", "arcs", "topics"),
         "controls": ("parts-of-speech",),
         "draws": 2,
+        "together": 2,
     }
     return replace(laptop, **(base | changes))
 
@@ -108,9 +109,21 @@ def write(folder: Path, study: Study, numbers: Numbers, *, without: str = "") ->
     run = Run.open(folder, study, resume=True, parts=[])
     for name, rows in tables.items():
         table = pd.DataFrame(rows)
-        if len(table) and name not in without.split():
-            run.write(f"part-{name}-all", table)
+        if name in without.split():
+            continue
+        for part, some in _parts(study, table):
+            if len(some):
+                run.write(f"part-{name}-{part}", some)
     return folder
+
+
+def _parts(study: Study, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """As the study divides them, by step."""
+    if "step" not in table:
+        yield "all", table
+        return
+    for steps in study.groups:
+        yield f"all-steps-{steps[0]}-{steps[-1]}", table[table["step"].isin(steps)]
 
 
 def _about(study: Study, steps: tuple[int, ...] = ()) -> list[dict[str, int]]:

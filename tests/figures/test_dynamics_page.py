@@ -11,6 +11,7 @@ import pytest
 from figures import dynamics_claims, dynamics_page, page
 from figures import dynamics_sections as sections
 from figures.dynamics_claims import QUESTIONS, THEIRS
+from neural.results import read
 from tests.figures.fake_dynamics import Numbers, small, write
 from tests.figures.page_text import lines, section, shows_all
 
@@ -185,6 +186,14 @@ def test_numbers_of_the_page_are_those_of_its_tables(made: Path) -> None:
     assert shown[5:] == ["0.100", "0.500", "0.250", "20"]
 
 
+def test_steps_are_in_their_order_whatever_the_names_of_parts(made: Path) -> None:
+    parts = sorted(path.name for path in (made / "study").glob("part-bits-*"))
+    assert parts[1].endswith("steps-128-128.parquet")  # before those of 16
+    text = (made / "page" / "dynamics.md").read_text()
+    steps = [row[1] for row in lines(text, "Description length")]
+    assert steps == ["untrained", *map(str, small().coarse_steps[1:])]
+
+
 def test_lines_are_of_the_language_fitted_in() -> None:
     rows = [("en", "en", 0.9), ("en", "de", 0.7), ("de", "en", 0.6), ("de", "de", 0.8)]
     table = pd.DataFrame(rows, columns=["train", "test", "accuracy"])
@@ -196,7 +205,7 @@ def test_lines_are_of_the_language_fitted_in() -> None:
 
 def test_fits_that_did_not_converge_are_counted(made: Path) -> None:
     said = section((made / "page" / "dynamics.md").read_text(), "What was run")
-    rows = pd.read_parquet(made / "study" / "part-probes-all.parquet")
+    rows = read(made / "study", "probes")
     # Those of the embeddings, one of three layers.
     assert f"Of {len(rows):,} probes that were tried, {len(rows) // 3:,} are of a fit" in said
 
