@@ -23,7 +23,7 @@ class Arguments:
     language and from each to every other, beside controls, and ends with what became of each claim. Exit code 0 when
     all is measured, whatever the answer; 2 on bad input.
 
-    Presets: smoke (invented languages, half a minute), laptop (an hour on two cores; needs --data-dir), gpu.
+    Presets: smoke (invented languages, half a minute), laptop (half an hour on two cores; needs --data-dir), gpu.
     """
 
     preset: str = "smoke"
