@@ -80,7 +80,7 @@ def table(run: Path) -> pd.DataFrame:
 
 def means(results: "Results") -> pd.DataFrame:
     """By measure, pair, share and step, over seeds. A TEff is only a bound, without an interval, where `beyond` says on
-    which sides of the fitted budgets the tokens lie that it stands for.
+    which sides of the monolingual runs the tokens lie that it stands for.
     """
     models = results.models
     keys = ["pair", "share", "step"]

@@ -157,7 +157,7 @@ def _what(run: Path, plan: "Study") -> str:
         f"{len(plan.studied)} kinds of model of {len(plan.seeds)} seeds each, layers: {model.layers}; width: "
         f"{model.width}, context {model.context}, {model.vocabulary} ids, {tokens:,} tokens "
         f"({plan.optimiser.steps} updates), of `{' '.join(plan.corpus)}` in {names}; and {references} runs of one "
-        "language on fewer or more tokens, for the curves that TEff is read from. Models are looked at after "
+        "language on fewer or more tokens, between which TEff is interpolated. Models are looked at after "
         f"{', '.join(map(str, plan.steps))} updates, tickets sought after {', '.join(map(str, plan.ticket_steps))}: "
         f"{pruning.rounds} rounds of {pruning.tuning.steps} updates that each remove a tenth of the weights, in "
         f"{pruning.orders} orders of each language's text, which give the ceiling. Failures of attention and of all "

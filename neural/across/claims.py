@@ -208,13 +208,13 @@ def _pairs(results: Results) -> list[str]:
 
 
 def _beyond(results: Results, pair: str, column: str) -> str:
-    """Where the tokens that a TEff stands for lie outside the budgets of the monolingual curve."""
+    """Where the tokens that a TEff stands for lie outside those of the monolingual runs."""
     if column not in WORTH:
         return ""
     rows = results.models
     rows = rows[rows["last"] & (rows["pair"] == pair) & rows["share"].isin(list(NAMES))]
     sides = set(rows[column.replace("teff", "beyond")].dropna()) - {""}
-    return f"{' and '.join(sorted(sides))} the fitted budgets" if sides else ""
+    return f"{' and '.join(sorted(sides))} the monolingual runs" if sides else ""
 
 
 def _created(results: Results) -> Iterator[dict[str, Any]]:

@@ -23,13 +23,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from neural.across.measure import LANGUAGE, RETRIEVAL, TAGS, TRANSFERRED
 from neural.across.plan import ALONE, CLONES, GROUPS, Study
-from neural.imbalance.efficiency import Reference, fit
+from neural.imbalance.efficiency import interpolated
 from neural.results import read
 from neural.robustness.claims import curve
 from sim.runs.errors import UserError
+
+Array = NDArray[np.float64]
 
 KEYS = ["pair", "share", "seed", "step"]
 PROBED = {RETRIEVAL: "retrieval", LANGUAGE: "language", TAGS: "tags", TRANSFERRED: "transferred"}
@@ -71,33 +74,30 @@ class Results:
         return pd.concat(parts, ignore_index=True)
 
     @cached_property
-    def curves(self) -> dict[tuple[str, str, int], Reference]:
-        """The monolingual curve of a pair, one of its languages and a seed, where one could be fitted."""
+    def monolingual(self) -> dict[tuple[str, str, int], tuple[Array, Array]]:
+        """Tokens and perplexities of the runs of one language alone, of a pair, one of its languages and a seed."""
         rows = self.loss[self.loss["last"] & (self.loss["seen"] > 0)]
         rows = rows[rows["share"].isin([0.0, 1.0])]
-        found = {}
-        for key, part in rows.groupby(["pair", "language", "seed"], sort=False):
-            try:
-                found[key] = fit(part["seen"], np.exp(part["nats_per_token"]))
-            except UserError:
-                continue  # too short a training for a curve: there is no efficiency then
-        return found
+        return {
+            key: (part["seen"].to_numpy(np.float64), np.exp(part["nats_per_token"].to_numpy()))
+            for key, part in rows.groupby(["pair", "language", "seed"], sort=False)
+        }
 
     @cached_property
     def efficiency(self) -> pd.DataFrame:
-        """TEff of the last models of two languages, by language: KEYS, `role`, `teff`, a bound if `beyond`."""
+        """TEff of the last models of two languages, by language: KEYS, `role`, `teff`, a bound if `beyond`.
+
+        Interpolated between the monolingual runs: models this small learn by leaps, which no fitted curve follows.
+        """
         rows = self._studied(self.loss)
         rows = rows[rows["last"] & (rows["share"] > 0)]
         lines = []
         for row in rows.itertuples():
             language = CLONES[0] if row.pair == "-".join(CLONES) else row.language
-            found = self.curves.get((row.pair, language, row.seed))
-            if found is None:
-                continue
-            tokens = found.tokens(float(np.exp(row.nats_per_token)))
-            teff = float(np.clip(tokens.value, *found.budgets)) / row.seen
+            runs = self.monolingual[row.pair, language, row.seed]
+            tokens, beyond = interpolated(*runs, float(np.exp(row.nats_per_token)))
             role = _role(row.pair, row.language)
-            lines.append((row.pair, row.share, row.seed, row.step, role, teff, tokens.beyond))
+            lines.append((row.pair, row.share, row.seed, row.step, role, tokens / row.seen, beyond))
         return pd.DataFrame(lines, columns=[*KEYS, "role", "teff", "beyond"])
 
     @cached_property

@@ -118,7 +118,7 @@ class Study:
     first: int
     """The first step after 0 whose models are kept; from there on one an octave."""
     reference: tuple[float, ...]
-    """Budgets of the runs of one language that its curve is fitted to."""
+    """Budgets of the runs of one language, between which TEff is interpolated."""
     tickets: Tickets
     broken: Broken
     noise: Noise
