@@ -43,8 +43,8 @@ SHARING = {
 ROBUST = {
     "area_all": Measured("area, all parameters", "nats", -1),
     "area_attention": Measured("area, attention", "nats", -1),
-    "slope_all": Measured("slope, all parameters", "nats", -1),
-    "slope_attention": Measured("slope, attention", "nats", -1),
+    "slope_all": Measured("slope, all parameters", "nats / σ²", -1),
+    "slope_attention": Measured("slope, attention", "nats / σ²", -1),
 }
 """What failures add to the loss: less is more robust."""
 READ = {
