@@ -206,34 +206,37 @@ def _changed(row: pd.Series) -> str:
 def costs(table: pd.DataFrame | None) -> str:
     if table is None:
         return ""
-    forms = list(dict.fromkeys(table["form"]))
+    forms = [form for form in dict.fromkeys(table["form"]) if form != "dense"]
     by = {(row["density"], row["form"]): row for _, row in table.iterrows()}
-    lines = []
-    for density in dict.fromkeys(table["density"]):
-        rows = [by[density, form] for form in forms if form != "dense"]
-        lines.append(
-            [
-                f"{density:.0%}",
-                *(
-                    f"{row['part_of_bytes']:.2f} / {row['part_of_multiply_adds']:.2f}"
-                    for row in rows
-                ),
-            ]
-        )
+    lines = [
+        [f"{density:.0%}", *(_parts(by[density, form]) for form in forms)]
+        for density in dict.fromkeys(table["density"])
+    ]
     dense = by[table["density"].iloc[0], "dense"]
     said = (
-        "Bytes and multiply-adds a token of the prunable matrices, in parts of the dense form's "
-        f"({dense['bytes']:,.0f} and {dense['multiply_adds']:,.0f}), means over tickets. *packed*: the kept weights "
-        "and a bit for every weight; *rows*: compressed sparse rows; *compacted*: without the units and heads that the "
-        "mask has emptied."
+        "Bytes, multiply-adds a token, and time for a context of tokens on the processor, of the prunable matrices, as "
+        f"parts of the dense form's ({dense['bytes']:,.0f}, {dense['multiply_adds']:,.0f}, "
+        f"{1e6 * dense['seconds']:,.0f} µs), means over tickets. *packed*: the kept weights and a bit for every one, "
+        "unpacked before they are multiplied; *rows*: compressed sparse rows, multiplied by one core; *compacted*: "
+        "without the units and heads that the mask has emptied."
     )
-    return f"{said} {_paying(table)}\n\n{markdown.table(['kept', *(f for f in forms if f != 'dense')], lines)}"
+    paying = (
+        f"Less is stored than dense: {_paying(table, 'part_of_bytes')}. "
+        f"Less time is taken: {_paying(table, 'part_of_seconds')}."
+    )
+    return f"{said} {paying}\n\n{markdown.table(['kept', *forms], lines)}"
 
 
-def _paying(table: pd.DataFrame) -> str:
-    """From which density on each form stores less."""
+def _parts(row: pd.Series) -> str:
+    names = ("part_of_bytes", "part_of_multiply_adds", "part_of_seconds")
+    return " / ".join("–" if np.isnan(row[name]) else f"{row[name]:.2f}" for name in names)
+
+
+def _paying(table: pd.DataFrame, part: str) -> str:
+    """From which density on each form takes less, of those that it is known of."""
     said = []
-    for form, rows in table[table["form"] != "dense"].groupby("form", sort=False):
-        less = rows.loc[rows["part_of_bytes"] < 1, "density"]
+    rows_of = table[(table["form"] != "dense") & table[part].notna()]
+    for form, rows in rows_of.groupby("form", sort=False):
+        less = rows.loc[rows[part] < 1, "density"]
         said.append(f"{form} {f'from {less.max():.0%} down' if len(less) else 'at none'}")
-    return f"Less is stored than dense: {', '.join(said)}."
+    return ", ".join(said)

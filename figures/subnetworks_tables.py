@@ -194,11 +194,14 @@ def retrieval(results: "Results") -> pd.DataFrame:
 
 
 def costs(results: "Results") -> pd.DataFrame:
-    """By density and form: bytes and multiply-adds a token, means over tickets, and parts of the dense form's."""
+    """By density and form: bytes, multiply-adds a token and seconds, means over tickets, and as parts of the dense
+    form's.
+    """
     from neural.subnetworks.plan import FRACTION
 
     rows = results.costs.assign(density=(1 - FRACTION * results.costs["round"]).round(9))
-    found = rows.groupby(["density", "form"], sort=False)[["bytes", "multiply_adds"]].mean()
+    measured = ["bytes", "multiply_adds", "seconds"]
+    found = rows.groupby(["density", "form"], sort=False)[measured].mean()
     dense = found.xs("dense", level="form").reindex(found.index.get_level_values("density"))
     shares = (found / dense.to_numpy()).add_prefix("part_of_")
     found = found.join(shares).reset_index()

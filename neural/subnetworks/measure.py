@@ -267,14 +267,21 @@ def retrievals(
     return pd.DataFrame(rows)
 
 
-def costs(found: Tickets) -> pd.DataFrame:
-    """Bytes and multiply-adds a token of every ticket, dense and compressed."""
-    rows = [
-        {**_of(member), "round": number, "density": mask.density, **cost._asdict()}
-        for member, masks in found.items()
-        for number, mask in enumerate(masks, 1)
-        for cost in sparse.cost(mask)
-    ]
+def costs(subjects: Subjects, found: Tickets) -> pd.DataFrame:
+    """Bytes and multiply-adds a token of every ticket, dense and compressed, and the seconds that all its products take
+    for a context of tokens on this machine's processor (NaN of what is not multiplied as it is stored).
+    """
+    pretrained, config = subjects.pretrained(), subjects.study.model
+    rows = []
+    for member, masks in found.items():
+        model = pretrained.model(pretrained.seeds.index(member.seed))
+        for number, mask in enumerate(masks, 1):
+            taken = sparse.seconds(model, mask, config.context)
+            about = {**_of(member), "round": number, "density": mask.density}
+            rows += [
+                about | one._asdict() | {"seconds": taken.get(one.form, np.nan)}
+                for one in sparse.cost(mask)
+            ]
     return pd.DataFrame(rows)
 
 

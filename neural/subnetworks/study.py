@@ -154,4 +154,5 @@ def _retrieval(subjects: Subjects, step: int) -> pd.DataFrame:
 
 def _costs(subjects: Subjects) -> pd.DataFrame:
     first = subjects.study.tasks[0]
-    return measure.costs(found(subjects, Hunt(first, "tickets"))).assign(task=first.name)
+    tickets_of = found(subjects, Hunt(first, "tickets"))
+    return measure.costs(subjects, tickets_of).assign(task=first.name)

@@ -313,11 +313,11 @@ def _costs(study: Study) -> Iterator[dict[str, object]]:
     for member in study.members(Hunt(task, "tickets")):
         for number in range(1, task.rounds + 1):
             q = density_after(number)
-            for form, stored, adds in (
-                ("dense", 4 * n, n),
-                ("packed", 4 * q * n + n / 8, n),
-                ("rows", 8 * q * n, q * n),
-                ("compacted", 4 * n, n),
+            for form, stored, adds, seconds in (
+                ("dense", 4 * n, n, 1e-4),
+                ("packed", 4 * q * n + n / 8, n, np.nan),
+                ("rows", 8 * q * n, q * n, 3e-4 * q),
+                ("compacted", 4 * n, n, 1e-4),
             ):
                 yield {
                     **_of(member),
@@ -326,5 +326,6 @@ def _costs(study: Study) -> Iterator[dict[str, object]]:
                     "form": form,
                     "bytes": int(stored),
                     "multiply_adds": int(adds),
+                    "seconds": seconds,
                     "task": task.name,
                 }

@@ -191,7 +191,10 @@ def test_retrieval_and_costs_are_there(done):
     assert set(rows[rows["step"] == 0]["ticket"]) == {""}
     assert rows["margin"].between(0, 1).all()
     costs = read(done, "costs")
-    assert set(costs["form"]) >= {"dense", "packed"}
+    assert set(costs["form"]) == {"dense", "packed", "rows", "compacted"}
+    packed = costs["form"] == "packed"
+    assert costs.loc[packed, "seconds"].isna().all()
+    assert costs.loc[~packed, "seconds"].gt(0).all()
 
 
 def test_a_hunt_goes_on_from_its_last_whole_round(done, monkeypatch, capsys):
