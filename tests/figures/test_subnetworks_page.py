@@ -140,7 +140,7 @@ def test_forms_that_store_less_are_told(made: Path) -> None:
     text = section((made / "page" / "subnetworks.md").read_text(), "What sparse forms cost")
     # 8 bytes of 4 for each weight that is kept: less from below a half.
     assert "stored than dense: packed from 90% down, rows from 40% down, compacted at none" in text
-    assert "time is taken: rows from 30% down, compacted at none" in text
+    assert "or more, is taken: rows from 30% down, compacted at none" in text
     assert "| 50% | 0.53 / 1.00 / – | 1.00 / 0.50 / 1.50 | 1.00 / 1.00 / 1.00 |" in text
     table = pd.DataFrame(
         {
