@@ -136,7 +136,8 @@ def test_numbers_and_provenance_are_those_of_the_files(whole: Element) -> None:
         assert kind == "data:text/csv;charset=utf-8"
         assert unquote(content) == path.read_text()
         count = len(path.read_text().splitlines()) - 1
-        assert whole.at(f"numbers-{name}").all("summary")[0].text == f"{name}: {count:,} rows"
+        rows = f"{count:,} row{'s' * (count != 1)}"
+        assert whole.at(f"numbers-{name}").all("summary")[0].text == f"{name}: {rows}"
         said = whole.at(f"provenance-{name}")
         assert said.all("pre")[0].text == sources[name].read_text()
         identity = json.loads(sources[name].read_text())["run"]["identity"]

@@ -1,5 +1,4 @@
 import gzip
-import hashlib
 import lzma
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ from neural import corpus as command
 from neural.corpora import CORPORA
 from neural.corpus import load
 from neural.documents import BLOCK_BYTES, SPLITS, Document, blocks, split, without_repeats
-from neural.fetch import ORIGINS
 from neural.text import normalise
 from sim.runs.errors import UserError
 from tests.strategies import seeded
@@ -485,11 +483,3 @@ def test_the_bibles_are_held_out_alike():
     genesis = [item for part in SPLITS for item in corpus.documents("en", part)]
     first = next(item for item in genesis if item.name == "bible:Gen 1")
     assert first.passages[0] == "In the beginning God created the heavens and the earth."
-
-
-@needs_data
-@pytest.mark.parametrize("name", sorted(ORIGINS))
-def test_pins_are_of_the_shared_text(name):
-    for origin in ORIGINS[name]:
-        with lzma.open(DATA / "text" / name / origin.file) as stream:
-            assert hashlib.sha256(stream.read()).hexdigest() == origin.sha256
