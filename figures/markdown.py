@@ -40,10 +40,15 @@ def between(numbers: Iterable[float], form: str) -> str:
 
 def made_by(record: Mapping[str, Any]) -> str:
     """Which run, of which code, a record of provenance tells of."""
-    codes = [record, *record.get("resumed", ())]
-    commits = [str(one.get("commit")) for one in codes]
-    named = [f"{name[:10]}{', with changes' if name.endswith('+') else ''}" for name in commits]
-    return f"Run {record.get('identity')} of commit {', resumed with '.join(named)}."
+    return f"Run {record.get('identity')} of commit {commits(record)}."
+
+
+def commits(record: Mapping[str, Any]) -> str:
+    """That began a run, and those that went on with it."""
+    names = [str(one.get("commit")) for one in (record, *record.get("resumed", ()))]
+    return ", resumed with ".join(
+        f"{name[:10]}{', with changes' if name.endswith('+') else ''}" for name in names
+    )
 
 
 def figure(name: str, caption: str) -> str:

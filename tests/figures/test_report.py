@@ -140,8 +140,10 @@ def test_numbers_and_provenance_are_those_of_the_files(whole: Element) -> None:
         assert whole.at(f"numbers-{name}").all("summary")[0].text == f"{name}: {rows}"
         said = whole.at(f"provenance-{name}")
         assert said.all("pre")[0].text == sources[name].read_text()
-        identity = json.loads(sources[name].read_text())["run"]["identity"]
-        assert f"run {identity}" in said.all("summary")[0].text
+        run = json.loads(sources[name].read_text())["run"]
+        told = said.all("summary")[0].text
+        assert f"run {run['identity']}, commit {run['commit'][:10]}" in told
+        assert told.count("resumed with") == len(run.get("resumed", ()))
 
 
 def test_every_effect_has_a_row(whole: Element) -> None:
