@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sim.runs.errors import UserError
-from sim.runs.store import Run
+from sim.runs.store import Run, unpacked
 
 Work = Callable[[], pd.DataFrame]
 
@@ -54,4 +54,4 @@ def read(out: Path, table: str) -> pd.DataFrame:
     paths = sorted(out.glob(f"part-{table}-*.parquet"))
     if not paths:
         raise UserError(f"{out} has no table {table}: finish the study with --resume")
-    return pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+    return pd.concat([unpacked(path.read_bytes()) for path in paths], ignore_index=True)

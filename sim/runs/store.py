@@ -7,7 +7,6 @@ part begins with an underscore or a dot, which Parquet readers skip.
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from io import BytesIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -124,12 +123,10 @@ class Run:
 
     def tables(self, columns: Sequence[str] | None = None) -> "Iterator[pd.DataFrame]":
         """The parts written so far, in order and one at a time; of all columns, or those named."""
-        import pandas as pd
-
         for part in self._written():
             with _usable("read", self.folder):
                 content = self.files.read(f"{part}.parquet")
-            yield pd.read_parquet(BytesIO(content), columns=columns)
+            yield unpacked(content, columns)
 
     def _written(self) -> list[str]:
         parts = sorted(self.parts())
@@ -138,6 +135,20 @@ class Run:
                 f"{self.folder} has no results yet: finish it with `python -m sim.sweep --resume`"
             )
         return parts
+
+
+def unpacked(content: bytes, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """The table of a Parquet file, of all columns or those named, as pandas.read_parquet gives it.
+
+    Without Arrow's threads, which now and then abort a process that ends while they live (apache/arrow#34314).
+    """
+    from pyarrow import BufferReader
+    from pyarrow.parquet import ParquetFile
+
+    file = ParquetFile(BufferReader(content), pre_buffer=False)
+    named = None if columns is None else list(columns)
+    table: pd.DataFrame = file.read(named, use_threads=False).to_pandas(use_threads=False)
+    return table
 
 
 def _parts(names: set[str]) -> set[str]:

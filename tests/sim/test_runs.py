@@ -75,6 +75,35 @@ def test_parts_read_as_one_table_in_order(tmp_path: Path) -> None:
     assert run.parts() == {"part-0", "part-1"}
 
 
+def test_parts_are_read_as_pandas_reads_them_and_without_threads(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "name": ["a", None, "c"],
+            "whole": pd.array([1, None, 3], dtype="Int64"),
+            "real": [0.5, float("nan"), float("inf")],
+            "sure": [True, False, True],
+        }
+    )
+    run = opened(tmp_path)
+    run.write("part-0", table)
+    path = tmp_path / "part-0.parquet"
+    (found,) = run.tables()
+    pd.testing.assert_frame_equal(found, pd.read_parquet(path))
+    (some,) = run.tables(["real", "name"])
+    assert list(some) == ["real", "name"]
+    code = f"""
+import os, pyarrow.parquet
+from pathlib import Path
+from sim.runs.store import unpacked
+before = len(os.listdir("/proc/self/task"))
+unpacked(Path({str(path)!r}).read_bytes())
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    if Path("/proc/self/task").is_dir():
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        assert done.stdout.split() == [b"0"]
+
+
 def test_nothing_written_is_no_table(tmp_path: Path) -> None:
     run = opened(tmp_path)
     for read in (run.table, lambda: list(run.tables())):
