@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from figures import markdown
+from figures import markdown, verdicts
 from figures.across import LABELS, NAME, means
 from figures.markdown import between
 from figures.studies import LANGUAGES, across, over_seeds
-from figures.verdicts import SIGNS, counted, effect, judged
 from sim.runs.store import Run
 
 if TYPE_CHECKING:
@@ -104,46 +103,29 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
     plan = across(run).study
     shown = markdown.figure(NAME, FIGURES[NAME]) if NAME in figures else ""
     claims = found[CLAIMS]
+    every = verdicts.effects(claims, ["claim", "setting"], "expected")
     sections = [
         OPENING,
-        markdown.section("What became of the claims", _summary(claims)),
+        markdown.section(
+            "What became of the claims",
+            verdicts.summary(
+                claims,
+                "joins",
+                QUESTIONS,
+                named=lambda row: str(row["setting"]),
+                expected="as expected",
+                untold="–",
+            ),
+        ),
         _what(run, plan),
         markdown.section("Sharing and robustness", shown),
         markdown.section("By share, at the end of training", _last(found.get(MEANS), plan)),
         markdown.section("When", _when(found.get(ONSETS), plan)),
         markdown.section("Failures", _areas(found.get(FAILURES))),
-        markdown.section("Every effect", _effects(claims)),
+        markdown.section("Every effect", "Bold: 0 is outside the interval.", every),
         markdown.files(found, TABLES),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def _summary(claims: pd.DataFrame) -> str:
-    """A line a claim."""
-    lines = []
-    for claim, rows in claims.groupby("claim", sort=False):
-        first = rows.iloc[0]
-        said = f"{first['setting']}: {effect(first)}"
-        joined = QUESTIONS.get(claim, "–")
-        lines.append([claim, joined, f"**{judged(rows)}**", counted(rows, "as expected"), said])
-    head = ["claim", "joins", "here", "intervals", "the first of them"]
-    return markdown.table(head, lines)
-
-
-def _effects(claims: pd.DataFrame) -> str:
-    """A line an effect."""
-    lines = [
-        [
-            row["claim"],
-            row["setting"],
-            effect(row),
-            SIGNS[row["expected"]],
-            row["verdict"],
-        ]
-        for _, row in claims.iterrows()
-    ]
-    head = ["claim", "setting", "effect", "expected", "verdict"]
-    return f"Bold: 0 is outside the interval.\n\n{markdown.table(head, lines)}"
 
 
 def _what(run: Path, plan: "Study") -> str:

@@ -5,8 +5,7 @@ Verdicts count intervals; no word of them is written for a result.
 
 import pandas as pd
 
-from figures import markdown
-from figures.verdicts import SIGNS, counted, effect, judged
+from figures import verdicts
 
 THEIRS = {
     "balanced languages gain less than their tokens": "TEff 0.89 at 1×, 0.74 at 2×, 0.64 at 3×",
@@ -30,29 +29,16 @@ THEIRS = {
 
 def summary(claims: pd.DataFrame) -> str:
     """A line a claim."""
-    lines = []
-    for claim, rows in claims.groupby("claim", sort=False):
-        first = rows.iloc[0]
-        said = f"{first['setting']}, {first['language']}: {effect(first)}"
-        theirs = THEIRS.get(claim, "")
-        lines.append([claim, theirs, f"**{judged(rows)}**", counted(rows, "as in S24"), said])
-    head = ["claim", "S24", "here", "intervals", "the first of them"]
-    return markdown.table(head, lines)
+    return verdicts.summary(
+        claims,
+        "S24",
+        THEIRS,
+        named=lambda row: f"{row['setting']}, {row['language']}",
+        expected="as in S24",
+    )
 
 
 def effects(claims: pd.DataFrame) -> str:
     """A line an effect."""
-    lines = [
-        [
-            row["claim"],
-            row["setting"],
-            row["language"],
-            effect(row),
-            SIGNS[row["expected"]],
-            row["verdict"],
-        ]
-        for _, row in claims.iterrows()
-    ]
-    head = ["claim", "setting", "language", "effect", "S24", "verdict"]
     said = "Effects in logarithms of TEff, nats a token, cosines, shares or accuracies. Bold: 0 is outside."
-    return f"{said}\n\n{markdown.table(head, lines)}"
+    return f"{said}\n\n{verdicts.effects(claims, ['claim', 'setting', 'language'], 'S24')}"

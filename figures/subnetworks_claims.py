@@ -5,8 +5,7 @@ Verdicts count intervals; no word of them is written for a result.
 
 import pandas as pd
 
-from figures import markdown
-from figures.verdicts import SIGNS, counted, effect, judged
+from figures import verdicts
 
 THEIRS = {
     "a ticket costs no more than the whole model": "English, 50 %: perplexity 4.63 against 4.65, F1 83.60 against "
@@ -32,32 +31,25 @@ UNTESTED = "not tested"
 
 def summary(claims: pd.DataFrame) -> str:
     """A line a claim."""
-    lines = []
-    for claim, rows in claims.groupby("claim", sort=False):
-        first = rows.iloc[0]
-        said = f"{first['task'].replace('-', ' ')}, {first['setting']}: {effect(first)}"
-        theirs = THEIRS.get(claim, UNTESTED)
-        lines.append([claim, theirs, f"**{judged(rows)}**", counted(rows, "as claimed"), said])
-    head = ["claim", "F22", "here", "intervals", "the first of them"]
-    return markdown.table(head, lines)
+    return verdicts.summary(
+        _worded(claims),
+        "F22",
+        THEIRS,
+        named=lambda row: f"{row['task']}, {row['setting']}",
+        expected="as claimed",
+        untold=UNTESTED,
+    )
 
 
 def effects(claims: pd.DataFrame) -> str:
     """A line an effect."""
-    lines = [
-        [
-            row["claim"],
-            row["task"].replace("-", " "),
-            row["setting"],
-            effect(row),
-            SIGNS[row["expected"]],
-            row["verdict"],
-        ]
-        for _, row in claims.iterrows()
-    ]
-    head = ["claim", "task", "setting", "effect", "claimed", "verdict"]
     said = (
         "Effects in nats a token, in parts of all answers (accuracy, F1), in Jaccard overlaps or in rank correlations. "
         "Bold: 0 is outside."
     )
-    return f"{said}\n\n{markdown.table(head, lines)}"
+    found = verdicts.effects(_worded(claims), ["claim", "task", "setting"], "claimed")
+    return f"{said}\n\n{found}"
+
+
+def _worded(claims: pd.DataFrame) -> pd.DataFrame:
+    return claims.assign(task=claims["task"].str.replace("-", " "))

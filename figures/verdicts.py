@@ -3,10 +3,12 @@
 What is said counts intervals; no word of it is written for a result.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
-from figures.markdown import between
+from figures.markdown import between, table
 
 SIDES = ("replicated", "opposite")
 VERDICTS = (*SIDES, "not replicated")
@@ -47,3 +49,31 @@ def effect(row: pd.Series) -> str:
         return "–"
     said = f"{between(row[['effect', 'low', 'high']], '+.3g')} {row['unit']}"
     return f"**{said}**" if row["low"] > 0 or row["high"] < 0 else said
+
+
+def summary(
+    claims: pd.DataFrame,
+    source: str,
+    theirs: Mapping[str, str],
+    *,
+    named: Callable[[pd.Series], str],
+    expected: str,
+    untold: str = "",
+) -> str:
+    """A line a claim: what a source says of it, or `untold`; what became of it, and its first effect, as `named`."""
+    lines = []
+    for claim, rows in claims.groupby("claim", sort=False):
+        first = rows.iloc[0]
+        said = f"{named(first)}: {effect(first)}"
+        cells = [theirs.get(claim, untold), f"**{judged(rows)}**", counted(rows, expected)]
+        lines.append([claim, *cells, said])
+    return table(["claim", source, "here", "intervals", "the first of them"], lines)
+
+
+def effects(claims: pd.DataFrame, columns: Sequence[str], expected: str) -> str:
+    """A line an effect, after what tells it from others; `expected` heads its sign."""
+    lines = [
+        [*(row[name] for name in columns), effect(row), SIGNS[row["expected"]], row["verdict"]]
+        for _, row in claims.iterrows()
+    ]
+    return table([*columns, "effect", expected, "verdict"], lines)

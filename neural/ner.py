@@ -1,8 +1,8 @@
 """Named entities: sentences of Universal NER in IOB2 (Mayhew et al. 2024), and the F1 of entities.
 
 Files lie below --data-dir in ner/uner (or uner): en_ewt.dev.iob2, packed or not, or repositories as released
-(UNER_English-EWT/en_ewt-ud-dev.iob2). A sentence is a run of lines of
-number, form and tag, divided by tabs; further columns are not read.
+(UNER_English-EWT/en_ewt-ud-dev.iob2). A sentence is a run of lines of number, form and tag, divided by tabs; further
+columns are not read.
 """
 
 from collections.abc import Iterator, Sequence

@@ -20,6 +20,7 @@ from neural.scoring import Sliding
 from neural.stack import Stack, stack
 from neural.tokenizer import Tokenizer
 from neural.tokens import Tokens, TokenStore, passages, store
+from sim.runs.errors import UserError
 
 TOKENIZER = "tokenizer.json"
 MODELS = "models"
@@ -54,6 +55,11 @@ class Plan(Trained, Protocol):
     @property
     def languages(self) -> tuple[str, ...]:
         """In equal shares."""
+        ...
+
+    @property
+    def aligned(self) -> tuple[str, ...]:
+        """Sources of text that is the same in every language."""
         ...
 
     @property
@@ -139,6 +145,18 @@ class Pretrained(Place):
             name: passages(self.tokens[name, TEST], study.text, study.sliding.window, end)
             for name in study.languages
         }
+
+    def translations(self, wanted: int) -> list[tuple[str, ...]]:
+        """All sentences that are the same in every language. Raises UserError for fewer than wanted."""
+        study = self.study
+        text = corpus.load(study.aligned, study.languages, data_dir=study.data_dir)
+        rows = list(dict.fromkeys(text.aligned(TEST, *study.languages).values()))
+        if len(rows) < wanted:
+            raise UserError(
+                f"{len(rows)} sentences of {', '.join(study.aligned)} are aligned in {', '.join(study.languages)}: "
+                f"give text with {wanted}, or fewer languages"
+            )
+        return rows
 
     def train(self, stop: Callable[[], bool]) -> None:
         """Train what is missing of the models."""

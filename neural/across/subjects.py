@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from neural import corpus
 from neural.across.plan import CLONES, Pair, Recipe, Study
 from neural.clone import Clones
 from neural.corpus import Corpus
@@ -82,11 +81,7 @@ class Subjects:
     def corpora(self) -> dict[str, Corpus]:
         """Of the cloned text, and of it and each other language; by the language beside the clones' text."""
         study = self.study
-        sets = {study.text: (study.text,), **{name: (study.text, name) for name in study.others}}
-        return {
-            name: corpus.load(study.corpus, languages, data_dir=study.data_dir)
-            for name, languages in sets.items()
-        }
+        return real.corpora(study.corpus, study.text, study.others, study.data_dir)
 
     @cached_property
     def trees(self) -> dict[tuple[str, str], list[Sentence]]:

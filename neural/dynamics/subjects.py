@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neural import corpus, xquad
+from neural import xquad
 from neural.dynamics import examples
 from neural.dynamics.examples import Examples, Ints, Words
 from neural.dynamics.invented import answers as invented_answers
@@ -168,16 +168,8 @@ class Subjects(Pretrained):
     @cached_property
     def aligned_texts(self) -> list[tuple[str, ...]]:
         """The same sentences in every language. Raises UserError where the text has too few."""
-        study = self.study
-        text = corpus.load(study.aligned, study.languages, data_dir=study.data_dir)
-        rows = list(dict.fromkeys(text.aligned(TEST, *study.languages).values()))
-        wanted = sum(study.sentences.of(part) for part in PARTS)
-        if len(rows) < wanted:
-            raise UserError(
-                f"{len(rows)} sentences of {', '.join(study.aligned)} are aligned in {', '.join(study.languages)}: "
-                f"give text with {wanted}"
-            )
-        return rows[:wanted]
+        wanted = sum(self.study.sentences.of(part) for part in PARTS)
+        return self.translations(wanted)[:wanted]
 
     @cached_property
     def aligned(self) -> Aligned:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from neural import tokenizer as tokenizers
 from neural.config import Compute, ModelConfig
 from neural.corpus import Corpus
+from neural.corpus import load as load_corpus
 from neural.data import Data
 from neural.documents import SPLITS
 from neural.imbalance.alignment import SMALL, Cosines
@@ -55,6 +56,16 @@ class Pair:
             raise UserError(
                 f"{self.size} ids for {one} and {other}: give an even number, half of it for each"
             )
+
+
+def corpora(
+    sources: Sequence[str], text: str, others: Sequence[str], data_dir: Path | None
+) -> dict[str, Corpus]:
+    """Of a text that is cloned, and of it and each other language; by the language beside the clones' text."""
+    sets = {text: (text,), **{name: (text, name) for name in others}}
+    return {
+        name: load_corpus(sources, languages, data_dir=data_dir) for name, languages in sets.items()
+    }
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural import checkpoint, corpus
+from neural import checkpoint
 from neural.clone import Clones, pairs
 from neural.corpus import Corpus
 from neural.data import Data
@@ -68,11 +68,7 @@ class _Place:
     def corpora(self) -> dict[str, Corpus]:
         """Of the cloned text, and of it and each other language."""
         study = self.study
-        sets = {study.text: (study.text,), **{name: (study.text, name) for name in study.others}}
-        return {
-            name: corpus.load(study.corpus, languages, data_dir=study.data_dir)
-            for name, languages in sets.items()
-        }
+        return real.corpora(study.corpus, study.text, study.others, study.data_dir)
 
     @cached_property
     def tasks(self) -> list[Any]:

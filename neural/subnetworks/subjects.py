@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from neural import corpus
 from neural.labelled import task as labelled
 from neural.ner import ner
 from neural.pretrained import TEST, Pretrained
@@ -57,15 +56,7 @@ class Subjects(Pretrained):
     @cached_property
     def aligned(self) -> list[tuple[str, ...]]:
         """The same sentences in every language. Raises UserError where the text has too few."""
-        study = self.study
-        text = corpus.load(study.aligned, study.languages, data_dir=study.data_dir)
-        rows = list(dict.fromkeys(text.aligned(TEST, *study.languages).values()))
-        if len(rows) < study.sentences:
-            raise UserError(
-                f"{len(rows)} sentences of {', '.join(study.aligned)} are aligned in {', '.join(study.languages)}: "
-                f"give text with {study.sentences}, or fewer languages"
-            )
-        return _some(rows, study.sentences)
+        return _some(self.translations(self.study.sentences), self.study.sentences)
 
     @cached_property
     def sentences(self) -> Mapping[str, Encoded]:

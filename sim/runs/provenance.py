@@ -46,9 +46,10 @@ def provenance(config: Any, **extra: Any) -> dict[str, Any]:
 def resumed(record: dict[str, Any]) -> dict[str, Any] | None:
     """The record of a run that this code goes on with, which names it; None where it is of the same commit already."""
     known = [record.get("commit"), *(one.get("commit") for one in record.get("resumed", ()))]
-    if commit() in known:
+    ours = commit()
+    if ours in known:
         return None
-    call = {"commit": commit(), "versions": {"python": platform.python_version(), **versions()}}
+    call = {"commit": ours, "versions": {"python": platform.python_version(), **versions()}}
     return record | {"resumed": [*record.get("resumed", ()), call | _call()]}
 
 
