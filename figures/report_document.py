@@ -111,7 +111,7 @@ def _verdicts(
     claims = {study: numbers for s in sources for study, numbers in s.folder.claims.items()}
     if found := effects({study: claims[study] for study in ordered(claims)}):
         add("effects-", "Every effect", found)
-    graded = [cell.split("(")[0].split(" at ")[0] for cell in column(theorems, "verdict")]
+    graded = [cell.split("(")[0].split(" at ")[0].strip() for cell in column(theorems, "verdict")]
     said = f"{len(graded)} statements: {tally(graded)}."
     add("theorems-", "Theory", f'<p>{said} <a href="#{THEOREMS}">The statements</a></p>\n')
     return Section("".join(parts), headings)

@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="list | check | explain")
     one = commands.add_parser("list", help="the statements of the registry")
     one.set_defaults(command=_list)
-    one = commands.add_parser("check", help="prove, support or refute statements")
+    one = commands.add_parser(
+        "check", help="check the proofs of statements, support or refute them"
+    )
     one.add_argument("what", nargs="*", metavar="ID | FILE.py", help="default: the whole registry")
     one.add_argument("--json", type=Path, metavar="OUT", help="write the reports there")
     one.add_argument("--table", type=Path, metavar="OUT", help="write the registry's table there")

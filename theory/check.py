@@ -11,12 +11,14 @@ import numpy as np
 from theory.evidence import search, witness
 from theory.evidence.witness import show
 from theory.statement import (
+    Checked,
+    Grade,
     Inconclusive,
     Instance,
-    Proved,
     Refuted,
     Statement,
     Step,
+    StepsChecked,
     Supported,
     Verdict,
     call,
@@ -31,7 +33,7 @@ class Report:
 
     statement: Statement
     profile: str
-    verdict: Verdict
+    verdict: Grade
     steps: tuple[tuple[Step, Verdict, float], ...]
     sampled: Supported | Refuted | Inconclusive
     seconds: float
@@ -47,19 +49,15 @@ class Report:
         return isinstance(self.verdict, Refuted) == (self.statement.as_refuted is not None)
 
     @property
-    def proved_steps(self) -> int:
-        """How many steps of the proof are proofs."""
-        return sum(isinstance(verdict, Proved) for _, verdict, _ in self.steps)
+    def checked_steps(self) -> int:
+        """How many steps of the proof were checked."""
+        return sum(isinstance(verdict, Checked) for _, verdict, _ in self.steps)
 
     def summary(self) -> str:
         """One line: id, strongest evidence with its scope, and the search beside it."""
         strongest = describe(self.verdict)
-        if isinstance(self.verdict, Proved):
-            used = {verdict.kind for _, verdict, _ in self.steps if isinstance(verdict, Proved)}
-            kinds = " + ".join(kind for kind in KINDS if kind in used)
-            strongest = f"Proved({kinds}; {self.verdict.scope})"
-        elif self.proved_steps and isinstance(self.verdict, Supported):
-            strongest += f"; {self.proved_steps} of {len(self.steps)} steps Proved"
+        if self.checked_steps and isinstance(self.verdict, Supported):
+            strongest += f"; {self.checked_steps} of {len(self.steps)} steps checked"
         beside = "" if self.verdict is self.sampled else f"  · {describe(self.sampled)}"
         return f"{self.statement.id}  {strongest}{beside}"
 
@@ -90,8 +88,9 @@ class Report:
 def check(statement: Statement, profile: str = "quick", *, deadline: float | None = None) -> Report:
     """Run every step of the proof, and the search; see `Report` for what comes back.
 
-    A refutation decides. Else a proof whose steps are all Proved, within the narrowest scope of them; else the
-    strongest evidence that is left. Raises ValueError if the claim cannot be evaluated.
+    A refutation decides. Where no sampled instance met the hypotheses nothing is above Inconclusive. Else a proof whose
+    steps were all checked, within the narrowest scope of them; else the strongest evidence that is left. Raises
+    ValueError if the claim cannot be evaluated.
     """
     start = time.perf_counter()
     steps = tuple(_timed(step) for step in statement.proof)
@@ -118,29 +117,32 @@ def _timed(step: Step) -> tuple[Step, Verdict, float]:
     return step, verdict, time.perf_counter() - start
 
 
-def _overall(steps: list[Verdict], sampled: Supported | Refuted | Inconclusive) -> Verdict:
-    if isinstance(sampled, Refuted):
+def _overall(steps: list[Verdict], sampled: Supported | Refuted | Inconclusive) -> Grade:
+    if not isinstance(sampled, Supported):
         return sampled
     for verdict in steps:
         if isinstance(verdict, Refuted):
             return verdict
-    proved = [verdict for verdict in steps if isinstance(verdict, Proved)]
-    if steps and len(proved) == len(steps):
-        scopes = list(dict.fromkeys(verdict.scope for verdict in proved))
+    checked = [verdict for verdict in steps if isinstance(verdict, Checked)]
+    if steps and len(checked) == len(steps):
+        scopes = list(dict.fromkeys(verdict.scope for verdict in checked))
         narrow = [scope for scope in scopes if not scope.startswith("all")]
-        weakest = max((verdict.kind for verdict in proved), key=KINDS.index)
-        return Proved(weakest, "; ".join(narrow or scopes))
-    if isinstance(sampled, Supported) and not any(isinstance(v, Inconclusive) for v in steps):
-        solved = [verdict for verdict in steps if isinstance(verdict, Supported)]
-        return min(solved, key=lambda verdict: verdict.worst_slack) if solved else sampled
-    return sampled
+        used = {verdict.kind for verdict in checked}
+        kinds = tuple(kind for kind in KINDS if kind in used)
+        return StepsChecked(len(steps), kinds, "; ".join(narrow or scopes))
+    if any(isinstance(verdict, Inconclusive) for verdict in steps):
+        return sampled
+    solved = [verdict for verdict in steps if isinstance(verdict, Supported)]
+    return min(solved, key=lambda verdict: verdict.worst_slack, default=sampled)
 
 
-def describe(verdict: Verdict) -> str:
+def describe(verdict: Verdict | Grade) -> str:
     """A verdict in one line."""
     match verdict:
-        case Proved(kind, scope):
-            return f"Proved({kind}; {scope})"
+        case StepsChecked(_, kinds, scope):
+            return f"{verdict.grade}: {' + '.join(kinds)}; {scope}"
+        case Checked(kind, scope):
+            return f"Checked ({kind}; {scope})"
         case Supported(kind, n, worst):
             return f"{'sampled' if kind == 'sampled' else 'Supported(sdp)'} n={n}, worst slack {worst:.1e}"
         case Refuted(found):
@@ -153,8 +155,8 @@ def describe(verdict: Verdict) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Proved | Supported | Refuted | Inconclusive):
-        return {"grade": type(value).__name__} | {
+    if isinstance(value, Checked | StepsChecked | Supported | Refuted | Inconclusive):
+        return {"grade": getattr(value, "grade", type(value).__name__)} | {
             name: _plain(getattr(value, name)) for name in value.__dataclass_fields__
         }
     if isinstance(value, dict):

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from theory.check import Report
+from theory.check import Report, describe
 from theory.evidence.witness import show
-from theory.statement import Proved, Refuted, Statement, Supported
+from theory.statement import Refuted, Statement, StepsChecked, Supported
 
 HEAD = """\
 # The statements
@@ -16,10 +16,11 @@ What the theory claims, and what a machine could make of it: `python -m theory c
 `python -m theory explain ID` prints a statement's page with its proof step by step, and `python -m theory explain` says
 how to state and check a claim of your own. The table is written by `python -m theory check --table theory/README.md`.
 
-Grades are never merged. **Proved** means machine-checked steps (symbolic: algebra for the shapes in the scope; exact:
-rational arithmetic; interval: Arb enclosures); **Supported** a solver's primal-dual pair or sampled instances;
-**Refuted** a witness that survives exact or high-precision arithmetic. Beside every proof a search for counterexamples
-runs over all geometries and degenerate corners.
+Grades are never merged. **Steps checked (n of n)** means that a machine checked each step of a proof (symbolic: algebra
+for the shapes in the scope; exact: rational arithmetic; interval: Arb enclosures), and that the steps imply the claim
+is by hand; **Supported** a solver's primal-dual pair or sampled instances; **Refuted** a witness that survives exact
+or high-precision arithmetic. Beside every proof a search for counterexamples runs over all geometries and degenerate
+corners.
 
 | no. | id | claim | verdict | hypotheses (needed?) | tight at | source |
 |---|---|---|---|---|---|---|
@@ -48,12 +49,12 @@ def row(report: Report) -> str:
 
 def _verdict(report: Report) -> str:
     match report.verdict:
-        case Proved():
-            return report.summary().partition("  ")[2].partition("  · ")[0]
+        case StepsChecked():
+            return describe(report.verdict)
         case Refuted(found):
             return f"Refuted at {_instance(found.instance)}"
         case Supported(kind):
-            return f"Supported({kind}); {report.proved_steps} of {len(report.steps)} steps Proved"
+            return f"Supported({kind}); {report.checked_steps} of {len(report.steps)} steps checked"
         case other:
             return type(other).__name__
 

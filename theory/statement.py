@@ -4,8 +4,9 @@ A statement claims lhs <= rhs (or lhs == rhs) for every instance that satisfies 
 of names to values: C (d, T) and k always, and whatever else the statement speaks of (W, heads, S, sigma, p, ...).
 Functions of an instance take the values they name as parameters.
 
-Grades of evidence are never merged: Proved (symbolic, exact or interval, with its scope), Supported (a solver's
-primal-dual pair, or sampled instances with the worst slack), Refuted (a witness), Inconclusive (why).
+Grades of evidence are never merged: StepsChecked (every step of a proof was; that they imply the claim is by hand),
+Supported (a solver's primal-dual pair, or sampled instances with the worst slack), Refuted (a witness), Inconclusive
+(why). A step's own verdict is Checked (symbolic, exact or interval, with its scope) or one of the others.
 """
 
 import inspect
@@ -23,11 +24,24 @@ ROUNDING = 1e-11
 
 
 @dataclass(frozen=True)
-class Proved:
-    """Established by a machine-checked proof, within `scope` ("all d, T, k"; "these shapes"; "this instance")."""
+class Checked:
+    """A step that a machine checked, within `scope` ("all d, T, k"; "these shapes"; "this instance")."""
 
     kind: Literal["symbolic", "exact", "interval"]
     scope: str
+
+
+@dataclass(frozen=True)
+class StepsChecked:
+    """Each of the n steps of a proof was checked, in these ways and scopes; that they imply the claim is by hand."""
+
+    n: int
+    kinds: tuple[str, ...]
+    scope: str
+
+    @property
+    def grade(self) -> str:
+        return f"Steps checked ({self.n} of {self.n}; that they imply the claim is by hand)"
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,11 @@ class Inconclusive:
     reason: str
 
 
-Verdict = Proved | Supported | Refuted | Inconclusive
+Verdict = Checked | Supported | Refuted | Inconclusive
+"""Of a step."""
+
+Grade = StepsChecked | Supported | Refuted | Inconclusive
+"""Of a statement."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +177,12 @@ def call(function: Callable[..., Any], instance: Instance) -> Any:
     if missing:
         raise ValueError(f"an instance has no {missing[0]}: it has {', '.join(instance)}")
     return function(**{name: instance[name] for name in parameters if name in instance})
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Proved":  # files of users written before the grade was renamed import it
+        return Checked
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _real(name: str, side: Any) -> float:

@@ -35,7 +35,7 @@ from theory.evidence.exact import (
     trusted_line_count,
 )
 from theory.geometry import sample
-from theory.statement import Inconclusive, Proved, Refuted
+from theory.statement import Checked, Inconclusive, Refuted
 
 CORNERS = {
     "one": np.array([[3]]),
@@ -261,14 +261,14 @@ def leave_one_out(C: np.ndarray, k: int):
 
 def test_inequalities_are_decided() -> None:
     strict = rational(sample("gaussian", 4, 4, 5))
-    assert holds(leave_one_out(strict, 2), "this instance") == Proved("exact", "this instance")
+    assert holds(leave_one_out(strict, 2), "this instance") == Checked("exact", "this instance")
     flipped = holds(lambda q: leave_one_out(strict, 2)(q)[::-1], "", instance={"C": strict})
     assert isinstance(flipped, Refuted)
     assert flipped.witness.instance["C"] is strict
     assert flipped.witness.lhs.lower > flipped.witness.rhs.upper
     tight = rational(np.ones((3, 4), int))
     for relation in ("<=", "=="):
-        assert isinstance(holds(leave_one_out(tight, 2), "", relation=relation), Proved)
+        assert isinstance(holds(leave_one_out(tight, 2), "", relation=relation), Checked)
     assert isinstance(holds(leave_one_out(strict, 2), "", relation="=="), Refuted)
     assert isinstance(
         holds(lambda q: leave_one_out(strict, 2)(q)[::-1], "", relation="=="), Refuted

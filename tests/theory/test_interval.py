@@ -13,7 +13,7 @@ from theory.evidence import interval
 from theory.evidence.exact import Bracket, gram, rational, slope_bracket
 from theory.evidence.interval import ball, binomial_lower, binomial_upper, holds
 from theory.geometry import sample
-from theory.statement import Inconclusive, Proved, Refuted
+from theory.statement import Checked, Inconclusive, Refuted
 
 EPS = 2.0**-52
 
@@ -161,7 +161,9 @@ def test_precision_rises_until_it_decides() -> None:
     def sides():
         return SQRT6, interval.sqrt(2) * interval.sqrt(3)
 
-    assert holds(sides, "this instance", bits=(64, 128, 256)) == Proved("interval", "this instance")
+    assert holds(sides, "this instance", bits=(64, 128, 256)) == Checked(
+        "interval", "this instance"
+    )
     assert isinstance(holds(sides, "", bits=(64, 128)), Inconclusive)
     flipped = holds(lambda: sides()[::-1], "", instance={"k": 1})
     assert isinstance(flipped, Refuted)
@@ -178,13 +180,13 @@ def test_touching_balls_prove_nothing() -> None:
     equal = holds(lambda: (interval.sqrt(8), 2 * interval.sqrt(2)), "", relation="==")
     assert isinstance(equal, Inconclusive)
     for relation in ("<=", "=="):
-        assert isinstance(holds(lambda: (interval.sqrt(4), 2), "", relation=relation), Proved)
+        assert isinstance(holds(lambda: (interval.sqrt(4), 2), "", relation=relation), Checked)
     assert isinstance(holds(lambda: (1, 2), "", relation="=="), Refuted)
 
 
 def test_brackets_and_balls_compare() -> None:
     C = rational(sample("gaussian", 4, 3, 1))
-    assert isinstance(holds(lambda: (slope_bracket(C, 1), interval.slope(C, 2)), ""), Proved)
+    assert isinstance(holds(lambda: (slope_bracket(C, 1), interval.slope(C, 2)), ""), Checked)
     assert isinstance(holds(lambda: (interval.slope(C, 2), slope_bracket(C, 1)), ""), Refuted)
     assert interval.slope(C, 3).overlaps(ball(np.trace(gram(C)) / 3))
 

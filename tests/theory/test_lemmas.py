@@ -1,11 +1,11 @@
-"""The shared lemmas: proved as they stand, refused once an ingredient is missing, and about what they say."""
+"""The shared lemmas: checked as they stand, refused once an ingredient is missing, and about what they say."""
 
 import numpy as np
 import pytest
 
 from theory.evidence import lemmas
 from theory.evidence.symbolic import dimensions, equal, evaluate, frob2, matrix, orthonormal_rows
-from theory.statement import Inconclusive, Proved
+from theory.statement import Checked, Inconclusive
 from theory.statements._draws import two_point
 
 LEMMAS = (
@@ -24,10 +24,10 @@ ROUNDING = 1e-12
 
 
 @pytest.mark.parametrize("lemma", LEMMAS, ids=lambda lemma: lemma.__name__)
-def test_a_lemma_is_proved_for_all_shapes(lemma):
+def test_a_lemma_is_checked_for_all_shapes(lemma):
     step = lemma()
     assert step.name == lemma.__name__
-    assert step.check() == Proved("symbolic", "all d, T, k")
+    assert step.check() == Checked("symbolic", "all d, T, k")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_lemma_is_proved_for_all_shapes(lemma):
     ],
     ids=lambda lemma: lemma.__name__,
 )
-def test_without_orthonormality_a_lemma_is_not_proved(lemma, monkeypatch):
+def test_without_orthonormality_a_lemma_does_not_pass(lemma, monkeypatch):
 
     unrelated = matrix("Y", "m", "n"), matrix("Y", "m", "n")
     monkeypatch.setattr(lemmas, "orthonormal_rows", lambda _: (unrelated[0] @ unrelated[1].T, 0))
@@ -53,7 +53,7 @@ def test_a_step_answers_with_its_first_check_that_is_no_proof():
     rule = [orthonormal_rows(W)]
     true = lambda: equal(frob2(C - W.T @ W @ C), frob2(C) - frob2(W @ C), rule)  # noqa: E731
     false = lambda: equal(frob2(C - W.T @ W @ C), frob2(C) + frob2(W @ C), rule)  # noqa: E731
-    assert lemmas.step("s", "", "all d, T, k", true, true).check() == Proved(
+    assert lemmas.step("s", "", "all d, T, k", true, true).check() == Checked(
         "symbolic", "all d, T, k"
     )
     assert isinstance(lemmas.step("s", "", "all d, T, k", true, false).check(), Inconclusive)

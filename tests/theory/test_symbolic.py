@@ -31,7 +31,7 @@ from theory.evidence.symbolic import (
     symmetric,
     trace,
 )
-from theory.statement import Inconclusive, Proved
+from theory.statement import Checked, Inconclusive
 
 d, T, k = dimensions("d T k")
 SIZES = {d: 4, T: 3, k: 2}
@@ -59,9 +59,9 @@ def risk(W, heads, S=None):
     return frob2(C - W.T @ heads, S) / T
 
 
-def proved(verdict) -> bool:
-    assert isinstance(verdict, Proved | Inconclusive)
-    return isinstance(verdict, Proved)
+def is_checked(verdict) -> bool:
+    assert isinstance(verdict, Checked | Inconclusive)
+    return isinstance(verdict, Checked)
 
 
 def test_docstring_example() -> None:
@@ -99,49 +99,49 @@ def test_algebra_is_that_of_matrices(expression, by_numpy) -> None:
     ],
 )
 def test_traces_agree_up_to_rotation_and_transposition_only(one, other, same) -> None:
-    assert proved(equal(one, other)) is same
+    assert is_checked(equal(one, other)) is same
     assert (evaluate(one, values()) == pytest.approx(evaluate(other, values()))) is same
 
 
 def test_letters_of_one_name_but_another_shape_or_kind_differ() -> None:
     general = matrix("S", d, d)
-    assert not proved(equal(trace(S @ P), trace(general @ P)))
-    assert not proved(equal(trace(general @ P @ D), trace(general.T @ P @ D)))
-    assert proved(equal(trace(general), trace(general.T)))
+    assert not is_checked(equal(trace(S @ P), trace(general @ P)))
+    assert not is_checked(equal(trace(general @ P @ D), trace(general.T @ P @ D)))
+    assert is_checked(equal(trace(general), trace(general.T)))
 
 
 def test_diagonal_matrices_commute() -> None:
     F, B = diagonal("F", d), diagonal("B", d)
-    assert proved(equal(D @ F, F @ D))
-    assert proved(equal(D @ S @ F @ B, D @ S @ B @ F))
+    assert is_checked(equal(D @ F, F @ D))
+    assert is_checked(equal(D @ S @ F @ B, D @ S @ B @ F))
     runs = [trace(a @ b @ S @ c @ P) for a, b, c in [(D, F, B), (F, D, B)]]
-    assert proved(equal(*runs))
-    assert proved(equal(trace(F @ S @ D @ B), trace(B @ F @ S @ D)))
+    assert is_checked(equal(*runs))
+    assert is_checked(equal(trace(F @ S @ D @ B), trace(B @ F @ S @ D)))
     Y, general = diagonal("Y", d), matrix("G", d, d)
-    assert proved(equal(trace(D @ general @ Y), trace(D @ Y @ general)))
-    assert not proved(equal(D @ S, S @ D))
-    assert not proved(equal(trace(D @ S @ F @ S), trace(D @ F @ S @ S)))
+    assert is_checked(equal(trace(D @ general @ Y), trace(D @ Y @ general)))
+    assert not is_checked(equal(D @ S, S @ D))
+    assert not is_checked(equal(trace(D @ S @ F @ S), trace(D @ F @ S @ S)))
 
 
 def test_matrices_are_equal_only_if_all_entries_are() -> None:
-    assert proved(equal((W @ C).T, C.T @ W.T))
-    assert not proved(equal(S @ P, P @ S))
+    assert is_checked(equal((W @ C).T, C.T @ W.T))
+    assert not is_checked(equal(S @ P, P @ S))
     probe = matrix("any matrix", d, d)
-    assert not proved(equal(S, P + probe - probe.T))
+    assert not is_checked(equal(S, P + probe - probe.T))
 
 
 def test_vectors_factor_into_numbers() -> None:
     c, w = matrix("c", d, 1), matrix("w", d, 1)
-    assert proved(equal(frob2(c @ w.T), frob2(c) * frob2(w)))
-    assert proved(equal(trace(c @ w.T @ S @ c @ w.T), trace(w.T @ S @ c) * trace(c.T @ w)))
-    assert not proved(equal(trace(c @ w.T) ** 2, frob2(c) * frob2(w)))
+    assert is_checked(equal(frob2(c @ w.T), frob2(c) * frob2(w)))
+    assert is_checked(equal(trace(c @ w.T @ S @ c @ w.T), trace(w.T @ S @ c) * trace(c.T @ w)))
+    assert not is_checked(equal(trace(c @ w.T) ** 2, frob2(c) * frob2(w)))
 
 
 def test_rules_are_hypotheses_and_named_in_the_scope() -> None:
     claim = (frob2(C - W.T @ W @ C), frob2(C) - frob2(W @ C))
-    assert not proved(equal(*claim))
+    assert not is_checked(equal(*claim))
     verdict = equal(*claim, [orthonormal_rows(W)])
-    assert verdict == Proved("symbolic", "all d, k, T with W W' = I")
+    assert verdict == Checked("symbolic", "all d, k, T with W W' = I")
     assert reduce(trace(W.T @ W @ W.T @ W), [orthonormal_rows(W)]) == k
     assert reduce(trace(W.T @ W), [orthonormal_rows(W.T)]) == d
 
@@ -154,34 +154,34 @@ def test_svd_gives_the_clean_risk_and_the_slope() -> None:
     rules = [*(orthonormal_rows(X.T) for X in (U, V, Q, R)), (U.T @ Q, 0)]
     task = U @ A @ V.T + Q @ B @ R.T
     best = U.T @ task
-    assert proved(equal(best, A @ V.T, rules))
-    assert proved(equal(frob2(task - U @ best), frob2(B), rules))
-    assert proved(equal(frob2(best), frob2(A), rules))
-    assert not proved(equal(best, A @ V.T, rules[:4]))
+    assert is_checked(equal(best, A @ V.T, rules))
+    assert is_checked(equal(frob2(task - U @ best), frob2(B), rules))
+    assert is_checked(equal(frob2(best), frob2(A), rules))
+    assert not is_checked(equal(best, A @ V.T, rules[:4]))
 
 
 def test_noise_statements_hold_for_all_shapes() -> None:
     """Statements 2, 5, 33 and 32, and each of them with a term left out."""
     noisy = expect(risk(W + sigma * N, heads, S), N)
-    assert proved(equal(noisy, risk(W, heads, S) + sigma**2 * trace(S) * frob2(heads) / T))
-    assert not proved(equal(noisy, risk(W, heads, S) + sigma**2 * frob2(heads) / T))
+    assert is_checked(equal(noisy, risk(W, heads, S) + sigma**2 * trace(S) * frob2(heads) / T))
+    assert not is_checked(equal(noisy, risk(W, heads, S) + sigma**2 * frob2(heads) / T))
 
     both = expect(expect(risk(W + sigma * N, heads + sigma * M), N), M)
     added = sigma**2 * (d * frob2(heads) + T * frob2(W)) / T
-    assert proved(equal(both, risk(W, heads) + added + sigma**4 * d * k))
-    assert not proved(equal(both, risk(W, heads) + added))
+    assert is_checked(equal(both, risk(W, heads) + added + sigma**4 * d * k))
+    assert not is_checked(equal(both, risk(W, heads) + added))
 
     L, B = matrix("L", k, k), matrix("B", d, d)
     coloured = expect(risk(W + sigma * L @ N @ B, heads, S), N)
     spread = trace(S @ B.T @ B) * trace(heads @ heads.T @ L @ L.T)
-    assert proved(equal(coloured, risk(W, heads, S) + sigma**2 * spread / T))
+    assert is_checked(equal(coloured, risk(W, heads, S) + sigma**2 * spread / T))
 
     total = T * risk(W + sigma * N, heads, S)
     variance = expect(total**2, N, "gaussian") - expect(total, N, "gaussian") ** 2
     quartic, quadratic = frob2(S), frob2(heads @ E.T @ S)
     claim = 2 * sigma**4 * quartic * frob2(heads @ heads.T) + 4 * sigma**2 * quadratic
-    assert proved(equal(variance, claim))
-    assert not proved(equal(variance, claim - 2 * sigma**2 * quadratic))
+    assert is_checked(equal(variance, claim))
+    assert not is_checked(equal(variance, claim - 2 * sigma**2 * quadratic))
 
 
 def test_leave_one_out_mean_of_the_gram_matrix() -> None:
@@ -189,8 +189,8 @@ def test_leave_one_out_mean_of_the_gram_matrix() -> None:
     e = matrix("e", T, 1)
     kept = eye(T) - e @ e.T
     mean = trace(P @ C @ C.T) - expect(trace(P @ C @ e @ e.T @ C.T), e) / T
-    assert proved(equal(trace(P @ C @ kept @ C.T), trace(P @ C @ C.T) - frob2(C @ e, P)))
-    assert proved(equal(mean, (1 - 1 / T) * frob2(C, P)))
+    assert is_checked(equal(trace(P @ C @ kept @ C.T), trace(P @ C @ C.T) - frob2(C @ e, P)))
+    assert is_checked(equal(mean, (1 - 1 / T) * frob2(C, P)))
 
 
 @pytest.mark.parametrize(
@@ -260,11 +260,13 @@ def test_bad_input_says_what_to_mend(build, message: str) -> None:
 
 def test_identities() -> None:
     x, y = sp.symbols("x y", positive=True)
-    assert identity((x + y) ** 2, x**2 + 2 * x * y + y**2) == Proved("symbolic", "all x, y")
-    assert proved(identity(sp.sin(x) ** 2, 1 - sp.cos(x) ** 2))
-    assert proved(identity(sp.sqrt(x**2), x))
-    assert not proved(identity(sp.sqrt(sp.Symbol("z", real=True) ** 2), sp.Symbol("z", real=True)))
-    assert not proved(identity((x + y) ** 2, x**2 + y**2))
+    assert identity((x + y) ** 2, x**2 + 2 * x * y + y**2) == Checked("symbolic", "all x, y")
+    assert is_checked(identity(sp.sin(x) ** 2, 1 - sp.cos(x) ** 2))
+    assert is_checked(identity(sp.sqrt(x**2), x))
+    assert not is_checked(
+        identity(sp.sqrt(sp.Symbol("z", real=True) ** 2), sp.Symbol("z", real=True))
+    )
+    assert not is_checked(identity((x + y) ** 2, x**2 + y**2))
 
 
 def test_explicit_shapes() -> None:
@@ -272,7 +274,7 @@ def test_explicit_shapes() -> None:
         A, B = entries("A", n, n), entries("B", n, n)
         return (A * B).det(), A.det() * B.det()
 
-    assert explicit_shapes(adjugate, [(1,), (2,)]) == Proved("symbolic", "(n) = (1,), (2,)")
+    assert explicit_shapes(adjugate, [(1,), (2,)]) == Checked("symbolic", "(n) = (1,), (2,)")
 
     def commute(d, T):
         A, B = entries("A", d, T), entries("B", T, d)
@@ -310,7 +312,7 @@ def test_deletion_law_in_explicit_entries(shape) -> None:
         )
         return lhs, energy((1 - p) * W) + p * (1 - p) * lost
 
-    assert proved(explicit_shapes(sides, [shape]))
+    assert is_checked(explicit_shapes(sides, [shape]))
     with pytest.raises(ValueError, match="degree"):
         expected_quadratic(p**3, {p: (0, 1)})
 
@@ -320,7 +322,7 @@ def test_one_lost_weight_for_all_shapes() -> None:
     e, f, delta = matrix("e", k, 1), matrix("f", d, 1), sp.Symbol("delta", real=True)
     change = frob2(C - (W + delta * e @ f.T).T @ heads, S) - frob2(E, S)
     linear = -2 * trace(f.T @ S @ E @ heads.T @ e)
-    assert proved(equal(change, delta * linear + delta**2 * frob2(f, S) * frob2(heads.T @ e)))
+    assert is_checked(equal(change, delta * linear + delta**2 * frob2(f, S) * frob2(heads.T @ e)))
 
 
 x, y = sp.symbols("x y", real=True)
@@ -348,10 +350,10 @@ u = sp.Symbol("u", nonnegative=True)
     ],
 )
 def test_signs(expression, region) -> None:
-    assert proved(nonnegative(expression, region))
+    assert is_checked(nonnegative(expression, region))
     if expression != 0:
-        assert not proved(nonnegative(-expression, region))
-        assert not proved(nonnegative(expression - 100, region))
+        assert not is_checked(nonnegative(-expression, region))
+        assert not is_checked(nonnegative(expression - 100, region))
 
 
 @pytest.mark.parametrize(
@@ -368,8 +370,8 @@ def test_signs(expression, region) -> None:
         (-u, {}),
     ],
 )
-def test_signs_that_fail_are_not_proved(expression, region) -> None:
-    assert not proved(nonnegative(expression, region))
+def test_signs_that_fail_do_not_pass(expression, region) -> None:
+    assert not is_checked(nonnegative(expression, region))
 
 
 def test_sum_of_squares_certificate() -> None:
@@ -382,10 +384,10 @@ def test_sum_of_squares_certificate() -> None:
         (sp.Rational(1, 4), x * y**3 - x**3 * y),
         (sp.Rational(3, 4), x * y**3 + x**3 * y - 2 * x * y),
     ]
-    assert proved(nonnegative(motzkin * (x**2 + y**2 + 1), squares=squares))
-    assert not proved(nonnegative(motzkin * (x**2 + y**2 + 1), squares=squares[:-1]))
-    assert not proved(nonnegative(x - 1, squares=[(x - 1, 1)]))
-    assert nonnegative(x - 1, {x: (1, sp.oo)}, [(x - 1, 1)]) == Proved("symbolic", "1 <= x")
+    assert is_checked(nonnegative(motzkin * (x**2 + y**2 + 1), squares=squares))
+    assert not is_checked(nonnegative(motzkin * (x**2 + y**2 + 1), squares=squares[:-1]))
+    assert not is_checked(nonnegative(x - 1, squares=[(x - 1, 1)]))
+    assert nonnegative(x - 1, {x: (1, sp.oo)}, [(x - 1, 1)]) == Checked("symbolic", "1 <= x")
 
 
 def test_flow_of_a_mode() -> None:
@@ -393,19 +395,19 @@ def test_flow_of_a_mode() -> None:
     t, start = sp.symbols("t s_0", positive=True)
     growth = sp.exp(2 * sigma * t)
     mode = sigma * growth / (growth - 1 + sigma / start)
-    assert proved(ode_solution(mode, t, lambda s: 2 * s * (sigma - s), start))
-    assert not proved(ode_solution(mode, t, lambda s: s * (sigma - s), start))
-    assert not proved(ode_solution(mode, t, lambda s: 2 * s * (sigma - s), 2 * start))
-    assert limit(mode, t, sp.oo, sigma) == Proved("symbolic", "all s_0, sigma")
-    assert not proved(limit(mode, t, sp.oo, start))
+    assert is_checked(ode_solution(mode, t, lambda s: 2 * s * (sigma - s), start))
+    assert not is_checked(ode_solution(mode, t, lambda s: s * (sigma - s), start))
+    assert not is_checked(ode_solution(mode, t, lambda s: 2 * s * (sigma - s), 2 * start))
+    assert limit(mode, t, sp.oo, sigma) == Checked("symbolic", "all s_0, sigma")
+    assert not is_checked(limit(mode, t, sp.oo, start))
 
 
 def test_saturation_of_the_equicorrelated_slope() -> None:
     """Statement 13: rho_k -> r."""
     r = sp.Symbol("r", nonnegative=True)
     slope = (1 + (T - 1) * r + (k - 1) * (1 - r)) / T
-    assert proved(limit(slope, T, sp.oo, r))
+    assert is_checked(limit(slope, T, sp.oo, r))
     later = [slope.subs(T, n) for n in (4, 5, 6)]
     # More tasks, smaller slope: it falls by k (1 - r) / (T (T + 1)).
     for more, fewer in pairwise(reversed(later)):
-        assert proved(nonnegative((fewer - more).subs(k, 2), {r: (0, 1)}))
+        assert is_checked(nonnegative((fewer - more).subs(k, 2), {r: (0, 1)}))

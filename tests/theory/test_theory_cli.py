@@ -14,7 +14,7 @@ import pytest
 import theory.statements
 from theory import __main__ as cli
 from theory.spectra import ky_fan, slope
-from theory.statement import Proved, Statement, Step
+from theory.statement import Checked, Statement, Step
 
 CLAIM = """\
 import numpy as np
@@ -45,7 +45,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Statement]:
         hypotheses=["nonzero"],
         needed={"nonzero": "not needed: both sides vanish"},
         tight_at={"C": np.eye(2), "k": 1},
-        proof=[Step("a_step", "a step that says so", lambda: Proved("exact", "d <= 2"))],
+        proof=[Step("a_step", "a step that says so", lambda: Checked("exact", "d <= 2"))],
     )
     wrong = replace(right, id="wrong", sides=lambda C, k: (slope(C, k), 0.0), proof=())
     held = replace(wrong, id="held-false", as_refuted={"C": np.eye(1), "k": 1})
@@ -63,12 +63,14 @@ def test_check_writes_its_reports(registry, tmp_path: Path, capsys) -> None:
     out = tmp_path / "out.json"
     assert cli.main(["check", "right", "held-false", "--profile", "quick", "--json", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "right  Proved(exact; d <= 2)  · sampled n=" in printed
+    grade = "Steps checked (1 of 1; that they imply the claim is by hand)"
+    assert f"right  {grade}: exact; d <= 2  · sampled n=" in printed
     assert "held-false  Refuted at C = [[1]], k = 1" in printed
     reports = json.loads(out.read_text())["reports"]
     assert [report["id"] for report in reports] == ["right", "held-false"]
+    assert reports[0]["verdict"]["grade"] == grade
     assert reports[0]["steps"][0]["verdict"] == {
-        "grade": "Proved",
+        "grade": "Checked",
         "kind": "exact",
         "scope": "d <= 2",
     }
@@ -91,7 +93,8 @@ def test_explain_is_a_page(registry, capsys) -> None:
         "not needed",
         "Tight       C = [[1, 0], [0, 1]], k = 1",
         "a_step: a step that says so",
-        "Proved(exact; d <= 2)",
+        "Checked (exact; d <= 2)",
+        "Steps checked (1 of 1; that they imply the claim is by hand): exact; d <= 2",
         "Source      textbook",
     ):
         assert text in page

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.statement import Inconclusive, Instance, Proved, Refuted, Verdict, Witness
+from theory.statement import Checked, Inconclusive, Instance, Refuted, Verdict, Witness
 
 Rational = NDArray[np.object_]
 Scalar = int | Fraction
@@ -207,7 +207,7 @@ def holds(
         lhs, rhs = map(bracket, sides(denominator))
         at_most, at_least = certainly_at_most(lhs, rhs), certainly_at_most(rhs, lhs)
         if at_most and (relation == "<=" or at_least):
-            return Proved("exact", scope)
+            return Checked("exact", scope)
         if certainly_greater(lhs, rhs) or (relation == "==" and certainly_greater(rhs, lhs)):
             return Refuted(Witness(instance or {}, lhs, rhs, "rational certificates"))
     return Inconclusive(f"the brackets {lhs} and {rhs} overlap at the finest denominator")

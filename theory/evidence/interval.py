@@ -14,7 +14,7 @@ from flint import arb, ctx, fmpq, fmpq_mat
 from numpy.typing import ArrayLike
 
 from theory.evidence.exact import Bracket, fraction, gram, rational
-from theory.statement import Inconclusive, Instance, Proved, Refuted, Verdict, Witness
+from theory.statement import Checked, Inconclusive, Instance, Refuted, Verdict, Witness
 
 
 def ball(x: Any) -> arb:
@@ -157,7 +157,7 @@ def holds(
             if (relation == "<=" and lhs <= rhs) or (
                 lhs.is_exact() and rhs.is_exact() and lhs == rhs
             ):
-                return Proved("interval", scope)
+                return Checked("interval", scope)
             if lhs > rhs or (relation == "==" and lhs < rhs):
                 confirmed = f"Arb balls at {precision} bits"
                 return Refuted(Witness(instance or {}, lhs, rhs, confirmed))

@@ -23,7 +23,7 @@ from theory.evidence.symbolic import (
     symmetric,
     trace,
 )
-from theory.statement import Proved, Step, Verdict
+from theory.statement import Checked, Step, Verdict
 
 
 def step(name: str, says: str, scope: str, *checks: Callable[[], Verdict]) -> Step:
@@ -32,9 +32,9 @@ def step(name: str, says: str, scope: str, *checks: Callable[[], Verdict]) -> St
     def check() -> Verdict:
         for part in checks:
             verdict = part()
-            if not isinstance(verdict, Proved):
+            if not isinstance(verdict, Checked):
                 return verdict
-        return Proved("symbolic", scope)
+        return Checked("symbolic", scope)
 
     return Step(name, says, check)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import sympy as sp
 
-from theory.statement import Inconclusive, Proved, Verdict
+from theory.statement import Checked, Inconclusive, Verdict
 
 
 def identity(lhs: Any, rhs: Any) -> Verdict:
@@ -14,7 +14,7 @@ def identity(lhs: Any, rhs: Any) -> Verdict:
     difference = exact_expression(lhs) - exact_expression(rhs)
     for simplify in (sp.expand, sp.cancel, sp.trigsimp, sp.simplify):
         if simplify(difference) == 0:
-            return Proved("symbolic", scope_of(difference.free_symbols))
+            return Checked("symbolic", scope_of(difference.free_symbols))
     return Inconclusive(f"the sides differ by {sp.simplify(difference)}, not shown to be 0")
 
 
@@ -37,10 +37,10 @@ def explicit_shapes(sides: Callable[..., tuple[Any, Any]], shapes: Iterable[Any]
     for shape in shapes:
         lhs, rhs = sides(*shape)
         for entry in sp.Matrix([lhs - rhs]):
-            if not isinstance(verdict := identity(entry, 0), Proved):
+            if not isinstance(verdict := identity(entry, 0), Checked):
                 return Inconclusive(f"at shape {shape}: {verdict}")
     names = ", ".join(inspect.signature(sides).parameters)
-    return Proved("symbolic", f"({names}) = {', '.join(map(str, shapes))}")
+    return Checked("symbolic", f"({names}) = {', '.join(map(str, shapes))}")
 
 
 def entries(name: str, rows: int, cols: int) -> sp.Matrix:
@@ -67,7 +67,7 @@ def ode_solution(
     """Whether s(t) solves s' = rhs(s), s(0) = initial."""
     flow = identity(sp.diff(solution, t), rhs(solution))
     start = identity(solution.subs(t, 0), initial)
-    return flow if isinstance(start, Proved) else start
+    return flow if isinstance(start, Checked) else start
 
 
 def limit(expr: sp.Expr, x: sp.Symbol, point: Any, value: Any, side: str = "+") -> Verdict:
@@ -76,9 +76,9 @@ def limit(expr: sp.Expr, x: sp.Symbol, point: Any, value: Any, side: str = "+") 
         reached = sp.limit(expr, x, point, side)
     except NotImplementedError as error:
         return Inconclusive(f"sympy finds no limit of {expr}: {error}")
-    if not isinstance(verdict := identity(reached, value), Proved):
+    if not isinstance(verdict := identity(reached, value), Checked):
         return verdict
-    return Proved("symbolic", scope_of(expr.free_symbols - {x}))
+    return Checked("symbolic", scope_of(expr.free_symbols - {x}))
 
 
 POLYA_POWERS = 9
@@ -102,10 +102,10 @@ def nonnegative(
     within = ", ".join(_says_interval(x, *ends) for x, ends in region.items()) or "all values"
     if squares:
         for weight, _ in squares:
-            if not isinstance(verdict := nonnegative(weight, region), Proved):
+            if not isinstance(verdict := nonnegative(weight, region), Checked):
                 return verdict
         verdict = identity(expr, sum(weight * root**2 for weight, root in squares))
-        return Proved("symbolic", within) if isinstance(verdict, Proved) else verdict
+        return Checked("symbolic", within) if isinstance(verdict, Checked) else verdict
     numerator, denominator = sp.fraction(sp.together(expr))
     try:
         constant, factors = sp.factor_list(sp.expand(numerator * denominator))
@@ -116,7 +116,7 @@ def nonnegative(
         if power % 2:
             sign *= _sign(factor, region)
     if sign.is_nonnegative:
-        return Proved("symbolic", within)
+        return Checked("symbolic", within)
     return Inconclusive(f"no proof that {sp.factor(expr)} >= 0 on {within}")
 
 

@@ -8,7 +8,7 @@ to 0 is Inconclusive: a normal form proves equality, never its absence.
     >>> d, T, k = dimensions("d T k")
     >>> C, W = matrix("C", d, T), matrix("W", k, d)
     >>> equal(frob2(C - W.T @ W @ C), frob2(C) - frob2(W @ C), [orthonormal_rows(W)])
-    Proved(kind='symbolic', scope="all d, k, T with W W' = I")
+    Checked(kind='symbolic', scope="all d, k, T with W W' = I")
 """
 
 import functools
@@ -21,7 +21,7 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.scalars import exact_expression, scope_of
-from theory.statement import Inconclusive, Proved, Verdict
+from theory.statement import Checked, Inconclusive, Verdict
 
 
 class Letter(NamedTuple):
@@ -215,7 +215,7 @@ def equal(lhs: Any, rhs: Any, rules: Sequence[Rule] = ()) -> Verdict:
         return Inconclusive(f"the sides differ by {rest}, which does not reduce to 0")
     traces = lhs.atoms(Trace) | rhs.atoms(Trace)
     shapes = {name for t in traces for x in t.word for name in x.shape if not name.isdigit()}
-    return Proved("symbolic", scope_of(shapes) + (f" with {_says(rules)}" if rules else ""))
+    return Checked("symbolic", scope_of(shapes) + (f" with {_says(rules)}" if rules else ""))
 
 
 def _says(rules: Sequence[Rule]) -> str:

@@ -18,7 +18,7 @@ from theory.evidence.lemmas import step
 from theory.evidence.scalars import identity, nonnegative
 from theory.evidence.symbolic import dimensions, equal, matrix, orthonormal_rows
 from theory.spectra import slope
-from theory.statement import Proved, Statement, Step, Verdict
+from theory.statement import Checked, Statement, Step, Verdict
 
 REPEATED = np.array([[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0]])
 
@@ -35,7 +35,7 @@ def slopes_at_the_witness() -> Step:
             "this instance",
             relation="==",
         )
-        return after if isinstance(before, Proved) else before
+        return after if isinstance(before, Checked) else before
 
     return Step("slopes_at_the_witness", r"\rho_1(I_3) = 1/3, \rho_1([I_3, e_1]) = 1/2", check)
 

@@ -155,6 +155,6 @@ STATEMENT = Statement(
             (C.shape[1] - 1) / C.shape[1] * (1 + spread(C)) / (1 - spread(C)) * slope(C[:, :-1], k),
         ),
     },
-    remark="The implication is proved for all shapes; the probability is cited and tested, so that the verdict is no "
-    "more than Supported. sides caps the factor at 1, which is what small_spread is needed for.",
+    remark="The steps of the implication are checked for all shapes; the probability is cited and tested, so that the "
+    "verdict is no more than Supported. sides caps the factor at 1, which is what small_spread is needed for.",
 )

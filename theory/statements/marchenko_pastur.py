@@ -23,7 +23,7 @@ from theory.evidence.scalars import identity
 from theory.evidence.symbolic import dimensions, equal, matrix
 from theory.geometry import sample
 from theory.spectra import marchenko_pastur_partial_mean, slope
-from theory.statement import Inconclusive, Instance, Proved, Statement, Step, Verdict
+from theory.statement import Checked, Inconclusive, Instance, Statement, Step, Verdict
 
 THETA = sp.Symbol("theta", positive=True)
 ROOT = sp.Symbol("root(tau)", positive=True)
@@ -130,7 +130,7 @@ def enclosed(tau: Fraction, kappa: Fraction, tolerance: Fraction = Fraction(1, 1
     value = marchenko_pastur_partial_mean(float(tau), float(kappa))
     mass = kappa * max(tau, Fraction(1))
     if mass >= 1:
-        return Proved("interval", scope) if value == 1 else Inconclusive(f"{scope}: not 1")
+        return Checked("interval", scope) if value == 1 else Inconclusive(f"{scope}: not 1")
     root = interval.sqrt(min(tau, 1 / tau))
     hint = brentq(lambda x: (x - np.sin(x) * np.cos(x)) / np.pi - value, 0, np.pi, xtol=1e-15)
     low, high = (arb(hint) + sign * interval.ball(tolerance) for sign in (-1, 1))
@@ -148,7 +148,7 @@ def enclosed(tau: Fraction, kappa: Fraction, tolerance: Fraction = Fraction(1, 1
     reach = interval.ball(tolerance)
     near = around - reach < mean(low) and mean(high) < around + reach
     if near and above(low) < interval.ball(mass) < above(high):
-        return Proved("interval", scope)
+        return Checked("interval", scope)
     return Inconclusive(f"{scope}: the product's {value} is not enclosed to {tolerance}")
 
 
@@ -157,10 +157,10 @@ def quadrature_encloses_the_limit() -> Step:
         for tau in RATIOS:
             for kappa in SHARES:
                 verdict = enclosed(tau, kappa)
-                if not isinstance(verdict, Proved):
+                if not isinstance(verdict, Checked):
                     return verdict
         ratios, shares = (", ".join(map(str, numbers)) for numbers in (RATIOS, SHARES))
-        return Proved("interval", f"tau = {ratios} with kappa = {shares}")
+        return Checked("interval", f"tau = {ratios} with kappa = {shares}")
 
     return Step(
         "quadrature_encloses_the_limit",
@@ -214,6 +214,6 @@ STATEMENT = Statement(
         ),
     },
     remark="sides compares theory.spectra's float64 with an Arb enclosure at tau = T/d, kappa = k/T; the entries of C "
-    "play no part. The closed form is proved; the convergence of random spectra is cited and tested, so that the "
-    "verdict is no more than Supported.",
+    "play no part. The steps of the closed form are checked; the convergence of random spectra is cited and tested, so "
+    "that the verdict is no more than Supported.",
 )

@@ -128,5 +128,5 @@ STATEMENT = Statement(
         ),
     },
     remark="The first mutant is Daras et al. 2022's gain: it exists because their representation is not optimised "
-    "for the failure. Proved for every failure and class; the instances evaluate additive noise.",
+    "for the failure. The steps are checked for every failure and class; the instances evaluate additive noise.",
 )

@@ -14,7 +14,7 @@ from theory.evidence import convex, exact, lemmas
 from theory.evidence.symbolic import expect, frob2, trace
 from theory.geometry import sample
 from theory.representation import optimal_representation
-from theory.statement import Inconclusive, Proved, Refuted, Step, Supported
+from theory.statement import Checked, Inconclusive, Refuted, Step, Supported
 from theory.statements import (
     _shrinkage,
     balance_conserved,
@@ -75,7 +75,7 @@ BROKEN = [
 def test_a_broken_identity_is_no_proof(
     prove: Callable[[], Step], name: str, mutant: Callable[..., Any], monkeypatch
 ) -> None:
-    assert isinstance(prove().check(), Proved)
+    assert isinstance(prove().check(), Checked)
     monkeypatch.setattr(sys.modules[prove.__module__], name, mutant)
     assert isinstance(prove().check(), Inconclusive)
 

@@ -11,7 +11,7 @@ from theory.geometry import existing, sample
 from theory.perturbation import AdditiveNoise, Adversarial, MagnitudePruning, Quantisation
 from theory.representation import Representation, equal_energy, optimal_representation
 from theory.spectra import singular_values
-from theory.statement import Proved, Supported
+from theory.statement import Checked, Supported
 from theory.statements import _failures, noise_aware_readout, quantisation_bound
 from theory.statements.worst_neuron import worst_loss
 
@@ -39,8 +39,8 @@ def test_deletion_of_any_weights_entry_by_entry(d: int, T: int, k: int) -> None:
     )
     found = scalars.expected_quadratic(energy(kept), moments)
     law = energy((1 - p) * W) + p * (1 - p) * spread
-    assert isinstance(scalars.identity(found, law), Proved)
-    assert not isinstance(scalars.identity(found, law - p * spread), Proved)
+    assert isinstance(scalars.identity(found, law), Checked)
+    assert not isinstance(scalars.identity(found, law - p * spread), Checked)
 
 
 @pytest.mark.parametrize("radius", RADII)
@@ -119,7 +119,7 @@ STEPS = ("optimum_splits_the_energy", "change_at_the_optimum")
 @pytest.mark.parametrize("wrong", ["heads", "rules"])
 def test_a_wrong_optimum_is_noticed(name: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     o = lemmas.optimum()
-    assert isinstance(getattr(_failures, name)().check(), Proved)
+    assert isinstance(getattr(_failures, name)().check(), Checked)
     broken = o._replace(heads=2 * o.heads) if wrong == "heads" else o._replace(rules=())
     monkeypatch.setattr(_failures, "optimum", lambda: broken)
-    assert not isinstance(getattr(_failures, name)().check(), Proved)
+    assert not isinstance(getattr(_failures, name)().check(), Checked)

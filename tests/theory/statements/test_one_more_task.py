@@ -9,7 +9,7 @@ from scipy import stats
 from theory.evidence import chance
 from theory.geometry import sample
 from theory.spectra import slope
-from theory.statement import Inconclusive, Proved, Refuted, Supported
+from theory.statement import Checked, Inconclusive, Refuted, Supported
 from theory.statements import (
     d22_theorem_2_7,
     equicorrelated,
@@ -61,7 +61,7 @@ def test_near_isometries_reach_every_shape_and_the_edge_of_the_condition():
 @pytest.mark.parametrize("wrong", [1e-8, -1e-8])
 def test_a_wrong_limit_is_not_enclosed(monkeypatch, wrong):
     tau, kappa = Fraction(1, 2), Fraction(1, 5)
-    assert isinstance(marchenko_pastur.enclosed(tau, kappa), Proved)
+    assert isinstance(marchenko_pastur.enclosed(tau, kappa), Checked)
     right = marchenko_pastur.marchenko_pastur_partial_mean
     monkeypatch.setattr(
         marchenko_pastur, "marchenko_pastur_partial_mean", lambda *given: right(*given) + wrong
