@@ -3,27 +3,25 @@
     step-00000128.safetensors   float32 tensors under Hugging Face's GPT-2 names
     step-00000128.json          sizes, step, seed, tokenizer, data position; every tensor's shape and dtype; digests
 
-The record is written last and its digest covers the tensors, so a checkpoint is there when its record is, and a kill at
-any moment leaves none that is damaged. One that was damaged later is refused.
+The record is written last and its digest covers the tensors, so a checkpoint is whole when its record is there too, and
+a kill at any moment leaves none that is damaged. One that was damaged later is refused, and so is the half of one.
 """
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural.config import ModelConfig
 from sim.runs.errors import UserError
+from sim.runs.files import replacing, sync
 from sim.runs.identity import digest
 
 if TYPE_CHECKING:
@@ -131,11 +129,25 @@ _OWN = tuple(
 
 
 def steps(folder: Path | str) -> tuple[int, ...]:
-    """The steps whose checkpoints are in a model's folder, in order."""
-    names = (
-        re.fullmatch(r"step-(\d{8,})\.json", path.name) for path in Path(folder).glob("*.json")
-    )
-    return tuple(sorted(int(name[1]) for name in names if name))
+    """The steps whose checkpoints are whole in a model's folder, tensors and record, in order."""
+    parts = _parts(Path(folder))
+    return tuple(sorted(step for step, suffixes in parts.items() if len(suffixes) == 2))
+
+
+def halves(folder: Path | str) -> tuple[int, ...]:
+    """The steps of which only the tensors or only the record are in a model's folder, in order."""
+    parts = _parts(Path(folder))
+    return tuple(sorted(step for step, suffixes in parts.items() if len(suffixes) == 1))
+
+
+def _parts(folder: Path) -> dict[int, set[str]]:
+    """The suffixes of the files of each step, of which at least one is there."""
+    found: dict[int, set[str]] = {}
+    for path in folder.glob("step-*"):
+        name = re.fullmatch(r"step-(\d{8}|[1-9]\d{8,})\.(json|safetensors)", path.name)
+        if name:
+            found.setdefault(int(name[1]), set()).add(name[2])
+    return found
 
 
 def file_of(folder: Path, step: int) -> Path:
@@ -149,9 +161,10 @@ def models(run: Path | str) -> tuple[Path, ...]:
 
 
 def _found(where: Path, step: int | None) -> Path:
+    """The file of a step, by default the highest of which any file is there. Raises UserError unless it is whole."""
     if where.is_file() or not where.is_dir():
         return where.with_suffix(".safetensors") if where.suffix == ".json" else where
-    if not (there := steps(where)):
+    if not _parts(where):
         below = models(where)
         if not below:
             raise UserError(f"{where} holds no checkpoint: give a folder that neural.train wrote")
@@ -160,13 +173,22 @@ def _found(where: Path, step: int | None) -> Path:
                 f"{where} holds several models: give one of {', '.join(map(str, below))}"
             )
         where = below[0]
-        there = steps(where)
-    if not there or step not in (None, *there):
+    whole, broken = steps(where), halves(where)
+    they = ", ".join(map(str, whole)) or "none yet"
+    if step is None and whole + broken:
+        step = max(whole + broken)
+    if step in broken:
+        path = file_of(where, step)
+        here, gone = (path, path.with_suffix(".json"))[:: 1 if path.exists() else -1]
         raise UserError(
-            f"{where} has no checkpoint{'' if step is None else f' of step {step}'}: "
-            f"it has {', '.join(map(str, there)) or 'none yet'}"
+            f"{here} is half a checkpoint, without {gone.name}: copy that too, go on training with --resume, "
+            f"or choose another by --step (whole: {they})"
         )
-    return file_of(where, there[-1] if step is None else step)
+    if step not in whole:
+        raise UserError(
+            f"{where} has no checkpoint{'' if step is None else f' of step {step}'}: it has {they}"
+        )
+    return file_of(where, step)
 
 
 def write(path: Path, tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
@@ -179,14 +201,14 @@ def write(path: Path, tensors: Mapping[str, NDArray[Any]], record: Mapping[str, 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sidecar.unlink(missing_ok=True)
-        with _replacing(path) as temporary:
+        with replacing(path) as temporary:
             save_file(contiguous, temporary, metadata={"format": "pt"})
             sha256 = digest(temporary)
         about = {name: _about(array) for name, array in contiguous.items()}
         whole = {"format": FORMAT, **record, "tensors": about, "sha256": sha256}
-        with _replacing(sidecar) as temporary:
+        with replacing(sidecar) as temporary:
             temporary.write_text(json.dumps(whole | {"digest": _digest(whole)}, indent=1) + "\n")
-        _sync(path.parent)
+        sync(path.parent)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
@@ -245,23 +267,3 @@ def _digest(record: Mapping[str, Any]) -> str:
 
 def _about(array: NDArray[Any]) -> dict[str, Any]:
     return {"shape": list(array.shape), "dtype": str(array.dtype)}
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary that takes the place of path once it is whole and on disk."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

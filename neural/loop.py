@@ -5,6 +5,7 @@ that is prepared meanwhile. What is saved for --resume holds everything that an 
 was killed ends in the same bits as one which was not.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -118,9 +119,12 @@ class _Training:
             self.run.forget_states()
 
     def _begin(self) -> tuple[int, State]:
-        """The step reached so far and its state."""
+        """The last step whose state is whole, and that state. Says where a kill left half of a later one."""
         config = self.config
-        if not checkpoint.steps(self.run.state):
+        whole = checkpoint.steps(self.run.state)
+        if parallel.is_first():
+            _say_halves(self.run.halves(config), whole[-1] if whole else 0)
+        if not whole:
             seeds = [member.seed for member in config.members]
             return 0, self.program.init(np.array(seeds, dtype=np.uint32))
         step, tensors = self.run.load_state(config)
@@ -242,6 +246,17 @@ class _Log:
                 f"step {step} of {self.config.members[failed].name}: loss {losses[failed]}, gradient {norms[failed]}: "
                 f"start anew with a lower --peak than {optimiser.peak:g}, or more --warmup than {optimiser.warmup}"
             )
+
+
+def _say_halves(halves: Sequence[Path], first: int) -> None:
+    """Tell on stderr which checkpoints are not whole, where training goes on from step `first`."""
+    for path in halves:
+        made = int(path.stem.rpartition("-")[2]) > first
+        remedy = "it is written anew" if made else "to have it, start anew in another --out"
+        print(
+            f"{path.with_suffix('')} is half a checkpoint: going on from step {first}; {remedy}",
+            file=sys.stderr,
+        )
 
 
 @contextmanager

@@ -74,6 +74,15 @@ class Run:
         """The checkpoint of a model at a step."""
         return checkpoint.file_of(self.folder / member.name, step)
 
+    def halves(self, config: TrainConfig) -> tuple[Path, ...]:
+        """The states and models of which only the tensors or only the record are there, as files of tensors."""
+        folders = (self.state, *(self.folder / member.name for member in config.members))
+        return tuple(
+            checkpoint.file_of(folder, step)
+            for folder in folders
+            for step in checkpoint.halves(folder)
+        )
+
     def is_done(self, config: TrainConfig) -> bool:
         """Whether the last checkpoint of every model is written."""
         return all(
@@ -143,7 +152,7 @@ class Run:
         self._delete_states(but=step)
 
     def load_state(self, config: TrainConfig) -> tuple[int, Mapping[str, NDArray[np.generic]]]:
-        """The last state and its step. Raises UserError if it is damaged or of another run."""
+        """The last whole state and its step. Raises UserError if it is damaged or of another run."""
         step = checkpoint.steps(self.state)[-1]
         path = checkpoint.file_of(self.state, step)
         tensors, record = checkpoint.read(path)

@@ -7,7 +7,6 @@ Hugging Face tokenizers; its sha256 is the fingerprint.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from neural.corpus import Corpus
 from sim.runs.errors import UserError
+from sim.runs.files import replacing
 
 if TYPE_CHECKING:
     import tokenizers
@@ -199,16 +199,13 @@ def balanced_sample(corpus: Corpus, characters: int, seed: int) -> Iterator[str]
 
 def save(tokenizer: Tokenizer, path: Path) -> None:
     """Write tokenizer.json, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(tokenizer.serialised(), encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(tokenizer.serialised(), encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"cannot write {path} ({error.strerror or error}): free space there, or choose another folder"
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Tokenizer:

@@ -1,6 +1,7 @@
 """The files of a run's folder, local or on an object store: listed, read, and written whole or not at all."""
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,39 @@ from sim.runs.errors import UserError
 
 ABANDONED = 3600.0
 """Seconds after which a temporary file is the leftover of a kill: no write takes so long."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary to write, which takes the place of path when the block ends: whole, on disk, and with the mode that
+    the umask gives to new files, whoever wrote it. If the block fails, path is as it was and nothing else is left.
+    """
+    with _hidden(path) as temporary:
+        temporary.touch(exist_ok=False)
+        mode = stat.S_IMODE(temporary.stat().st_mode)
+        yield temporary
+        temporary.chmod(mode)
+        sync(temporary)
+        temporary.replace(path)
+
+
+@contextmanager
+def _hidden(path: Path) -> Iterator[Path]:
+    """A name beside path for a temporary, of which nothing is left after the block."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class LocalFiles:
@@ -46,30 +80,21 @@ class LocalFiles:
 
     def replace(self, name: str, content: bytes) -> None:
         """Write a file, in place of the one of this name if there is one."""
-        with self._written(name, content) as temporary:
-            temporary.replace(self.folder / name)
+        with replacing(self.folder / name) as temporary:
+            temporary.write_bytes(content)
 
     def create(self, name: str, content: bytes) -> None:
         """Write a new file. Raises FileExistsError if there is one, be it of the same moment."""
-        with self._written(name, content) as temporary:
+        path = self.folder / name
+        with _hidden(path) as temporary:
+            temporary.write_bytes(content)
+            sync(temporary)
             try:
-                os.link(temporary, self.folder / name)
+                os.link(temporary, path)
             except OSError:
-                if (self.folder / name).exists():
+                if path.exists():
                     raise FileExistsError(name) from None
-                temporary.replace(self.folder / name)  # a file system without links
-
-    @contextmanager
-    def _written(self, name: str, content: bytes) -> Iterator[Path]:
-        temporary = self.folder / f".{name}.{uuid4().hex}.tmp"
-        try:
-            with temporary.open("xb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            yield temporary
-        finally:
-            temporary.unlink(missing_ok=True)
+                temporary.replace(path)  # a file system without links
 
 
 class RemoteFiles:

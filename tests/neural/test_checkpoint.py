@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from neural import checkpoint
-from neural.checkpoint import file_of, load, models, read, save, steps, write
+from neural.checkpoint import file_of, halves, load, models, read, save, steps, write
 from neural.config import ModelConfig
 from neural.model import shapes
 from neural.tokenizer import ByteTokenizer
@@ -170,6 +170,44 @@ def test_what_is_not_there_is_said(run, tmp_path):
     assert "none yet" in message(load, run / "seed-1") or "holds no checkpoint" in message(
         load, run / "seed-1"
     )
+
+
+@pytest.mark.parametrize("gone", [".json", ".safetensors"])
+def test_half_of_the_last_checkpoint_is_an_error_that_names_it(run, gone):
+    """Not an older step without a word; which can be asked for."""
+    file_of(run / "seed-0", 12).with_suffix(gone).unlink()
+    for where in (run, run / "seed-0"):
+        told = message(load, where)
+        assert "step-00000012" in told
+        assert f"without step-00000012{gone}" in told
+        assert "whole: 7" in told
+        assert message(load, where, step=12) == told
+        assert load(where, step=7).step == 7
+    assert "step-00000012" in message(load, file_of(run / "seed-0", 12))
+    assert steps(run / "seed-0") == (7,)
+    assert halves(run / "seed-0") == (12,)
+    file_of(run / "seed-0", 7).with_suffix(gone).unlink()
+    assert "step-00000012" in message(load, run)
+    assert "whole: none yet" in message(load, run)
+
+
+def test_half_of_an_older_checkpoint_does_not_matter(run):
+    file_of(run / "seed-0", 7).unlink()
+    assert load(run).step == 12
+    assert "step-00000007" in message(load, run, step=7)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_files_have_the_mode_that_the_umask_gives(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        save_tokenizer(ByteTokenizer(), tmp_path / checkpoint.TOKENIZER)
+        saved(tmp_path / "seed-0")
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {oct(mode)}
+    assert len(files) == 3
 
 
 def test_another_tokenizer_is_refused(run):

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -275,7 +276,8 @@ def killed_child(folder, after):
         if metrics.exists() and metrics.read_bytes().count(b"\n") >= after:
             process.send_signal(signal.SIGKILL)
         time.sleep(0.002)
-    assert process.communicate()[1] == b""
+    told = process.communicate()[1].splitlines()
+    assert all(b"is half a checkpoint" in line for line in told)
     return process.returncode
 
 
@@ -286,6 +288,54 @@ def test_kill_9_while_a_checkpoint_is_written(whole, tmp_path):
     assert process.returncode == -signal.SIGKILL
     assert steps(tmp_path / "state")
     same(train(CONFIG, tmp_path, resume=True, data=data()).folder, whole)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A run whose 10th rename, that of the record of the state of step 6, was never made."""
+    folder = tmp_path_factory.mktemp("killed")
+    process = child(folder, "{}", "9")
+    process.communicate(timeout=600)
+    assert process.returncode == -signal.SIGKILL
+    assert (steps(folder / "state"), steps(folder / "seed-0")) == ((3,), (0, 4))
+    assert (folder / "state" / "step-00000006.safetensors").exists()
+    return folder
+
+
+@pytest.fixture
+def half(killed, tmp_path):
+    """The state of step 6 of a copy of that run, without suffix: its tensors are there."""
+    return Path(shutil.copytree(killed, tmp_path / "run")) / "state" / "step-00000006"
+
+
+@pytest.mark.parametrize("gone", [".json", ".safetensors"])
+def test_resuming_goes_on_from_the_last_whole_state_and_says_so(whole, half, capsys, gone):
+    """Of the state of step 6 and of the model of step 4 one file is there; the state of step 3 is whole."""
+    folder = half.parents[1]
+    if gone == ".safetensors":
+        half.with_suffix(".safetensors").rename(half.with_suffix(".json"))
+    model = folder / "seed-0" / "step-00000004"
+    model.with_suffix(gone).unlink()
+    same(train(CONFIG, folder, resume=True, data=data()).folder, whole)
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(" is half a checkpoint: ")[0] for line in told] == [str(half), str(model)]
+    assert all("going on from step 3; it is written anew" in line for line in told)
+
+
+def test_without_a_whole_state_a_run_begins_again_and_says_so(whole, half, capsys):
+    half.with_name("step-00000003.json").unlink()
+    same(train(CONFIG, half.parents[1], resume=True, data=data()).folder, whole)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert all("going on from step 0; it is written anew" in line for line in told)
+
+
+def test_half_a_model_of_a_step_before_the_state_is_not_passed_over(half, capsys):
+    half.with_suffix(".safetensors").unlink()
+    (half.parents[1] / "seed-0" / "step-00000000.json").unlink()
+    train(CONFIG, half.parents[1], resume=True, data=data())
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "step-00000000 is half a checkpoint: going on from step 3; to have it, start" in told
 
 
 @pytest.mark.slow
