@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural import weights
 from neural.config import ModelConfig
 from sim.runs.errors import UserError
 from sim.runs.files import replacing, sync
@@ -225,6 +226,8 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
         with path.open("rb") as stream:
             head = stream.read(4)
         if head.startswith(PICKLES):
+            if weights.nanogpt(path):
+                raise weights.nanogpt_refused(path)
             raise UserError(
                 f"{path} is a pickle, which can run code, and was not read: give a .safetensors file"
             )

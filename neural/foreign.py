@@ -1,7 +1,6 @@
-"""The weights of GPT-2 models of others: files of transformers, models of the hub, state dicts of PyTorch.
+"""GPT-2 models of others: files of transformers, models of the hub, state dicts of PyTorch.
 
-Names and orientations of tensors are the same as ours. Pickles are only read by torch.load(weights_only=True), which
-runs no code of theirs.
+Names and orientations of tensors are the same as ours, but for prefixes.
 """
 
 import json
@@ -12,20 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neural import weights
 from neural.config import ModelConfig
 from sim.runs.errors import UserError
 
-Tensors = dict[str, NDArray[Any]]
+Array = NDArray[np.float32]
+Tensors = dict[str, Array]
 
 CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-PICKLE = "pytorch_model.bin"
 TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt")
-PICKLES = (".pth", ".pt", ".bin")
-PREFIXES = ("module.", "transformer.")
-"""Of names in files: of PyTorch's data parallelism, and of a GPT-2 with a head."""
-MASKS = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
+PREFIXES = ("_orig_mod.", "module.", "transformer.")
+"""Of names in files: of compiled models, of PyTorch's data parallelism, and of a GPT-2 with a head."""
+MASKS = re.compile(r"(.*\.)?h\.\d+\.attn\.(bias|masked_bias)")
 """The causal mask, which old files keep beside the weights."""
 HEAD_WIDTH = 64
 """Of all of GPT-2's sizes."""
@@ -38,6 +35,8 @@ SAME: dict[str, tuple[Any, ...]] = {
     "add_cross_attention": (False,),
 }
 """What a config.json may say of the architecture. The first is meant when it says nothing, and said by ours."""
+SIZES = ("n_layer", "n_embd", "n_head", "n_positions", "vocab_size")
+"""Whole numbers of a config.json, in the order of ModelConfig."""
 
 
 def read(path: Path, heads: int | None = None) -> tuple[Tensors, ModelConfig]:
@@ -47,7 +46,7 @@ def read(path: Path, heads: int | None = None) -> tuple[Tensors, ModelConfig]:
     UserError, in one line, for what is no GPT-2.
     """
     folder = path if path.is_dir() else path.parent
-    tensors = _named(_weights(path))
+    tensors = _named(path, weights.read(path, MASKS))
     about = folder / CONFIG
     if not about.is_file():
         config = _inferred(path, tensors, heads)
@@ -56,7 +55,7 @@ def read(path: Path, heads: int | None = None) -> tuple[Tensors, ModelConfig]:
     else:
         config = _config(about)
     if config.tied:
-        tensors.pop("lm_head.weight", None)
+        _check_tied(path, tensors.pop("lm_head.weight", None), tensors.get("wte.weight"))
     return _checked(path, tensors, config), config
 
 
@@ -65,7 +64,7 @@ def located(source: str) -> Path:
     path = Path(source)
     if path.exists():
         return path
-    if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source) or path.suffix in PICKLES:
+    if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source) or path.suffix in weights.PICKLES:
         raise UserError(f"{source}: no such file or folder: check the path")
     try:
         from huggingface_hub import snapshot_download
@@ -73,7 +72,7 @@ def located(source: str) -> Path:
         raise UserError(
             f"{source}: no such file or folder; for models of the hub: pip install huggingface_hub"
         ) from None
-    wanted = [CONFIG, WEIGHTS, INDEX, "model-*-of-*.safetensors", *TOKENIZER]
+    wanted = [CONFIG, weights.WEIGHTS, weights.INDEX, "model-*-of-*.safetensors", *TOKENIZER]
     try:
         return Path(snapshot_download(source, allow_patterns=wanted))
     except Exception as error:  # the package has many, of its own and of its transports
@@ -83,84 +82,69 @@ def located(source: str) -> Path:
         ) from None
 
 
-def _weights(path: Path) -> Tensors:
-    """All tensors of a file, or of the weights in a folder, as they are."""
-    if path.is_file():
-        return _pickle(path) if path.suffix in PICKLES else _safetensors(path)
-    if (path / INDEX).is_file():
-        try:
-            parts = set(json.loads((path / INDEX).read_bytes())["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{path / INDEX} is damaged: copy it again") from None
-        return {name: a for part in sorted(parts) for name, a in _safetensors(path / part).items()}
-    if (path / WEIGHTS).is_file():
-        return _safetensors(path / WEIGHTS)
-    if (path / PICKLE).is_file():
-        return _pickle(path / PICKLE)
-    raise UserError(f"{path} holds no {WEIGHTS}: give a folder that transformers saved")
-
-
-def _safetensors(path: Path) -> Tensors:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror or error}): check the path") from None
-    except SafetensorError as error:
-        raise UserError(f"{path} is no safetensors file ({error}): copy it again") from None
-
-
-def _pickle(path: Path) -> Tensors:
-    try:
-        import torch
-    except ImportError:
-        raise UserError(
-            f"{path} is a pickle, which torch alone reads safely: pip install torch"
-        ) from None
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        return {name: tensor.float().numpy() for name, tensor in found.items()}
-    except Exception as error:  # torch's, pickle's, zip's; and what is no dictionary of tensors
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{path} is no dictionary of tensors, or damaged ({reason}): give what torch.save(model.state_dict()) wrote"
-        ) from None
-
-
-def _named(tensors: Tensors) -> Tensors:
-    """By our names: without prefixes, and without masks."""
-    found = {}
-    for name, array in tensors.items():
-        for prefix in PREFIXES:
+def _named(path: Path, tensors: Tensors) -> Tensors:
+    """By our names, which have no prefix. Raises UserError where two are left of one name."""
+    found: Tensors = {}
+    for written, array in tensors.items():
+        name = written
+        while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), ""):
             name = name.removeprefix(prefix)
-        if not MASKS.fullmatch(name):
-            found[name] = array
+        if name in found and not np.array_equal(found[name], array):
+            raise UserError(
+                f"{path} holds two tensors for {name}, of which one is {written}: leave out what is not of the model"
+            )
+        found[name] = array
     return found
+
+
+def _check_tied(path: Path, head: Array | None, embedding: Array | None) -> None:
+    """Raise UserError for an output matrix that is not the embedding, or stands alone for it."""
+    if head is None:
+        return
+    if embedding is None:
+        raise UserError(
+            f"{path} holds lm_head.weight and no wte.weight, the embedding that it is tied to: give all weights"
+        )
+    if not np.array_equal(head, embedding):
+        raise UserError(
+            f"{path}: lm_head.weight is not wte.weight, and the model is tied: give the weights of one model, "
+            f'or say "tie_word_embeddings": false in its {CONFIG}'
+        )
 
 
 def _config(path: Path) -> ModelConfig:
     """The sizes that a config.json of transformers says."""
     try:
-        about = json.loads(path.read_bytes())
+        about = weights.loaded_json(path)
         for name, meanings in SAME.items():
-            if about.get(name, meanings[0]) not in meanings:
+            value = about.get(name, meanings[0])
+            if (type(value), value) not in [(type(meaning), meaning) for meaning in meanings]:
                 raise UserError(
-                    f"{path}: {name} = {about[name]}, not {meanings[0]}: only GPT-2 can be imported"
+                    f"{path}: {name} = {_shown(value)}, not {meanings[0]}: only GPT-2 can be imported"
                 )
-        config = ModelConfig(
-            layers=about["n_layer"],
-            width=about["n_embd"],
-            heads=about["n_head"],
-            context=about["n_positions"],
-            vocabulary=about["vocab_size"],
-            tied=about.get("tie_word_embeddings", True),
-        )
-        config.check()
+        for name in SIZES:
+            if type(about[name]) is not int:
+                raise UserError(f"{path}: {name} = {_shown(about[name])}: give a whole number >= 1")
+        tied = about.get("tie_word_embeddings")
+        if tied is not None and type(tied) is not bool:
+            raise UserError(
+                f"{path}: tie_word_embeddings = {_shown(tied)}: give true, false or, as of all GPT-2, null"
+            )
+        layers, width, heads, context, vocabulary = (about[name] for name in SIZES)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is no config.json of a GPT-2 ({error!r}): copy it again") from None
+    config = ModelConfig(layers, width, heads, context, vocabulary, tied is not False)
+    try:
+        config.check()
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return config
+
+
+def _shown(value: Any) -> str:
+    """A value of a config.json in a line, as JSON has it."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return " ".join(text.split())[:60]
 
 
 def _inferred(path: Path, tensors: Tensors, heads: int | None) -> ModelConfig:
@@ -168,6 +152,8 @@ def _inferred(path: Path, tensors: Tensors, heads: int | None) -> ModelConfig:
     if not {"wte.weight", "wpe.weight"} <= tensors.keys():
         raise UserError(f"{path} holds no GPT-2: it has no wte.weight or no wpe.weight")
     embedding, head = tensors["wte.weight"], tensors.get("lm_head.weight")
+    if embedding.ndim != 2 or tensors["wpe.weight"].ndim != 2:
+        raise UserError(f"{path} holds no GPT-2: wte.weight and wpe.weight are no matrices")
     vocabulary, width = embedding.shape
     blocks = {name.split(".")[1] for name in tensors if name.startswith("h.")}
     if heads is None:
@@ -192,6 +178,11 @@ def _checked(path: Path, tensors: Tensors, config: ModelConfig) -> Tensors:
     """Those of a model of these sizes, in float32. Raises UserError if others are there, or some are missing."""
     from neural.model import shapes
 
+    if config.layers > len(tensors):
+        raise UserError(
+            f"{path} holds {len(tensors)} tensors, not those of {config.layers} layers: give the weights of a GPT-2 "
+            f"with its own {CONFIG}"
+        )
     wanted = shapes(config)
     have = {name: array.shape for name, array in tensors.items()}
     for name in (*wanted, *have):
@@ -200,4 +191,4 @@ def _checked(path: Path, tensors: Tensors, config: ModelConfig) -> Tensors:
                 f"{path}: {name} is {have.get(name, 'missing')}, and should be {wanted.get(name, 'missing')} "
                 f"for {config}: give the weights of a GPT-2 with its own {CONFIG}"
             )
-    return {name: tensors[name].astype(np.float32) for name in wanted}
+    return {name: tensors[name] for name in wanted}

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from neural.config import ModelConfig
-from neural.foreign import CONFIG, SAME, TOKENIZER, WEIGHTS, located, read
+from neural.foreign import CONFIG, SAME, TOKENIZER, located, read
+from neural.weights import WEIGHTS
 from sim.runs.errors import UserError
+from sim.runs.files import replacing
 
 if TYPE_CHECKING:
     from neural.checkpoint import Checkpoint
@@ -102,7 +104,8 @@ def export_model(model: "Checkpoint", out: Path) -> None:
     }
     special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
     with _whole(out) as folder:
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        with replacing(folder / WEIGHTS) as temporary:
+            save_file(tensors, temporary, metadata={"format": "pt"})
         _write(folder / CONFIG, described(model.model, tokenizer.end_of_text))
         if isinstance(tokenizer, BytePairTokenizer):
             (folder / TOKENIZER[0]).write_text(tokenizer.serialised(), encoding="utf-8")

@@ -125,7 +125,7 @@ def test_a_file_alone_tells_its_sizes_but_not_its_heads(folder):
         ({"n_layer": 3}, "h.2.ln_1.weight is missing"),
         ({"n_layer": 1}, "h.1.attn.c_attn.bias is (48,), and should be missing"),
         ({"n_positions": 32}, "wpe.weight is (16, 16), and should be (32, 16)"),
-        ({"n_embd": None}, "no config.json of a GPT-2"),
+        ({"n_embd": None}, "n_embd = null: give a whole number"),
         ({"tie_word_embeddings": False}, "lm_head.weight is missing"),
     ],
 )
@@ -319,6 +319,19 @@ def test_bytes_export_without_a_tokenizer(run, tmp_path):
         "config.json",
         "model.safetensors",
     }
+
+
+def test_exports_and_imports_have_the_modes_that_the_umask_gives(run, tmp_path):
+    before = os.umask(0o027)
+    try:
+        export_model(run(), tmp_path / "out")
+        import_model(str(tmp_path / "out"), tmp_path / "again")
+    finally:
+        os.umask(before)
+    made = [path for name in ("out", "again") for path in (tmp_path / name).rglob("*")]
+    assert len(made) == 4 + 4
+    for path in made:
+        assert oct(path.stat().st_mode & 0o777) == oct(0o750 if path.is_dir() else 0o640)
 
 
 def test_a_full_disk_leaves_nothing(run, tmp_path, monkeypatch):
