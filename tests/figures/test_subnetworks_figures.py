@@ -312,3 +312,31 @@ def test_a_study_that_is_not_done_is_missing_rows(tmp_path: Path) -> None:
         run = write(tmp_path / without, small(seeds=(0,)), NUMBERS, without=without)
         with pytest.raises(MissingRows, match=f"no table {without}.*--resume"):
             matrix.table(run)
+
+
+@pytest.mark.parametrize("task", [LM, POS])
+def test_a_rewound_ticket_drops_where_it_is_worse_than_the_whole_model(
+    tmp_path: Path, task: str
+) -> None:
+    """Its perplexity above that of the whole model, or what it gets right below."""
+    both = tuple(
+        replace(t, languages=("en", "de"), variants=("tickets", "rewound"))
+        for t in STUDY.tasks
+        if t.name in (LM, POS)
+    )
+    study = replace(STUDY, tasks=both)
+    found = tables.rewound(subnetworks(write(tmp_path / "out", study, NUMBERS))).set_index("task")
+    tested = {t.name: t for t in both}[task]
+    drops = []
+    for seed in study.seeds:
+        more = 0.65 + NUMBERS.scatter * z("rewound", seed)
+        shift = 0.01 * z("own", seed, task)
+        of_language = []
+        for name in tested.languages:
+            own = own_score(tested, name) + shift
+            worse = np.expm1(more - 0.6) if task == LM else (more - 0.6) / (own - 0.6)
+            of_language.append(worse)
+        drops.append(np.mean(of_language))
+    row = found.loc[task]
+    np.testing.assert_allclose(row[["drop", "drop_low", "drop_high"]].astype(float), ends(drops))
+    assert row["drop"] > 0

@@ -651,6 +651,24 @@ def test_quantisation_per_row_rounds_each_row_alone(bits: int) -> None:
     assert (each._reach(W) < whole._reach(W)).all()
 
 
+def test_the_reach_of_rounding_per_row_is_that_of_all_rows_together() -> None:
+    """Rows of three levels, of which every weight but the largest lies halfway between two."""
+    W = np.array(
+        [[3.0, 0.5, 1.5, 2.5, -0.5], [6.0, 1.0, 3.0, -5.0, 1.0], [3.0, 2.5, 0.5, 0.5, 1.5]]
+    )
+    failure = Quantisation(3, per_row=True)
+    reach = float(failure._reach(W[None])[0])
+    assert reach == pytest.approx(np.sqrt(5 * (1 + 4 + 1) / 4))
+    change = float(np.linalg.norm(failure.apply(W, None) - W))
+    assert change == pytest.approx(np.sqrt(4 * (1 + 4 + 1) / 4))
+    rng = np.random.default_rng(0)
+    rep, C = Representation(W, rng.standard_normal((3, 4))), rng.standard_normal((5, 4))
+    bound = failure.risk_bound(rep, C)
+    assert risk(failure.apply(W, None), rep.heads, C) <= bound
+    # Of changes of its reach one does this: a bound by the longest row would forbid it.
+    assert bound == pytest.approx(Adversarial("frobenius", reach).worst_risk(rep, C))
+
+
 def test_quantisation_of_every_level() -> None:
     W = np.array([[-3.0, -2.4, -0.6, 0.4, 1.3, 2.6, 3.0]])
     assert Quantisation(3).apply(W, None).tolist() == [[-3, -2, -1, 0, 1, 3, 3]]
