@@ -10,6 +10,7 @@ from scipy import stats
 from neural.dynamics.claims import claims
 from neural.dynamics.effects import shared_variance
 from neural.subnetworks.plan import family_distance
+from tests.neural.by_hand import chosen, holds, student
 from tests.neural.test_dynamics_claims import BEST, GAIN, STUDY, Numbers, planted
 
 SETTINGS = {"best": BEST, "gain": GAIN}
@@ -56,34 +57,12 @@ def rows(results):
     return table.set_index(["claim", "setting", "task"])
 
 
-def student(values):
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return np.mean(values), np.mean(values) - half, np.mean(values) + half
-
-
-def holds(row, interval, unit, expected):
-    interval = tuple(map(float, interval))
-    _, low, high = interval
-    assert (row["effect"], row["low"], row["high"]) == pytest.approx(interval, abs=1e-12)
-    assert (row["unit"], row["expected"]) == (unit, expected)
-    if expected:
-        side = 1 if low > 0 else -1 if high < 0 else 0
-        said = {0: "not replicated", expected: "replicated", -expected: "opposite"}
-        assert row["verdict"] == said[side]
-
-
 def holds_both(rows, claim, setting, task, value, unit, expected):
     """value(seed, language): over seeds the mean over languages, and the other way round."""
     table = np.array([[value(s, name) for name in STUDY.languages] for s in STUDY.seeds])
     for over, axis in AXES.items():
         where = f"{setting}, {over}"
-        holds(rows.loc[claim, where, task], student(table.mean(axis=axis)), unit, expected)
-
-
-def chosen(table, **where):
-    for name, value in where.items():
-        table = table[table[name] == value]
-    return table
+        holds(rows.loc[claim, where, task], student(table.mean(axis=axis)), expected, unit)
 
 
 def onset(results, of, task, seed, test, kind):
@@ -153,7 +132,7 @@ def test_what_has_no_probe_is_timed_against_parts_of_speech_within_languages(
         later.append(across - within)
     claim = "skill within a language comes before that across languages"
     where = (f"{SETTINGS[of]}, over seeds", f"parts-of-speech before {task}")
-    holds(rows.loc[(claim, *where)], student(later), "octaves", 1)
+    holds(rows.loc[(claim, *where)], student(later), 1, "octaves")
 
 
 @pytest.mark.parametrize("of", SETTINGS)
@@ -164,7 +143,7 @@ def test_onsets_of_pairs_differ(results, rows, of):
         exact = shared_variance(values.to_numpy())
         claim = "the onset of transfer depends on the pair of languages"
         row = rows.loc[claim, f"{SETTINGS[of]}, over pairs", task]
-        holds(row, (exact.value, exact.low, exact.high), "share of variance", 1)
+        holds(row, (exact.value, exact.low, exact.high), 1, "share of variance")
 
 
 def rank(values, others):
@@ -213,10 +192,10 @@ def test_similar_languages(results, rows):
                     return against(pairs, [means[pair] for pair in pairs], measure)
 
                 row = rows.loc[claim, f"{setting}, {label}, over seeds", task]
-                holds(row, student(by_seed), "rank correlation", expected)
+                holds(row, student(by_seed), expected, "rank correlation")
                 row = rows.loc[claim, f"{setting}, {label}, over languages", task]
                 names = sorted(STUDY.languages)
-                holds(row, jackknifed(whole, names), "rank correlation", expected)
+                holds(row, jackknifed(whole, names), expected, "rank correlation")
                 counted += 2
     assert counted == len(rows.loc[late]) + len(rows.loc[worse])
 
@@ -242,13 +221,13 @@ def test_no_step_is_best_for_all(results, rows):
     claim, everything = "no one checkpoint is best for all", f"{len(cells)} tasks and pairs"
     exact = shared_variance(np.array(octaves))
     row = rows.loc[claim, f"best steps, {everything}", "all"]
-    holds(row, (exact.value, exact.low, exact.high), "share of variance", 1)
+    holds(row, (exact.value, exact.low, exact.high), 1, "share of variance")
     setting = f"lost at the best common step, {everything}, over seeds"
-    holds(rows.loc[claim, setting, "all"], student(np.mean(lost, axis=1)), "share", 1)
+    holds(rows.loc[claim, setting, "all"], student(np.mean(lost, axis=1)), 1, "share")
     for task in TASKS:
         mine = [i for i, cell in enumerate(cells) if cell[0] == task]
         values = np.array(lost)[:, mine].mean(axis=1)
-        holds(rows.loc[claim, setting, task], student(values), "share", 1)
+        holds(rows.loc[claim, setting, task], student(values), 1, "share")
 
 
 @pytest.mark.parametrize("kind", ["in-language", "cross-lingual"])
@@ -305,7 +284,7 @@ def test_what_training_adds(results, rows):
         values = np.array([[gained(own, "score", s, n) for n in names] for s in STUDY.seeds])
         for over, axis in AXES.items():
             row = rows.loc[claim, f"{kind}, {over}", task]
-            holds(row, student(values.mean(axis=axis)), units.get(task, "accuracy"), 1)
+            holds(row, student(values.mean(axis=axis)), 1, units.get(task, "accuracy"))
     assert len(rows.loc[claim]) == 2 * len(kinds)
 
 
@@ -355,7 +334,7 @@ def test_the_language_of_states(results, rows):
             for s in STUDY.seeds
         ]
         row = rows.loc[claim, "above chance, last step, mean of blocks, over seeds", "words"]
-        holds(row, student(values), "accuracy", expected)
+        holds(row, student(values), expected, "accuracy")
         if not expected:
             assert row["verdict"] == (
                 "replicated"

@@ -11,6 +11,7 @@ from scipy import stats
 from neural.subnetworks.claims import NULLS, Results, claims
 from neural.subnetworks.plan import presets
 from tests.figures.fake_subnetworks import LM, Numbers, small, write
+from tests.neural.by_hand import holds, student
 
 STUDY = small(tasks=presets()["laptop"].tasks)
 UNITS = {LM: "nats", "entities": "F1"}
@@ -47,19 +48,6 @@ def seeds_of(table, column, **where):
     return np.array([chosen.loc[chosen["seed"] == seed, column].mean() for seed in STUDY.seeds])
 
 
-def holds(row, values, unit, expected):
-    """A row has the mean of these values, Student's interval, and the verdict that follows."""
-    mean, half = values.mean(), stats.t.ppf(0.975, 2) * values.std(ddof=1) / np.sqrt(3)
-    assert row["effect"] == pytest.approx(mean, abs=1e-12)
-    assert (row["low"], row["high"]) == pytest.approx((mean - half, mean + half), abs=1e-12)
-    assert (row["unit"], row["expected"]) == (unit, expected)
-    if expected:
-        said = "replicated" if expected > 0 else "opposite"
-        other = "opposite" if expected > 0 else "replicated"
-        right = said if mean - half > 0 else other if mean + half < 0 else "not replicated"
-        assert row["verdict"] == right
-
-
 def paid(results):
     """What each mask costs."""
     lost = [r.score if r.task == LM else 1 - r.score for r in results.transfer.itertuples()]
@@ -80,7 +68,7 @@ def test_what_tickets_cost(results, rows, task):
         own = seeds_of(tickets[tickets["source"] == tickets["target"]], "cost", **where)
         other = seeds_of(tickets[tickets["source"] != tickets["target"]], "cost", **where)
         row = rows.loc["a ticket costs no more than the whole model", setting, task.name]
-        holds(row, own - cost("full"), unit, 0)
+        holds(row, student(own - cost("full")), 0, unit)
         margin = cost("full").std(ddof=1)
         assert row["verdict"] == (
             "replicated"
@@ -95,20 +83,20 @@ def test_what_tickets_cost(results, rows, task):
         for control, claim in NULLS.items():
             assert (control in there) == ((claim, setting, task.name) in rows.index)
             if control in there:
-                holds(rows.loc[claim, setting, task.name], cost(control) - own, unit, 1)
+                holds(rows.loc[claim, setting, task.name], student(cost(control) - own), 1, unit)
         claim = "another language's ticket costs more"
-        holds(rows.loc[claim, setting, task.name], other - own, unit, 1)
+        holds(rows.loc[claim, setting, task.name], student(other - own), 1, unit)
         claim = "another language's ticket costs less than a random mask"
-        holds(rows.loc[claim, setting, task.name], other - cost("random"), unit, -1)
+        holds(rows.loc[claim, setting, task.name], student(other - cost("random")), -1, unit)
         claim = "a ticket of all languages costs less than one of another"
         assert ("mixed" in there) == ((claim, setting, task.name) in rows.index)
         if "mixed" in there:
-            holds(rows.loc[claim, setting, task.name], cost("mixed") - other, unit, -1)
+            holds(rows.loc[claim, setting, task.name], student(cost("mixed") - other), -1, unit)
         claim = "a ticket rewound to an earlier step costs no more than the whole model there"
         assert ("rewound" in there) == ((claim, setting, task.name) in rows.index)
         if "rewound" in there:
             row = rows.loc[claim, setting, task.name]
-            holds(row, cost("rewound") - cost("full, rewound"), unit, 0)
+            holds(row, student(cost("rewound") - cost("full, rewound")), 0, unit)
             margin = cost("full, rewound").std(ddof=1)
             replicated = row["high"] <= margin
             assert (row["verdict"] == "replicated") == replicated
@@ -131,14 +119,14 @@ def test_how_much_tickets_overlap(results, rows, task):
             values = seeds_of(table, "above", **where, kind=kind)
             assert np.isnan(values).all() == ((claim, setting, task.name) not in rows.index)
             if not np.isnan(values).all():
-                holds(rows.loc[claim, setting, task.name], values, "Jaccard", 1)
+                holds(rows.loc[claim, setting, task.name], student(values), 1, "Jaccard")
         languages = seeds_of(table, "jaccard", **where, kind="languages")
         claim = "tickets of two languages overlap more than with the largest weights before tuning"
         untuned = seeds_of(table, "jaccard", **where, kind="theta0")
-        holds(rows.loc[claim, setting, task.name], languages - untuned, "Jaccard", 1)
+        holds(rows.loc[claim, setting, task.name], student(languages - untuned), 1, "Jaccard")
         claim = "tickets of two languages overlap less than two of one"
         again = seeds_of(table, "jaccard", **where, kind="seeds")
-        holds(rows.loc[claim, setting, task.name], languages - again, "Jaccard", -1)
+        holds(rows.loc[claim, setting, task.name], student(languages - again), -1, "Jaccard")
 
 
 def test_how_overlap_differs_between_tasks_and_layers(results, rows):
@@ -153,7 +141,7 @@ def test_how_overlap_differs_between_tasks_and_layers(results, rows):
             for name in (more, less)
         ]
         row = rows.loc["overlap differs between tasks", f"{more} less {less}", more]
-        holds(row, of[0] - of[1], "Jaccard", 1)
+        holds(row, student(of[0] - of[1]), 1, "Jaccard")
     assert len(rows.loc["overlap differs between tasks"]) == len(pairs)
     for task in STUDY.tasks:
         first, middle, last = (
@@ -161,34 +149,34 @@ def test_how_overlap_differs_between_tasks_and_layers(results, rows):
         )
         if task.name == LM:
             row = rows.loc["overlap is greatest in the middle", "inner less outer", LM]
-            holds(row, middle - (first + last) / 2, "Jaccard", 1)
+            holds(row, student(middle - (first + last) / 2), 1, "Jaccard")
         else:
             row = rows.loc["overlap rises with depth", "last less first", task.name]
-            holds(row, last - first, "Jaccard", 1)
+            holds(row, student(last - first), 1, "Jaccard")
     assert len(rows.loc["overlap rises with depth"]) == len(tasks) - 1
     assert len(rows.loc["overlap is greatest in the middle"]) == 1
 
 
-def more_than_own(results, task, density, source, target, seed):
-    """What a source's ticket costs a target more than its own."""
-    table = paid(results)
-    table = table[(table["task"] == task) & (table["density"] == density) & (table["seed"] == seed)]
-    cost = table.set_index(["source", "target"])["cost"]
-    return cost[source, target] - cost[target, target]
+def more_than_own(results):
+    """What a source's ticket costs a target more than its own, by task, density, seed, source and target."""
+    keys = ["task", "density", "seed", "source", "target"]
+    cost = paid(results).set_index(keys)["cost"].to_dict()
+    return {
+        (*where, source, target): value - cost[(*where, target, target)]
+        for (*where, source, target), value in cost.items()
+        if "rewound" not in source
+    }
 
 
 def test_sparser_tickets_and_pairs(results, rows):
-    task = STUDY.tasks[0]
+    task, more = STUDY.tasks[0], more_than_own(results)
     pairs = list(permutations(task.languages, 2))
     costs = [
-        [
-            np.mean([more_than_own(results, LM, density, *pair, seed) for pair in pairs])
-            for seed in STUDY.seeds
-        ]
+        [np.mean([more[LM, density, seed, *pair] for pair in pairs]) for seed in STUDY.seeds]
         for density in (0.5, 0.2)
     ]
     claim = "sparser tickets transfer worse"
-    holds(rows.loc[claim, "20% less 50% kept", LM], np.subtract(*costs[::-1]), "nats", 1)
+    holds(rows.loc[claim, "20% less 50% kept", LM], student(np.subtract(*costs[::-1])), 1, "nats")
     assert len(rows.loc[claim]) == 1
     claim = "pairs that overlap more transfer better"
     assert set(rows.loc[claim].index.get_level_values("task")) == {
@@ -204,11 +192,8 @@ def test_sparser_tickets_and_pairs(results, rows):
             own = table[(table["task"] == task.name) & (table["seed"] == seed)]
             jaccard = own.set_index(["language", "other"])["jaccard"]
             shared = [jaccard[tuple(sorted(pair))] for pair in permutations(task.languages, 2)]
-            more = [
-                more_than_own(results, task.name, 0.5, *pair, seed)
-                for pair in permutations(task.languages, 2)
-            ]
-            by_seed.append(stats.spearmanr(shared, more).statistic)
+            costs = [more[task.name, 0.5, seed, *pair] for pair in permutations(task.languages, 2)]
+            by_seed.append(stats.spearmanr(shared, costs).statistic)
         row = rows.loc[claim, "50% kept", task.name]
         values = np.array(by_seed)
         half = stats.t.ppf(0.975, 2) * values.std(ddof=1) / np.sqrt(3)
@@ -240,9 +225,9 @@ def test_weights_of_one_ticket_alone(results, rows):
             others.append(np.mean([beyond[pair] for pair in permutations(languages, 2)]))
         setting = f"{density:.0%} kept"
         claim = "weights of one language's ticket alone matter to it more than random ones"
-        holds(rows.loc[claim, setting, LM], np.array(own), "nats", 1)
+        holds(rows.loc[claim, setting, LM], student(np.array(own)), 1, "nats")
         claim = "weights of one language's ticket alone matter to it more than to others"
-        holds(rows.loc[claim, setting, LM], np.subtract(own, others), "nats", 1)
+        holds(rows.loc[claim, setting, LM], student(np.subtract(own, others)), 1, "nats")
 
 
 def test_retrieval_under_tickets(results, rows):
@@ -252,7 +237,7 @@ def test_retrieval_under_tickets(results, rows):
     whole = seeds_of(last, "margin", ticket="")
     claim = "under tickets sentences find each other no worse than in the whole model"
     row = rows.loc[claim, "all layers", LM]
-    holds(row, whole - tickets, "accuracy", 0)
+    holds(row, student(whole - tickets), 0, "accuracy")
     margin = whole.std(ddof=1)
     right = (
         "replicated"
