@@ -84,10 +84,9 @@ class Mutant:
     def __str__(self) -> str:
         return f"{self.path.as_posix()}:{self.line}: {self.old} -> {self.new}"
 
-    def text(self) -> str:
-        """The whole module, changed."""
-        source = (ROOT / self.path).read_bytes()
-        return (source[: self.start] + self.new.encode() + source[self.end :]).decode()
+    def of(self, source: bytes) -> bytes:
+        """The module, changed."""
+        return source[: self.start] + self.new.encode() + source[self.end :]
 
 
 def mutated(node: ast.AST) -> Iterator[ast.AST]:
@@ -203,13 +202,13 @@ def tests_of(module: Path) -> list[Path]:
 # --- running ---------------------------------------------------------------------------------------------------------
 
 
-def killed_by(mutant: Mutant, tree: Path) -> str:
-    """The first test that fails of the mutant in a copy of the tree, or "" where it survives."""
+def killed_by(mutant: Mutant, tests: list[Path], tree: Path) -> str:
+    """The first of the tests that fails of the mutant in a copy of the tree, or "" where it survives."""
     target = tree / mutant.path
     kept = target.read_bytes()
-    target.write_text(mutant.text())
+    target.write_bytes(mutant.of(kept))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider"]
-    command += map(str, tests_of(mutant.path))
+    command += map(str, tests)
     environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
@@ -263,17 +262,17 @@ def main() -> int:
             (Path(scratch) / str(job)).mkdir()
             trees.put(copied(Path(scratch) / str(job)))
 
-        def judged(mutant: Mutant) -> bool:
+        def judged(mutant: Mutant, tests: list[Path]) -> bool:
             tree = trees.get()
             try:
-                by = killed_by(mutant, tree)
+                by = killed_by(mutant, tests, tree)
             finally:
                 trees.put(tree)
             print(f"{'killed  ' if by else 'SURVIVES'} {mutant}  {by}", flush=True)
             return bool(by)
 
         with ThreadPoolExecutor(given.jobs) as pool:
-            killed = sum(pool.map(judged, mutants))
+            killed = sum(pool.map(judged, mutants, [tests_of(m.path) for m in mutants]))
     print(f"{killed} of {len(mutants)} killed ({killed / len(mutants):.1%}), seed {given.seed}")
     return 0 if killed >= WANTED * len(mutants) else 1
 

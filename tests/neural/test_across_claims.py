@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from neural.across.claims import claims, correlations, onsets, rank_correlation, slopes
 from neural.across.join import Results, gained
 from sim.runs.errors import UserError
 from tests.figures.fake_across import LEAST, Numbers, damage, small, write
 from tests.figures.fake_imbalance import perplexity
+from tests.neural.by_hand import chosen, holds, student
 
 MORE = "models that share more are more robust"
 CREATED = "90/10 shares more than 50/50"
@@ -193,3 +195,171 @@ def test_numbers_that_do_not_depend_on_sharing_are_not_replicated(tmp_path):
     found = judged(tmp_path, numbers, seeds=(0, 1, 2, 3, 4))
     counts = found[MORE].value_counts()
     assert counts["not replicated"] > 0.8 * counts.sum()  # 95 % of independent ones
+
+
+# --- numbers without a pattern, and each effect computed again --------------------------------------------------------
+
+SEEDS = (0, 1, 2)
+SHARED = {
+    "overlap": ("overlap of tickets", "overlap", 1),
+    "specific": ("what one ticket alone holds", "nats", -1),
+    "state_cosine": ("state cosine", "cosine", 1),
+    "gradient_cosine": ("gradient cosine", "cosine", 1),
+}
+LOST = {
+    "area_all": ("area, all parameters", "nats"),
+    "area_attention": ("area, attention", "nats"),
+    "slope_all": ("slope, all parameters", "nats / σ²"),
+    "slope_attention": ("slope, attention", "nats / σ²"),
+}
+PROBED = {
+    "retrieval": ("retrieval of translations", "accuracy"),
+    "transferred": ("parts of speech, transferred", "accuracy"),
+}
+TEFF = {
+    "teff_first": ("TEff of the first language", "log TEff"),
+    "teff_second": ("TEff of the second language", "log TEff"),
+}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    planned = small()
+    made = Results(planned, write(tmp_path_factory.mktemp("drawn"), planned, Numbers()))
+    models, rng = made.models.copy(), np.random.default_rng(0)
+    for column in (*SHARED, *LOST, *PROBED, *TEFF, "loss_first", "spared_all"):
+        there = models[column].notna()
+        models.loc[there, column] = rng.uniform(0.1, 0.9, int(there.sum()))
+    models["beyond_first"] = models["beyond_second"] = ""
+    made.models = models
+    return made
+
+
+@pytest.fixture(scope="module")
+def effects(drawn):
+    table = claims(drawn)
+    assert not table.duplicated(["claim", "setting"]).any()
+    return table.set_index(["claim", "setting"])
+
+
+def partial(x, y, given):
+    """Of ranks: the correlation of what least squares on the third's leave of the two."""
+    x, y, given = (stats.rankdata(values) for values in (x, y, given))
+    left = [values - np.polyval(np.polyfit(given, values, 1), given) for values in (x, y)]
+    return np.corrcoef(*left)[0, 1]
+
+
+def correlated(table, x, y, within, given):
+    """By seed: the mean over groups of at least four models."""
+    values = []
+    for seed in SEEDS:
+        own = chosen(table, seed=seed)
+        groups = [part for _, part in own.groupby(within)] if within else [own]
+        of_groups = []
+        for part in groups:
+            columns = [x, y, *([given] if given else [])]
+            known = part.dropna(subset=columns)
+            if len(known) >= 4:
+                columns = [known[name] for name in columns]
+                of_groups.append(
+                    partial(*columns) if given else stats.spearmanr(*columns).statistic
+                )
+        values.append(np.mean(of_groups))
+    return values
+
+
+def within_bounds(ends):
+    return ends[0], max(ends[1], -1), min(ends[2], 1)
+
+
+def test_sharing_against_robustness(drawn, effects):
+    models = drawn.models
+    tested = models[models["step"].isin(drawn.study.ticket_steps) & (models["step"] > 0)]
+    last = chosen(models, last=True)
+    for shared, (said, unit, sign) in SHARED.items():
+        for lost, (lost_said, lost_unit) in LOST.items():
+            for where, table, within in (
+                ("pairs and shares, last step", last, []),
+                ("shares and steps within pairs", tested, ["pair"]),
+            ):
+                for given, held in ((None, ""), ("loss_first", ", clean loss held")):
+                    row = effects.loc[MORE, f"{said}; {lost_said}; {where}{held}"]
+                    ends = student(correlated(table, shared, lost, within, given))
+                    holds(row, within_bounds(ends), -sign, "rank correlation")
+            slopes_of_seeds = []
+            for seed in SEEDS:
+                own = chosen(tested, seed=seed).dropna(subset=[shared, lost])
+                groups = [part for _, part in own.groupby(["pair", "step"])]
+                x, y = (
+                    np.concatenate([part[name] - part[name].mean() for part in groups])
+                    for name in (shared, lost)
+                )
+                slopes_of_seeds.append(stats.linregress(x, y).slope)
+            row = effects.loc[
+                MORE, f"{said}; {lost_said}; slope over shares within pairs and steps"
+            ]
+            unit_said = "1" if unit == lost_unit else f"{lost_unit} per {unit}"
+            holds(row, student(slopes_of_seeds), -sign, unit_said)
+
+
+def test_measures_of_sharing(drawn, effects):
+    last = chosen(drawn.models, last=True)
+    signs = {name: sign for name, (_, _, sign) in SHARED.items()}
+    names = {**SHARED, **PROBED, "teff_second": TEFF["teff_second"]}
+    for name, (said, *_) in names.items():
+        if name == "overlap":
+            continue
+        row = effects.loc[
+            "measures of sharing agree",
+            f"overlap of tickets; {said}; pairs and shares, last step",
+        ]
+        ends = student(correlated(last, "overlap", name, [], None))
+        holds(row, within_bounds(ends), signs.get(name, 1), "rank correlation")
+    assert len(effects.loc["measures of sharing agree"]) == len(names) - 1
+
+
+def test_what_imbalance_and_a_second_language_change(drawn, effects):
+    last = chosen(drawn.models, last=True)
+
+    def values(pair, share, column):
+        table = chosen(last, pair=pair, share=share).set_index("seed")[column]
+        found = table.loc[list(SEEDS)].to_numpy()
+        return np.log(found) if column in TEFF else found
+
+    pairs = ["-".join(pair) for pair in drawn.study.pairs]
+    for pair in pairs:
+        for claim, measures in ((CREATED, {**SHARED, **PROBED}), (WORTH, TEFF), (ROBUST, LOST)):
+            for column, (said, unit, *_) in measures.items():
+                sign = -1 if column in LOST or column == "specific" else 1
+                change = values(pair, 0.1, column) - values(pair, 0.5, column)
+                holds(effects.loc[claim, f"{said}; {pair}"], student(change), sign, unit)
+        for column, (said, unit) in LOST.items():
+            for share, name in ((0.5, "50/50"), (0.1, "90/10")):
+                change = values(pair, share, column) - values(pair, 0.0, column)
+                holds(effects.loc[TWO, f"{said}; {pair}, {name}"], student(change), -1, unit)
+    assert len(effects.loc[ROBUST]) == len(pairs) * len(LOST)
+    assert len(effects.loc[TWO]) == 2 * len(pairs) * len(LOST)
+
+
+def test_how_onsets_are_held_against_each_other(found, results):
+    """Seed by seed, over those that have both."""
+    times = onsets(results)
+    for column, (said, *_) in {**SHARED, **PROBED}.items():
+        if column == "specific":
+            continue
+        for pair in ("-".join(pair) for pair in results.study.pairs):
+
+            def log2(measure, share, pair=pair):
+                own = chosen(times, pair=pair, share=share, measure=measure)
+                return own.set_index("seed").loc[list(SEEDS), "log2"].to_numpy()
+
+            for share, name in ((0.5, "50/50"), (0.1, "90/10")):
+                later = log2(column, share) - log2("spared_all", share)
+                row = found.loc[BEFORE, f"{said}; {pair}, {name}"]
+                assert row["effect"] == pytest.approx(np.nanmean(later))
+                assert (row["unit"], row["expected"]) == ("log2 steps", -1)
+            sooner = log2(column, 0.1) - log2(column, 0.5)
+            row = found.loc[EARLIER, f"{said}; {pair}"]
+            assert row["effect"] == pytest.approx(np.nanmean(sooner))
+            if np.isfinite(row["low"]):
+                holds(row, student(sooner), -1, "log2 steps")
