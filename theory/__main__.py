@@ -1,17 +1,19 @@
 """python -m theory list | check [ID... | FILE.py...] | explain [ID]: the theory's statements, and yours, checked."""
 
 import argparse
-import importlib.util
 import json
 import os
 import sys
 import textwrap
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from theory.statement import Statement
+from theory.claim_file.limits import Limits
+from theory.evidence import PROOF_PACKAGES
+
+if TYPE_CHECKING:
+    from theory.statement import Statement
 
 TRUE_EXAMPLE = """\
 from theory import Statement
@@ -40,7 +42,8 @@ A claim of your own is a file that defines STATEMENT. It says lhs <= rhs (or, wi
 task matrix C (d, T), one task per column, and every 1 <= k <= min(d, T) that satisfy the hypotheses: names from the
 list below, or functions of (C, k). `sides` returns (lhs, rhs), made from numpy and theory.spectra. What is built from
 theory.spectra, + - * / and numpy's elementary functions is confirmed in 50-digit arithmetic when refuted, other claims
-against a float-error bound.
+against a float-error bound. The file runs in a process of its own, with limits of processor time (--cpu-seconds) and
+memory (2 GiB); its output is dropped, and what its functions answer may depend on nothing but C and k.
 
 A true one:
 
@@ -50,7 +53,6 @@ A false one, for `python -m theory check` to refute:
 {false}
 Hypotheses: {hypotheses}
 """
-PROOF_PACKAGES = ("sympy", "mpmath", "cvxpy", "flint")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,10 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"{error.name} is not installed: pip install 'cognitive-reserve[proofs]'")
     except ValueError as error:
         return _refuse(str(error))
+    except KeyboardInterrupt:
+        return 130
 
 
 def _refuse(message: str) -> int:
-    print("theory: " + " ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split())
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    print(f"theory: {shown}", file=sys.stderr)
     return 2
 
 
@@ -86,13 +92,25 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--json", type=Path, metavar="OUT", help="write the reports there")
     one.add_argument("--table", type=Path, metavar="OUT", help="write the registry's table there")
     one.add_argument("--profile", choices=("quick", "full"), default="full")
+    _add_limit(one)
     one.set_defaults(command=_check)
     one = commands.add_parser(
         "explain", help="a statement's page; without one, how to state your own claim"
     )
     one.add_argument("what", nargs="?", metavar="ID | FILE.py")
+    _add_limit(one)
     one.set_defaults(command=_explain)
     return parser
+
+
+def _add_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cpu-seconds",
+        type=int,
+        default=Limits.cpu_seconds,
+        metavar="S",
+        help="processor time for each FILE.py (default: %(default)s)",
+    )
 
 
 def _list(given: argparse.Namespace) -> int:
@@ -109,153 +127,96 @@ def _list(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from theory.check import check, describe, show
-
     for option, path in (("--json", given.json), ("--table", given.table)):
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"{option} {path}: there is no folder {path.parent}: make it first")
     if given.table is not None and given.what:
         raise ValueError("--table is of the whole registry: name no statement")
-    chosen = _chosen(given.what)
-    reports = []
-    for statement, path in tqdm(
-        chosen, unit="statement", leave=False, disable=not sys.stderr.isatty()
-    ):
-        try:
+    limits, chosen = _limits(given), _chosen(given.what)
+    reports: list[Any] = []
+    records = []
+    expected = True
+    refused = 0
+    for statement in tqdm(chosen, unit="statement", leave=False, disable=not sys.stderr.isatty()):
+        if isinstance(statement, str):
+            from theory.claim_file.ask import ask
+
+            try:
+                answer = ask(statement, given.profile, limits)
+            except ValueError as error:
+                refused = _refuse(str(error))
+                continue
+            tqdm.write(answer.summary)
+            if answer.tightest is not None:
+                tqdm.write(f"    tightest at {answer.tightest}")
+            records.append(answer.report)
+            expected &= answer.expected
+        else:
+            from theory.check import check
+
             report = check(statement, given.profile)
-        except ValueError as error:
-            raise ValueError(_located(error, path)) from error
-        if path is not None and "no instance satisfies" in describe(report.verdict):
-            raise ValueError(
-                f"{path}: {statement.id}: no instance satisfies the hypotheses: weaken them"
-            )
-        reports.append(report)
-        tqdm.write(
-            report.summary()
-            + ("" if report.as_expected else "  <-- not as it should be") * (path is None)
-        )
-        tightest = getattr(report.sampled, "tightest", None)
-        if path is not None and tightest is not None:
-            at = ", ".join(f"{name} = {show(value)}" for name, value in tightest.items())
-            tqdm.write(f"    tightest at {at}")
+            tqdm.write(report.summary() + "  <-- not as it should be" * (not report.as_expected))
+            reports.append(report)
+            records.append(report.as_json())
+            expected &= report.as_expected
+    if refused:
+        return refused
     if given.json is not None:
-        record = {"profile": given.profile, "reports": [report.as_json() for report in reports]}
+        record = {"profile": given.profile, "reports": records}
         text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
         _write("--json", given.json, text + "\n")
     if given.table is not None:
         from theory.page import page
 
         _write("--table", given.table, page(reports))
-    return 0 if all(report.as_expected for report in reports) else 1
+    return 0 if expected else 1
 
 
 def _explain(given: argparse.Namespace) -> int:
-    from theory.statement import HYPOTHESES
-
     if given.what is None:
+        from theory.statement import HYPOTHESES
+
         true, false = (textwrap.indent(text, "    ") for text in (TRUE_EXAMPLE, FALSE_EXAMPLE))
         print(FORM.format(true=true, false=false, hypotheses=", ".join(HYPOTHESES)))
         return 0
-    from theory.check import check, describe, show
+    limits, [statement] = _limits(given), _chosen([given.what])
+    if isinstance(statement, str):
+        from theory.claim_file.ask import ask
 
-    [(statement, path)] = _chosen([given.what])
-    page = _page(statement, show)
-    try:
+        answer = ask(statement, "quick", limits)
+        page, steps, summary, source = answer.page, [*answer.steps], answer.summary, answer.source
+        expected = answer.expected
+    else:
+        from theory import explain
+        from theory.check import check
+
         report = check(statement, "quick")
-    except ValueError as error:
-        raise ValueError(_located(error, path)) from error
-    print(page)
-    for step, verdict, seconds in report.steps:
-        print(f"  {step.name}: {step.says}\n    {describe(verdict)} ({seconds:.2f} s)")
-    print(f"Verdict     {report.summary()}")
-    print(f"Source      {statement.source or 'not given'}")
-    return 0
+        page, steps, summary = explain.page(statement), explain.step_lines(report), report.summary()
+        source, expected = statement.source, report.as_expected
+    print(page, *steps, f"Verdict     {summary}", f"Source      {source or 'not given'}", sep="\n")
+    return 0 if expected else 1
 
 
-def _page(statement: Statement, show: Callable[[Any], str]) -> str:
-    def at(instance: Any) -> str:
-        if isinstance(instance, str):
-            return instance
-        return ", ".join(f"{name} = {show(value)}" for name, value in instance.items())
-
-    import inspect
-
-    number = "" if statement.number is None else f" (statement {statement.number})"
-    lines = [f"{statement.id}{number}", ""]
-    module = sys.modules.get(getattr(statement.sides, "__module__", ""))
-    if module is not None and module.__name__.startswith("theory.statements.") and module.__doc__:
-        lines += [inspect.cleandoc(module.__doc__), ""]
-    lines += ["Setting     C (d, T) real, one task per column; 1 <= k <= min(d, T)"]
-    lines += [f"Claim       {statement.claim}"]
-    for condition in statement.conditions():
-        lines += [f"Hypothesis  {condition.name}: {condition.says}"]
-        if condition.name in statement.needed:
-            lines += [f"  needed    {at(statement.needed[condition.name])}"]
-    if statement.tight_at:
-        lines += [f"Tight       {at(statement.tight_at)}"]
-    if statement.as_refuted is not None:
-        lines += [f"Witness     {at(statement.as_refuted)}"]
-    if statement.remark:
-        lines += [f"Remark      {statement.remark}"]
-    return "\n".join([*lines, "Proof" if statement.proof else "No proof"])
+def _limits(given: argparse.Namespace) -> Limits:
+    seconds = given.cpu_seconds
+    if not 1 <= seconds <= 86400:
+        raise ValueError(f"--cpu-seconds {seconds}: give 1 to 86400")
+    return Limits(seconds, max(Limits.wall_seconds, 10.0 * seconds))
 
 
-def _chosen(what: Sequence[str]) -> list[tuple[Statement, Path | None]]:
-    """The statements asked for, each with its file if it is the user's; all of the registry for none."""
+def _chosen(what: Sequence[str]) -> list["Statement | str"]:
+    """What was asked for, all of the registry for none: statements, and the names of the user's files."""
     files = [name for name in what if name.endswith(".py") or "/" in name]
-    known: dict[str, Statement] = {}
-    if len(files) < len(what) or not what:
-        from theory.statements import statements
+    if len(files) == len(what) > 0:
+        return [*files]
+    from theory.statements import statements
 
-        known = statements()
+    known = statements()
     for name in what:
         if name not in files and name not in known:
             near = ", ".join(known)
             raise ValueError(f"unknown statement {name!r}: use a FILE.py, or one of {near}")
-    return [
-        (_load(Path(name)), Path(name)) if name in files else (known[name], None)
-        for name in what or known
-    ]
-
-
-def _load(path: Path) -> Statement:
-    if not path.is_file():
-        raise ValueError(f"{path}: there is no such file")
-    spec = importlib.util.spec_from_file_location(f"claim_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path} is no Python file: name it claim.py")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise ValueError(f"{path}:{error.lineno}: {error.msg}") from error
-    except Exception as error:
-        raise ValueError(_located(error, path)) from error
-    statement = getattr(module, "STATEMENT", None)
-    if not isinstance(statement, Statement):
-        raise ValueError(
-            f"{path} has no STATEMENT: end it with STATEMENT = Statement(...), as `explain` shows"
-        )
-    try:
-        statement.conditions()
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return statement
-
-
-def _located(error: BaseException, path: Path | None) -> str:
-    """The error in a line, after the line of the user's file that it comes from."""
-    said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-    if path is None:
-        return said
-    cause: BaseException | None = error
-    line = None
-    while cause is not None:
-        for frame in traceback.extract_tb(cause.__traceback__):
-            if Path(frame.filename).resolve() == path.resolve():
-                line = frame.lineno
-        cause = cause.__cause__
-    return f"{path}{f':{line}' if line else ''}: {said}"
+    return [name if name in files else known[name] for name in what or known]
 
 
 def _write(option: str, path: Path, text: str) -> None:

@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from theory.fields import check_fields
+
 Instance = Mapping[str, Any]
 
 ROUNDING = 1e-11
@@ -131,6 +133,10 @@ class Statement:
     tolerance: float = ROUNDING
     scale: Callable[..., float] | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError, naming the field, if one is of the wrong kind."""
+        check_fields(self)
+
     def conditions(self) -> list[Hypothesis]:
         """The hypotheses, names looked up. Raises ValueError for an unknown name."""
         return [_hypothesis(given) for given in self.hypotheses]
@@ -187,13 +193,23 @@ def __getattr__(name: str) -> Any:
 
 def _real(name: str, side: Any) -> float:
     value = np.asarray(side)
-    if value.shape != () or np.iscomplexobj(value):
-        kind = "complex" if np.iscomplexobj(value) else f"an array of shape {value.shape}"
-        raise ValueError(f"{name}: a side of the claim is {kind}: return two real numbers")
-    number = float(side)
-    if np.isnan(number):
-        raise ValueError(f"{name}: a side of the claim is NaN: return two real numbers")
-    return number
+    if np.iscomplexobj(value):
+        kind = "complex"
+    elif value.shape != ():
+        kind = f"an array of shape {value.shape}"
+    else:
+        kind = f"a {type(side).__name__}"
+        try:
+            number = float(side) if value.dtype.kind in "fiuO" else None
+        except (TypeError, ValueError):
+            number = None
+        except OverflowError:
+            number, kind = None, "beyond float64"
+        if number is not None and not np.isnan(number):
+            return number
+        if number is not None:
+            kind = "NaN"
+    raise ValueError(f"{name}: a side of the claim is {kind}: return two real numbers")
 
 
 def _hypothesis(given: str | Hypothesis | Callable[..., bool]) -> Hypothesis:

@@ -4,3 +4,6 @@
 (python-flint), `convex` primal-dual pairs (cvxpy), `search` for counterexamples, which `witness` confirms; `lemmas` and
 `chance` are steps that several statements share.
 """
+
+PROOF_PACKAGES = ("sympy", "mpmath", "cvxpy", "flint")
+"""What these modules import beyond numpy and scipy: the extra `proofs` of the package."""
