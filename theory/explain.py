@@ -31,13 +31,18 @@ def page(statement: Statement) -> str:
     return "\n".join([*lines, "Proof" if statement.proof else "No proof"])
 
 
+def summary(report: Report) -> str:
+    """The report's own summary, on one line whatever a user's names hold."""
+    return printable(report.summary())
+
+
 def step_lines(report: Report) -> list[str]:
     """Each step of the proof, and what its check made of it, a line each."""
     lines = []
     for step, verdict, seconds in report.steps:
         lines += [
             f"  {_in_a_line(step.name)}: {_in_a_line(step.says)}",
-            f"    {describe(verdict)} ({seconds:.2f} s)",
+            f"    {_in_a_line(describe(verdict))} ({seconds:.2f} s)",
         ]
     return lines
 
@@ -51,11 +56,15 @@ def tightest(report: Report) -> str | None:
 def _at(instance: Any) -> str:
     if isinstance(instance, str):
         return _in_a_line(instance)
-    return ", ".join(f"{name} = {show(value)}" for name, value in instance.items())
+    return printable(", ".join(f"{name} = {show(value)}" for name, value in instance.items()))
 
 
 def _in_a_line(text: str) -> str:
-    """Text on one line, without characters that a terminal acts on."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """The text on one line, without characters that a terminal acts on."""
     return "".join(
-        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split())
+        c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
     )

@@ -47,7 +47,7 @@ def _functions(statement: "Statement") -> str | None:
     from theory.statement import HYPOTHESES, Hypothesis, Step
 
     name = statement.id
-    for field in ("sides", "generate", "scale"):
+    for field in ("sides", "generate"):
         function = getattr(statement, field)
         if function is None and field != "sides":
             continue
@@ -88,16 +88,16 @@ def _values(statement: "Statement") -> str | None:
     for field, instance in instances.items():
         if isinstance(instance, str) or (field == "as_refuted" and instance is None):
             continue
-        wrong = wrong_instance(instance, shape=False)
+        wrong = wrong_instance(instance, finite=False)
         if wrong:
             return f"{name}: {field} is no instance: {wrong}"
     return None
 
 
-def wrong_instance(instance: Any, *, shape: bool = True) -> str | None:
+def wrong_instance(instance: Any, *, finite: bool = True) -> str | None:
     """Why a value is no instance, a dict of C (d, T), k and what else a statement speaks of; None if it is one.
 
-    With shape False only what every exact or float instance of the registry has: names, a matrix, a whole k.
+    With finite False an exact one, or one at the edge of float64, is an instance too.
     """
     if not isinstance(instance, Mapping):
         return f'{_short(instance)}; give {{"C": ..., "k": ...}}'
@@ -113,12 +113,12 @@ def wrong_instance(instance: Any, *, shape: bool = True) -> str | None:
         return f"C: {error}"
     if C.ndim != 2 or 0 in C.shape or C.dtype.kind not in "fiuO":
         return f"C is {_short(instance['C'])}; give a real (d, T) array"
-    if shape and (C.dtype.kind == "O" or not np.isfinite(C).all()):
+    if finite and (C.dtype.kind == "O" or not np.isfinite(C).all()):
         return "C is not finite"
     k = instance["k"]
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         return f"k is {_short(k)}; give an int >= 1"
-    if shape and k > min(C.shape):
+    if k > min(C.shape):
         return f"k is {k} for C of shape {C.shape}; give 1 <= k <= min(d, T)"
     return None
 

@@ -60,10 +60,13 @@ REFUSED = {
         sides("os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)") + STATEMENT,
         r": its code ends the process that watches it",
     ),
-    "stops": (sides("os.kill(os.getpid(), signal.SIGSTOP)") + STATEMENT, r"\(SIGSTOP\)"),
-    "alarm": (sides("signal.alarm(1); time.sleep(60)") + STATEMENT, r"\(SIGALRM\)"),
+    "stops": (sides("os.kill(os.getpid(), signal.SIGSTOP)") + STATEMENT, r": .*\(SIGSTOP\)"),
+    "alarm": (sides("signal.alarm(1); time.sleep(60)") + STATEMENT, r": .*\(SIGALRM\)"),
     "forks": (sides("os.fork()") + STATEMENT, r": its code forks"),
-    "closes": ("os.closerange(3, 256)\n" + sides() + STATEMENT, r"closes files that it has not"),
+    "closes": (
+        "os.closerange(3, 256)\n" + sides() + STATEMENT,
+        r": its code closes files that it has",
+    ),
     # what never ends, or wants too much
     "loops": (
         sides("while True: pass") + STATEMENT,
@@ -135,6 +138,10 @@ REFUSED = {
     "reads": (sides("input()") + STATEMENT, r":7: .*EOFError: .*a claim has no input"),
     # what is no file of one claim
     "empty": (None, r": it has no STATEMENT: end it with"),
+    "lower": (
+        sides() + STATEMENT.lower().replace("statement(", "Statement("),
+        r":9: its Statement is called statement: call it",
+    ),
     "second": (
         sides() + STATEMENT + STATEMENT.replace("mine", "other").replace("STATEMENT", "TWO"),
         r":10: a second Statement, TWO: a file holds one claim",
@@ -163,6 +170,11 @@ HONEST = {
         sides()
         + "both = [lambda C, k: C.shape[1] > 1, lambda C, k: True]\n"
         + WITH.replace("[given]", "both")
+    ),
+    "strict": (
+        "import warnings\nwarnings.simplefilter('error')\nnp.seterr(all='raise')\n"
+        + sides()
+        + STATEMENT
     ),
     "leaves-processes": (
         "import subprocess, threading\n"

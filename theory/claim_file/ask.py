@@ -197,7 +197,8 @@ def _end(ended: dict[str, Any]) -> str:
 
 
 def _text(value: Any, file: str, *, lines: bool = False) -> str:
-    """A printable text, in one line unless said otherwise."""
-    if not isinstance(value, str):
-        raise ValueError(f"{file}: no text where its report has one")
-    return value if lines else " ".join(value.split(" "))
+    """A printable text, of one line unless said otherwise."""
+    texts = value.split("\n") if lines and isinstance(value, str) else [value]
+    if not all(isinstance(text, str) and text.isprintable() for text in texts):
+        raise ValueError(f"{file}: its report is no text that can be shown")
+    return str(value)

@@ -45,7 +45,10 @@ def main() -> None:
         os.close(receiving)
         _silence()
         _limit(request)
-        theory.claim_file.work.work(request, sending, nonce, progress)
+        try:
+            theory.claim_file.work.work(request, sending, nonce, progress)
+        finally:
+            os._exit(1)
     os.close(sending)
     signal.signal(signal.SIGTERM, lambda *_: _end(fork))
     answer = _watch(fork, receiving, time.monotonic() + request["wall_seconds"])

@@ -51,7 +51,10 @@ def cause(error: BaseException, file: str) -> tuple[int | None, str]:
         line, said = _last_line(error, file), _said(error)
     if isinstance(error, Unfit):
         return error.line, said
-    said = " ".join(said.split())[:MOST_CHARACTERS]
+    said = " ".join(said.split())
+    if len(said) > MOST_CHARACTERS:
+        said = f"{said[:MOST_CHARACTERS]}..."
+    said = "".join(c if c.isprintable() else repr(c)[1:-1] for c in said)
     return line, said + "".join(remedy for sign, remedy in REMEDIES.items() if sign in said)
 
 

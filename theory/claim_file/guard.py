@@ -56,7 +56,6 @@ class Guard:
             ],
             generate=statement.generate
             and self._guard("generate", statement.generate, self._drawn),
-            scale=statement.scale and self._guard("scale", statement.scale, _unchanged),
         )
 
     def _guard(
@@ -148,10 +147,6 @@ class Guard:
             again = self._value(name, function, taken, *kept)
             if differ(value, again, kept):
                 unfit(function, self.file, _differs(name, value, again, kept))
-
-
-def _unchanged(name: str, function: Function, value: Any) -> Any:
-    return value
 
 
 def _copies(values: Any) -> tuple[Any, ...]:

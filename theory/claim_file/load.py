@@ -2,13 +2,17 @@
 
 import inspect
 import io
+import linecache
 import sys
 import tokenize
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, MappingProxyType, ModuleType
 from typing import Any
+
+import numpy as np
 
 from theory.claim_file.errors import Unfit
 from theory.statement import Statement
@@ -42,15 +46,19 @@ class ClaimFile:
 
         setattr(Statement, "__post_init__", note)  # noqa: B010 - a method of a class that mypy knows
         try:
-            exec(self.code, module.__dict__)
+            with warnings.catch_warnings(), np.errstate():  # the file's own settings end with it
+                exec(self.code, module.__dict__)
         finally:
             setattr(Statement, "__post_init__", initialise)  # noqa: B010
         statement = module.__dict__.get("STATEMENT")
+        names = {id(value): name for name, value in module.__dict__.items() if name != "STATEMENT"}
+        if statement is None and len(made) == 1:
+            name = names.get(id(made[0][0]), "nothing")
+            raise Unfit(f"its Statement is called {name}: call it STATEMENT", made[0][1])
         if statement is None:
             raise Unfit(f"it has no STATEMENT: {FORM}")
         if type(statement) is not Statement:
             raise Unfit(f"STATEMENT is a {type(statement).__name__}, not a Statement: {FORM}")
-        names = {id(value): name for name, value in module.__dict__.items() if name != "STATEMENT"}
         for other, line in made:
             if _claim(other) != _claim(statement):
                 name = names.get(id(other), repr(other.id))
@@ -74,6 +82,7 @@ def read(path: str) -> ClaimFile:
         raise Unfit(f"it is not {encoding} text: save it as UTF-8", line) from error
     except SyntaxError as error:
         raise Unfit(f"it is not UTF-8 text ({error}): save it as UTF-8") from error
+    linecache.cache[path] = len(text), None, text.splitlines(keepends=True), path
     return ClaimFile(path, compile(text, path, "exec", dont_inherit=True))
 
 

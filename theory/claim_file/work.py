@@ -17,7 +17,7 @@ from theory.claim_file.guard import Guard
 from theory.claim_file.limits import LimitReached, out_of_time
 from theory.claim_file.progress import Progress
 from theory.evidence import PROOF_PACKAGES
-from theory.explain import page, step_lines, tightest
+from theory.explain import page, step_lines, summary, tightest
 
 Send = Callable[[str, dict[str, Any]], None]
 
@@ -29,6 +29,7 @@ def work(request: dict[str, Any], sending: int, nonce: str, progress: Progress) 
 
     def send(kind: str, content: dict[str, Any]) -> None:
         if os.getpid() == pid:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGXCPU})  # a line is sent whole
             text = json.dumps({"nonce": nonce, "kind": kind} | content, allow_nan=False)
             data = text.encode() + b"\n"
             try:
@@ -36,6 +37,7 @@ def work(request: dict[str, Any], sending: int, nonce: str, progress: Progress) 
                     data = data[os.write(sending, data) :]
             except OSError:
                 os._exit(CLOSED)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGXCPU})
 
     file = request["file"]
     try:
@@ -86,7 +88,7 @@ def _check(request: dict[str, Any], send: Send, progress: Progress) -> None:
     send(
         "report",
         {
-            "summary": report.summary(),
+            "summary": summary(report),
             "tightest": tightest(report),
             "steps": step_lines(report),
             "expected": report.as_expected,
