@@ -168,7 +168,7 @@ HONEST = {
     "deletes-itself": "os.remove(__file__)\n" + sides() + STATEMENT,
     "two-lambdas": (
         sides()
-        + "both = [lambda C, k: C.shape[1] > 1, lambda C, k: True]\n"
+        + "both = [lambda C, k: True, lambda C, k: C.shape[1] > 1]\n"
         + WITH.replace("[given]", "both")
     ),
     "strict": (

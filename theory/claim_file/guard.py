@@ -68,20 +68,19 @@ class Guard:
         def guarded(*arguments: Any, **named: Any) -> Any:
             nonlocal count
             value = self._value(name, function, taken, arguments, named)
-            if place is None or not _in_floats(arguments, named):
+            if place is None or any(map(_is_exact, (*arguments, *named.values()))):
                 return value
             count += 1
             if place == 0:
                 self.evaluated += 1
                 self.finite += not _infinite(value)
                 self.progress.set(self.evaluated, 0)
-            if count <= FIRST or count % EVERY == 0:
-                kept = (_copies(arguments), dict(zip(named, _copies(named.values()), strict=True)))
-                again = self._value(name, function, taken, arguments, named)
-                if differ(value, again, kept):
-                    unfit(function, self.file, _differs(name, value, again, kept))
-                if len(self.repeated) < MOST:
-                    self.repeated.append((place, name, kept, value))
+            if (count <= FIRST or count % EVERY == 0) and len(self.repeated) < MOST:
+                kept = (
+                    tuple(map(_copy, arguments)),
+                    {key: _copy(given) for key, given in named.items()},
+                )
+                self.repeated.append((place, name, kept, value))
             return value
 
         return guarded
@@ -102,7 +101,7 @@ class Guard:
     ) -> Any:
         try:
             value = function(
-                *_copies(arguments), **dict(zip(named, _copies(named.values()), strict=True))
+                *map(_copy, arguments), **{key: _copy(given) for key, given in named.items()}
             )
         except MemoryError:
             if self.evaluated:
@@ -149,23 +148,17 @@ class Guard:
                 unfit(function, self.file, _differs(name, value, again, kept))
 
 
-def _copies(values: Any) -> tuple[Any, ...]:
-    """The values, arrays as copies that cannot be written to."""
-    copies = []
-    for value in values:
-        if isinstance(value, np.ndarray):
-            value = value.copy()
-            value.flags.writeable = False
-        copies.append(value)
-    return tuple(copies)
+def _copy(value: Any) -> Any:
+    """The value, an array as a copy that cannot be written to."""
+    if not isinstance(value, np.ndarray):
+        return value
+    copy = value.copy()
+    copy.flags.writeable = False
+    return copy
 
 
-def _in_floats(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
-    return all(
-        value.dtype != object
-        for value in (*arguments, *named.values())
-        if isinstance(value, np.ndarray)
-    )
+def _is_exact(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.hasobject
 
 
 def differ(value: Any, again: Any, kept: Arguments) -> bool:
