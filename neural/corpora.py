@@ -1,13 +1,17 @@
 """The corpora known by name: what they are and where they come from.
 
-Each is a folder of the layout that neural.sources describes, below --data-dir. Only a corpus that can be made again,
-byte for byte, from files that do not change can be fetched.
+Each is a folder of the layout that neural.sources describes, below --data-dir, in the package, or in the user's cache.
+Only a corpus that can be made again, byte for byte, from files that do not change can be fetched.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from sim.runs.errors import UserError
+
+
+class NotThere(UserError):
+    """A corpus, treebank or labelled set, or a language of it, that is sound but not there."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,21 @@ ANNOTATED = {
 """What is no text to train on: below --data-dir in ud, ner/uner, topic/sib200 and qa/xquad."""
 
 
+PACKAGED = ("bible", "commonvoice")
+"""Those that come with the package, their licence beside them."""
+
+LAPTOP = (
+    *("bible", "commonvoice", "gutenberg", "msdocs", "mozilla_www", "ntrex"),
+    *("ud", "uner", "sib200", "xquad"),
+)
+"""What the studies' presets `laptop` read."""
+
+
+def packaged(name: str) -> Path:
+    """The folder of a corpus that comes with the package."""
+    return Path(__file__).with_name("packaged") / name
+
+
 def cache_folder() -> Path:
     """Where fetched text and token ids are kept: the user's cache."""
     import pooch
@@ -110,14 +129,16 @@ def cache_folder() -> Path:
 
 
 def folder_of(name: str, data_dir: Path | None) -> Path:
-    """The folder of a named corpus below data_dir or in the cache. Raises UserError if it is in neither."""
+    """The folder of a named corpus below data_dir, in the package or in the cache. Raises NotThere if it is in none."""
     if data_dir is not None and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder: check the path")
     places = [*([data_dir / "text", data_dir] if data_dir else []), cache_folder() / "text"]
+    if name in PACKAGED:
+        places.insert(-1, packaged(name).parent)
     for place in places:
         if (place / name).is_dir():
             return place / name
-    raise UserError(
+    raise NotThere(
         f"corpus {name} is not below {' or '.join(map(str, places))}: give --data-dir the folder that holds it, "
         "or see `python -m neural.corpus list` for what can be fetched"
     )
