@@ -4,7 +4,7 @@ A language of a corpus is any text with a name: "en" is all English text of the 
 so that two domains are two languages where a study wants them to be. What can be given as --corpus:
 
     synthetic                 invented languages s1, s2, ...; with options synthetic:shared=0.3,sentences=50000
-    bible, bible+gutenberg    corpora known by name, found below --data-dir or fetched
+    bible, bible+gutenberg    corpora known by name: of the package, below --data-dir, or fetched
     FILE                      its language is its name up to the first dot: en.txt holds en
     FOLDER                    one file or folder a language, as neural.sources says
     el=PATH, el=hf:NAME       a file, a folder or a dataset as the text of one language
@@ -18,13 +18,13 @@ import argparse
 import hashlib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from neural.corpora import ANNOTATED, CORPORA, folder_of
+from neural.corpora import ANNOTATED, CORPORA, LAPTOP, PACKAGED, NotThere, folder_of
 from neural.documents import SPLITS, Document, Splits, without_repeats
 from neural.sources import Files, Folder, Hub, Source, Synthetic
 from neural.synthetic import Grammar
@@ -112,12 +112,22 @@ def load(
     return Corpus({language: _read(language, sources) for language in languages})
 
 
+def spoken(
+    specs: Sequence[str], wanted: Sequence[str], *, data_dir: Path | None = None
+) -> tuple[str, ...]:
+    """The languages wanted, if these sources have all of them, or else all that they have. Raises as `load`."""
+    sources = [source for spec in specs for source in _sources(spec, data_dir, HELD_OUT, HUB_BYTES)]
+    if all(any(source.has(name) for source in sources) for name in wanted):
+        return tuple(wanted)
+    return tuple(dict.fromkeys(name for source in sources for name in source.languages()))
+
+
 def _read(language: str, sources: Sequence[Source]) -> Splits:
     name, _, only = language.partition("@")
     chosen = [source for source in sources if source.has(name) and only in ("", source.name)]
     if not chosen:
         known = dict.fromkeys(name for source in sources for name in source.languages())
-        raise UserError(
+        raise NotThere(
             f"unknown language {language!r}: {', '.join(source.name for source in sources)} has {', '.join(known)}; "
             "LANGUAGE@SOURCE takes the text of one source"
         )
@@ -204,22 +214,26 @@ def main() -> int:
         prog="python -m neural.corpus", description="The corpora known by name."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="what there is, and what can be fetched")
+    commands.add_parser("list", help="what there is, and where it can be had")
     fetching = commands.add_parser("fetch", help="download a corpus from its origin")
-    fetching.add_argument("name", metavar="NAME", help="a corpus of `list`")
+    fetching.add_argument(
+        "name",
+        metavar="NAME",
+        help="a corpus of `list`, or laptop: what the studies' presets laptop read and can be had",
+    )
     fetching.add_argument(
         "--data-dir", type=Path, help="where to put it (default: the user's cache)"
     )
     arguments = parser.parse_args()
-    from neural.fetch import ORIGINS, fetch
+    from neural.fetch import fetch
 
-    if arguments.command == "list":
-        for name, corpus in (CORPORA | ANNOTATED).items():
-            how = "can be fetched" if name in ORIGINS else "with --data-dir alone"
-            print(f"{name:12} {corpus.what}; {corpus.licence}; {how}; {corpus.origin}")
-        return 0
     try:
-        print(fetch(arguments.name, arguments.data_dir))
+        if arguments.command == "list":
+            print("\n".join(_listed()))
+        elif arguments.name == "laptop":
+            return _fetch_laptop(arguments.data_dir)
+        else:
+            print(fetch(arguments.name, arguments.data_dir))
     except UserError as error:
         print(f"neural.corpus: {error}", file=sys.stderr)
         return 2
@@ -227,6 +241,38 @@ def main() -> int:
         print("neural.corpus: interrupted; the same command goes on", file=sys.stderr)
         return 130
     return 0
+
+
+def _listed() -> Iterator[str]:
+    """A line a corpus."""
+    for name, corpus in (CORPORA | ANNOTATED).items():
+        yield f"{name:12} {corpus.what}; {corpus.licence}; {_how(name)}; {corpus.origin}"
+
+
+def _how(name: str) -> str:
+    """Where a corpus can be had."""
+    from neural.origins import ORIGINS
+
+    if name in PACKAGED:
+        return "in the package"
+    return "can be fetched" if name in ORIGINS else "not distributed"
+
+
+def _fetch_laptop(data_dir: Path | None) -> int:
+    """Fetch what there is of LAPTOP and name the rest; the exit code is 2 if what could be had was not."""
+    from neural.fetch import fetch_all
+
+    lacking = [name for name in LAPTOP if _how(name) == "not distributed"]
+    code = 0
+    for name, result in fetch_all([name for name in LAPTOP if name not in lacking], data_dir):
+        if isinstance(result, UserError):
+            print(f"neural.corpus: {name}: {result}", file=sys.stderr)
+            code = 2
+        else:
+            print(result)
+    for name in lacking:
+        print(f"{name}: not distributed; {CORPORA[name].origin}")
+    return code
 
 
 if __name__ == "__main__":

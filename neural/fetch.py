@@ -1,27 +1,23 @@
 """Downloads of named corpora and annotated sentences from their origins: `python -m neural.corpus fetch NAME`.
 
-An origin is files of a repository. They are brought into the form of the other corpora (Unicode normal form C, no
-control characters, white space folded, a passage a line) and the result is held against a pinned sha256
-(fetched.sha256), so what is fetched is the corpus, byte for byte, or is refused. A download that broke off goes on
-where it stopped.
+An origin is files of a repository at a commit. neural.origins says how they become the corpus; the result is held
+against a pinned sha256, so what is fetched is the corpus, byte for byte, or is refused. A download that broke off goes
+on where it stopped.
 
-The other corpora have no such origin: their text was cleaned, aligned or divided by hand or at random from files that
-no longer stand together, so no address could give it.
+Some corpora come with the package. The others have no such origin: their text was cleaned, aligned or divided by hand
+or at random from files that no longer stand together, so no address could give it.
 """
 
 import hashlib
-import json
 import logging
 import lzma
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from neural.corpora import ANNOTATED, CORPORA, cache_folder
-from neural.text import lines, normalise
+from neural.corpora import ANNOTATED, CORPORA, PACKAGED, cache_folder, packaged
+from neural.origins.recipes import ORIGINS, Origin, place
 from sim.runs.errors import UserError
 
 ATTEMPTS = 4
@@ -34,189 +30,57 @@ TIMEOUT = 30
 """Seconds without an answer after which a connection counts as broken."""
 
 
-Form = Callable[[Sequence[Path]], bytes]
-
-
-def table(columns: Sequence[Path]) -> bytes:
-    """The lines of files side by side, normalised, without those that are empty in all of them."""
-    rows = zip_longest(
-        *([normalise(line) for line in lines(path)] for path in columns), fillvalue=""
-    )
-    return "".join("\t".join(row) + "\n" for row in rows if any(row)).encode()
-
-
-def topics(files: Sequence[Path]) -> bytes:
-    """The lines of one table without its head, its cells normalised."""
-    (path,) = files
-    rows = [map(normalise, line.split("\t")) for line in lines(path)[1:]]
-    return "".join("\t".join(row) + "\n" for row in rows).encode()
-
-
-def paragraphs(files: Sequence[Path]) -> bytes:
-    """Of one file in SQuAD's form a line a paragraph, each question with its one answer and where that starts."""
-    (path,) = files
-    found = []
-    for document in json.loads(path.read_bytes())["data"]:
-        for item in document["paragraphs"]:
-            questions = [
-                {
-                    "id": one["id"],
-                    "question": one["question"],
-                    "answer": one["answers"][0]["text"],
-                    "start": one["answers"][0]["answer_start"],
-                }
-                for one in item["qas"]
-            ]
-            row = {"context": item["context"], "qas": questions}
-            found.append(json.dumps(row, ensure_ascii=False) + "\n")
-    return "".join(found).encode()
-
-
-@dataclass(frozen=True)
-class Origin:
-    """A file: the addresses that it is made of, the sha256 of the unpacked result, and how it is made."""
-
-    file: str
-    urls: tuple[str, ...]
-    sha256: str
-    form: Form = table
-
-
-FOLDERS = {"sib200": "topic/sib200", "xquad": "qa/xquad"}
-"""Where what is no text goes, below the folder of all; a corpus of text goes to text/NAME."""
-
-PINS = {
-    path: sha256
-    for sha256, path in (
-        line.split() for line in Path(__file__).with_name("fetched.sha256").read_text().splitlines()
-    )
-}
-"""sha256 of every file that can be fetched, unpacked, by its path."""
-
-RAW = "https://raw.githubusercontent.com"
-NTREX = f"{RAW}/MicrosoftTranslator/NTREX"
-NTREX_TEXT = f"{NTREX}/c9f006f2c132c932b83ccd7aaa6a35930dd9c370/NTREX-128/newstest2019"
-NTREX_FILES = {
-    "ar": "ref.arb",
-    "de": "ref.deu",
-    "el": "ref.ell",
-    "en": "src.eng",
-    "es": "ref.spa",
-    "fi": "ref.fin",
-    "fr": "ref.fra",
-    "hi": "ref.hin",
-    "sw": "ref.swa",
-    "tr": "ref.tur",
-    "zh": "ref.zho-CN",
-}
-NTREX_DOCUMENTS = f"{NTREX}/fa9e8c9e3bb875a39b0d3f36394c54e2d0f67cc7/DOCUMENT_IDS.tsv"
-TATOEBA = f"{RAW}/facebookresearch/LASER/fec5c7d63daa2bea9d127e8252b10e87278586c0/data/tatoeba/v1"
-TATOEBA_CODES = {
-    "ar": "ara",
-    "de": "deu",
-    "el": "ell",
-    "es": "spa",
-    "fi": "fin",
-    "fr": "fra",
-    "hi": "hin",
-    "sw": "swh",
-    "tr": "tur",
-    "zh": "cmn",
-}
-WIKITEXT = f"{RAW}/pytorch/examples"
-WIKITEXT_COMMITS = {
-    "test": "cada773327ba94a5970e0d57c17c847d69dbbb8f",
-    "valid": "37ce9402ff0cae48d764d7788810fd2ed8238b25",
-}
-SIB200 = f"{RAW}/dadelani/sib-200/e7a172159963fd28c65f1ea53a0cea931bd08719/data/annotated"
-SIB200_CODES = {
-    "ar": "arb_Arab",
-    "de": "deu_Latn",
-    "el": "ell_Grek",
-    "en": "eng_Latn",
-    "es": "spa_Latn",
-    "fi": "fin_Latn",
-    "fr": "fra_Latn",
-    "hi": "hin_Deva",
-    "sw": "swh_Latn",
-    "tr": "tur_Latn",
-    "zh": "zho_Hans",
-}
-XQUAD = f"{RAW}/google-deepmind/xquad/master"
-XQUAD_LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "tr", "zh")
-
-
-def _origin(name: str, file: str, *urls: str, form: Form = table) -> Origin:
-    return Origin(f"{file}.xz", urls, PINS[f"{_place(name)}/{file}"], form)
-
-
-def _place(name: str) -> str:
-    return FOLDERS.get(name, f"text/{name}")
-
-
-def _tatoeba(language: str, code: str) -> Origin:
-    pair = f"{TATOEBA}/tatoeba.{code}-eng"
-    return _origin("tatoeba", f"{language}-en.tsv", f"{pair}.{code}", f"{pair}.eng")
-
-
-ORIGINS: dict[str, tuple[Origin, ...]] = {
-    "ntrex": (
-        *(
-            _origin("ntrex", f"{language}.test.txt", f"{NTREX_TEXT}-{file}.txt")
-            for language, file in NTREX_FILES.items()
-        ),
-        _origin("ntrex", "documents.txt", NTREX_DOCUMENTS),
-    ),
-    "tatoeba": tuple(_tatoeba(*both) for both in TATOEBA_CODES.items()),
-    "wikitext2": tuple(
-        _origin(
-            "wikitext2",
-            f"en.{part}.txt",
-            f"{WIKITEXT}/{commit}/word_language_model/data/wikitext-2/{part}.txt",
-        )
-        for part, commit in WIKITEXT_COMMITS.items()
-    ),
-    "sib200": tuple(
-        _origin("sib200", f"{language}.{part}.tsv", f"{SIB200}/{code}/{part}.tsv", form=topics)
-        for language, code in SIB200_CODES.items()
-        for part in ("train", "dev", "test")
-    ),
-    "xquad": tuple(
-        _origin("xquad", f"{name}.jsonl", f"{XQUAD}/xquad.{name}.json", form=paragraphs)
-        for name in XQUAD_LANGUAGES
-    ),
-}
-
-
 def fetch(name: str, data_dir: Path | None = None) -> Path:
     """The folder of a corpus below data_dir (default: the user's cache), downloaded if it is not there.
 
-    It appears when it is whole. Raises UserError for a corpus that is unknown or cannot be fetched, for an origin that
-    cannot be reached, and for one that no longer holds what was pinned.
+    It appears when it is whole; what comes with the package is copied to data_dir, or is where it is. Raises UserError
+    for a corpus that is unknown or not distributed, for an origin that cannot be reached, and for one that no longer
+    holds what was pinned.
     """
     known = CORPORA | ANNOTATED
     if name not in known:
-        raise UserError(f"unknown corpus {name!r}: choose from {', '.join(known)}")
-    if name not in ORIGINS:
+        raise UserError(f"unknown corpus {name!r}: choose from {', '.join(known)}, laptop")
+    if name not in ORIGINS and name not in PACKAGED:
         raise UserError(
-            f"{name} cannot be fetched: no address gives it as it is ({known[name].origin}): "
-            f"give --data-dir a folder that holds it, or choose from {', '.join(ORIGINS)}"
+            f"{name} is not distributed: no address gives it as it is ({known[name].origin}): "
+            f"give --data-dir a folder that holds it, or choose from {', '.join((*PACKAGED, *ORIGINS))}"
         )
-    folder = (cache_folder() if data_dir is None else data_dir) / _place(name)
+    if name in PACKAGED and data_dir is None:
+        return packaged(name)
+    folder = (cache_folder() if data_dir is None else data_dir) / place(name)
     if folder.is_dir():
         return folder
-    half = folder.with_name(f".{name}.fetching")
+    half = folder.with_name(f".{folder.name}.fetching")
     try:
-        (half / RAW_FOLDER).mkdir(parents=True, exist_ok=True)
-        for origin in ORIGINS[name]:
-            _make(half, origin)
-        shutil.rmtree(half / RAW_FOLDER)
+        if name in PACKAGED:
+            shutil.copytree(packaged(name), half, dirs_exist_ok=True)
+        else:
+            _download_all(ORIGINS[name], half)
         half.rename(folder)
     except OSError as error:
         raise UserError(
             f"cannot write to {folder} ({error.strerror or error}): free space there, or give another --data-dir"
         ) from None
     return folder
+
+
+def fetch_all(
+    names: Sequence[str], data_dir: Path | None
+) -> Iterator[tuple[str, Path | UserError]]:
+    """What can be had of these corpora: of each its folder, or why it is not there. Goes on after a failure."""
+    for name in names:
+        try:
+            yield name, fetch(name, data_dir)
+        except UserError as error:
+            yield name, error
+
+
+def _download_all(origins: Sequence[Origin], folder: Path) -> None:
+    """All files of a corpus, downloaded where they are not yet, into a folder."""
+    (folder / RAW_FOLDER).mkdir(parents=True, exist_ok=True)
+    for origin in origins:
+        _make(folder, origin)
+    shutil.rmtree(folder / RAW_FOLDER)
 
 
 def _make(folder: Path, origin: Origin) -> None:
@@ -234,7 +98,9 @@ def _make(folder: Path, origin: Origin) -> None:
             f"{' and '.join(origin.urls)} gave another {origin.file} than expected "
             f"(sha256 {found[:16]}, not {origin.sha256[:16]}): try again; if it stays so, the origin has changed"
         )
-    (folder / origin.file).write_bytes(lzma.compress(content))
+    path = folder / origin.file
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(lzma.compress(content))
 
 
 def _download(url: str, folder: Path) -> Path:

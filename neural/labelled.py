@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from neural import treebank
+from neural.corpora import NotThere
 from neural.text import lines
 from neural.treebank import PARTS
 from sim.runs.errors import UserError
@@ -134,18 +135,23 @@ def table(path: Path, names: Sequence[str] | None = None) -> Labelled:
 
 def sib200(language: str, part: str, data_dir: Path) -> Labelled:
     """A part (train, dev, test) of SIB-200's topics below data_dir. Raises UserError for what is not there."""
+    return _labelled(find_sib200(language, part, data_dir), 3, TOPICS)
+
+
+def find_sib200(language: str, part: str, data_dir: Path) -> Path:
+    """The file of a part of SIB-200's topics. Raises as `sib200`: NotThere for what is not there."""
     folders = [data_dir / "topic" / "sib200", data_dir / "sib200"]
     folder = next((place for place in folders if place.is_dir()), None)
     if folder is None:
-        raise UserError(
+        raise NotThere(
             f"sib200 is not below {data_dir}: put LANGUAGE.train.tsv, .dev.tsv and .test.tsv (id, topic, sentence) "
-            f"of https://github.com/dadelani/sib-200 into {folders[0]}"
+            f"of https://github.com/dadelani/sib-200 into {folders[0]}, or `python -m neural.corpus fetch sib200`"
         )
     _check_part(part)
     languages = sorted({path.name.split(".")[0] for path in folder.glob("*.tsv*")})
     if language not in languages:
-        raise UserError(f"no sib200 of {language!r}: {folder} has {', '.join(languages)}")
-    return _labelled(_packed(folder, f"{language}.{part}"), 3, TOPICS)
+        raise NotThere(f"no sib200 of {language!r}: {folder} has {', '.join(languages)}")
+    return _packed(folder, f"{language}.{part}")
 
 
 def tense(language: str, part: str, data_dir: Path) -> Labelled:
@@ -235,7 +241,7 @@ def _packed(folder: Path, stem: str) -> Path:
     for path in paths:
         if path.is_file():
             return path
-    raise UserError(f"{paths[0]}: no such file (nor .gz, .xz): put it there")
+    raise NotThere(f"{paths[0]}: no such file (nor .gz, .xz): put it there")
 
 
 def _check_part(part: str) -> None:

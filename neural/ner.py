@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from neural import treebank
+from neural.corpora import NotThere
 from neural.text import lines
 from neural.treebank import PARTS
 from sim.runs.errors import UserError
@@ -56,14 +57,8 @@ def ner(language: str, part: str, data_dir: Path, *, parallel: bool = False) -> 
     sentences in a thousand, and most Chinese ones, whose text is their words) the words are joined. Raises UserError
     for a language, part, file or treebank that is not there, and for a damaged file.
     """
-    known = PARALLEL if parallel else FILES
-    if language not in known:
-        raise UserError(f"no named entities in {language!r}: choose from {', '.join(known)}")
-    if part not in PARTS or (parallel and part != "test"):
-        choice = "test" if parallel else ", ".join(PARTS)
-        raise UserError(f"unknown part {part!r} of named entities: choose from {choice}")
+    found = read(find(language, part, data_dir, parallel=parallel))
     name = PARALLEL[language] if parallel else FILES[language][part]
-    found = read(_file(name, data_dir))
     if not parallel:
         found = _divided(
             found, part, [key for key, file in FILES[language].items() if file == name]
@@ -76,6 +71,17 @@ def ner(language: str, part: str, data_dir: Path, *, parallel: bool = False) -> 
         _placed(item, by_both.get((item.name, item.words)) or by_words.get(item.words))
         for item in found
     ]
+
+
+def find(language: str, part: str, data_dir: Path, *, parallel: bool = False) -> Path:
+    """The file with a part of the named entities of a language. Raises as `ner`: NotThere for what is not there."""
+    known = PARALLEL if parallel else FILES
+    if language not in known:
+        raise NotThere(f"no named entities in {language!r}: choose from {', '.join(known)}")
+    if part not in PARTS or (parallel and part != "test"):
+        choice = "test" if parallel else ", ".join(PARTS)
+        raise UserError(f"unknown part {part!r} of named entities: choose from {choice}")
+    return _file(PARALLEL[language] if parallel else FILES[language][part], data_dir)
 
 
 def read(path: Path) -> list[Sentence]:
@@ -158,9 +164,9 @@ def _file(name: str, data_dir: Path) -> Path:
             for packed in ("", ".gz", ".xz"):
                 for path in sorted(folder.glob(f"{stem}.iob2{packed}")):
                     return path
-    raise UserError(
+    raise NotThere(
         f"{name}.iob2 (nor .gz, .xz) is not below {data_dir}: put it, or its repository "
-        f"of https://github.com/UniversalNER, into {folders[0]}"
+        f"of https://github.com/UniversalNER, into {folders[0]}, or `python -m neural.corpus fetch uner`"
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from conllu.exceptions import ParseException
 from conllu.parser import DEFAULT_FIELDS, parse_comment_line, parse_line
 
+from neural.corpora import NotThere
 from neural.text import lines
 from sim.runs.errors import UserError
 
@@ -100,12 +101,17 @@ def treebank(language: str, part: str, data_dir: Path, *, parallel: bool = False
 
     Raises UserError for a language, part or file that is not there, and for a damaged file.
     """
+    return read(find(language, part, data_dir, parallel=parallel))
+
+
+def find(language: str, part: str, data_dir: Path, *, parallel: bool = False) -> Path:
+    """The file of a part of the treebank of a language. Raises as `treebank`: NotThere for what is not there."""
     names = PARALLEL if parallel else TREEBANKS
     if language not in names:
-        raise UserError(f"no treebank of {language!r}: choose from {', '.join(names)}")
+        raise NotThere(f"no treebank of {language!r}: choose from {', '.join(names)}")
     if part not in PARTS:
         raise UserError(f"unknown part {part!r} of a treebank: choose from {', '.join(PARTS)}")
-    return read(_file(names[language], part, data_dir))
+    return _file(names[language], part, data_dir)
 
 
 def read(path: Path) -> list[Sentence]:
@@ -122,9 +128,9 @@ def _file(name: str, part: str, data_dir: Path) -> Path:
         if (place / called).is_dir()
     ]
     if not folders:
-        raise UserError(
+        raise NotThere(
             f"treebank {name} is not below {data_dir}: give --data-dir the folder that holds it, "
-            f"from https://github.com/UniversalDependencies/{name}"
+            f"from https://github.com/UniversalDependencies/{name} or `python -m neural.corpus fetch ud`"
         )
     kinds = [
         f"{stem}{part}.conllu{packed}" for stem in ("", "*-ud-") for packed in ("", ".gz", ".xz")
@@ -133,7 +139,7 @@ def _file(name: str, part: str, data_dir: Path) -> Path:
         for kind in kinds:
             for path in sorted(folder.glob(kind)):
                 return path
-    raise UserError(
+    raise NotThere(
         f"{folders[0]} has no part {part}: give it a file {part}.conllu, or choose another"
     )
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neural.corpora import NotThere
 from neural.text import lines
 from sim.runs.errors import UserError
 
@@ -171,9 +172,9 @@ def _folder(data_dir: Path) -> Path:
     for folder in folders:
         if folder.is_dir():
             return folder
-    raise UserError(
+    raise NotThere(
         f"xquad is not below {data_dir}: put LANGUAGE.jsonl of https://github.com/google-deepmind/xquad, "
-        f"a paragraph a line, into {folders[0]}"
+        f"a paragraph a line, into {folders[0]}, or `python -m neural.corpus fetch xquad`"
     )
 
 

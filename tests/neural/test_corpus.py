@@ -409,7 +409,7 @@ def test_unknown_names_are_refused(tmp_path):
     refused("bible+bable", parts=("bible+bable", "no known corpus"))
     refused(tmp_path / "a", languages=["fr"], parts=("unknown language 'fr'", "a has en"))
     refused(tmp_path / "a", languages=["en@b"], parts=("unknown language 'en@b'",))
-    refused("bible", data_dir=tmp_path, parts=("bible is not below", str(tmp_path), "list"))
+    refused("msdocs", data_dir=tmp_path, parts=("msdocs is not below", str(tmp_path), "list"))
     refused("bible", data_dir=tmp_path / "none", parts=("--data-dir", "no such folder"))
     refused("synthetic:words=3", parts=("'words=3'", "NAME=NUMBER", "shared"))
     refused("synthetic:shared=x", parts=("'shared=x'",))
@@ -429,7 +429,7 @@ def test_unknown_names_are_refused(tmp_path):
     ("words", "code", "out", "err"),
     [
         (["list"], 0, "ntrex", ""),
-        (["fetch", "bible"], 2, "", "neural.corpus: bible cannot be fetched"),
+        (["fetch", "msdocs"], 2, "", "neural.corpus: msdocs is not distributed"),
     ],
 )
 def test_the_command_line(monkeypatch, capsys, words, code, out, err):

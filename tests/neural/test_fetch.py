@@ -4,12 +4,20 @@ import lzma
 import threading
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
-from neural import fetch
+from neural import corpora, corpus, fetch
+from neural.across import plan as across
 from neural.corpus import load
+from neural.dynamics import plan as dynamics
+from neural.imbalance import plan as imbalance
 from neural.labelled import sib200
+from neural.origins import FOLDERS, PINS, forms
+from neural.robustness import plan as robustness
+from neural.subnetworks import plan as subnetworks
 from sim.runs.errors import UserError
 from tests.neural.test_corpus import DATA, needs_data
 
@@ -189,7 +197,7 @@ def test_topics_lose_their_head(server, tmp_path, monkeypatch):
         "en.test.tsv.xz",
         (f"{server.url}/en",),
         hashlib.sha256(expected).hexdigest(),
-        form=fetch.topics,
+        form=forms.topics,
     )
     monkeypatch.setitem(fetch.ORIGINS, "sib200", (made,))
     folder = fetch.fetch("sib200", tmp_path)
@@ -220,7 +228,7 @@ def squad(rows):
 @pytest.mark.parametrize("other", [b"[1]", b'{"data": [{}]}', b"<html>"])
 def test_answers_in_another_form_are_refused(server, tmp_path, monkeypatch, other):
     server.files = {"/en": other}
-    made = fetch.Origin("en.jsonl.xz", (f"{server.url}/en",), "0" * 64, form=fetch.paragraphs)
+    made = fetch.Origin("en.jsonl.xz", (f"{server.url}/en",), "0" * 64, form=forms.paragraphs)
     monkeypatch.setitem(fetch.ORIGINS, "xquad", (made,))
     with pytest.raises(UserError, match=r"gave another en\.jsonl\.xz than expected"):
         fetch.fetch("xquad", tmp_path)
@@ -229,7 +237,7 @@ def test_answers_in_another_form_are_refused(server, tmp_path, monkeypatch, othe
 @needs_data
 @pytest.mark.parametrize("name", ["sib200", "xquad"])
 def test_what_is_annotated_comes_back_as_it_is_pinned(server, name, tmp_path, monkeypatch):
-    folder = DATA / fetch.FOLDERS[name]
+    folder = DATA / FOLDERS[name]
     served = []
     for origin in fetch.ORIGINS[name]:
         text = unpacked(folder / origin.file).decode()
@@ -246,7 +254,7 @@ def test_what_is_annotated_comes_back_as_it_is_pinned(server, name, tmp_path, mo
 
 @needs_data
 def test_pins_are_of_the_data():
-    for path, sha256 in fetch.PINS.items():
+    for path, sha256 in PINS.items():
         content = unpacked(DATA / f"{path}.xz")
         assert hashlib.sha256(content).hexdigest() == sha256, path
 
@@ -254,9 +262,9 @@ def test_pins_are_of_the_data():
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("ud", ("cannot be fetched", "https://github.com/UniversalDependencies")),
-        ("bable", ("unknown corpus 'bable'", "bible")),
-        ("bible", ("cannot be fetched", "--data-dir")),
+        ("msdocs", ("not distributed", "https://github.com/MicrosoftDocs")),
+        ("bable", ("unknown corpus 'bable'", "bible", "laptop")),
+        ("gutenberg", ("not distributed", "--data-dir")),
     ],
 )
 def test_what_cannot_be_fetched_says_why(name, parts, tmp_path):
@@ -271,3 +279,283 @@ def test_a_folder_that_is_a_file_is_refused(origin, tmp_path):
     path.write_text("x")
     with pytest.raises(UserError, match="cannot write to"):
         fetch.fetch("ntrex", path)
+
+
+# Treebanks and named entities.
+
+
+def conllu(*names):
+    """Sentences of a treebank as released, of these identifiers."""
+    return "".join(
+        f"# newdoc id = d{name}\n# sent_id = {name}\n# text = Ab c\n# text_en = X\n"
+        "1-2\tAb\t_\t_\t_\t_\t_\t_\t_\tTranslit=x|SpaceAfter=No\n"
+        "1\ta\ta\tX\tY\tA=B\t2\tdet\t2:det\tGloss=a\n"
+        "1.1\te\te\tX\tY\t_\t_\t_\t0:root\t_\n"
+        "2\tb\tb\tX\tY\t_\t0\troot\t0:root\tLemma=b\n\n"
+        for name in names
+    )
+
+
+def basic(*names):
+    """What is kept of them."""
+    return "".join(
+        f"# newdoc id = d{name}\n# sent_id = {name}\n# text = Ab c\n"
+        "1-2\tAb\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No\n"
+        "1\ta\ta\tX\tY\tA=B\t2\tdet\t_\t_\n"
+        "2\tb\tb\tX\tY\t_\t0\troot\t_\t_\n\n"
+        for name in names
+    )
+
+
+def test_treebanks_keep_basic_dependencies_alone(tmp_path):
+    path = tmp_path / "a.conllu"
+    path.write_text(conllu("x-1", "x-2"))
+    assert forms.treebank([path, path]).decode() == basic("x-1", "x-2", "x-1", "x-2")
+
+
+def test_the_last_tenth_of_a_treebank_is_its_dev_part(tmp_path):
+    path = tmp_path / "a.conllu"
+    names = [f"s{number}" for number in range(21)]
+    path.write_text(conllu(*names))
+    assert forms.first_tenths([path]).decode() == basic(*names[:18])
+    assert forms.last_tenth([path]).decode() == basic(*names[18:])
+
+
+def test_pooled_parts_are_drawn_by_sentence_or_by_document(tmp_path):
+    dev, test = tmp_path / "dev", tmp_path / "test"
+    names = [f"b{document}.{number}" for document in range(300) for number in range(3)]
+    dev.write_text(conllu(*names[:450]))
+    test.write_text(conllu(*names[450:]))
+    for before in ("", "."):
+        parts = {
+            part: [
+                line.partition("= ")[2]
+                for line in forms.pooled("UD_X", part, before)([dev, test]).decode().splitlines()
+                if line.startswith("# sent_id")
+            ]
+            for part in ("train", "dev", "test")
+        }
+        assert sorted(name for found in parts.values() for name in found) == sorted(names)
+        assert 0.6 < len(parts["train"]) / len(names) < 0.8
+        assert 0.12 < len(parts["test"]) / len(names) < 0.28
+        documents = [{name.partition(".")[0] for name in found} for found in parts.values()]
+        assert bool(set.intersection(documents[0], documents[2])) == (not before)
+
+
+def test_entities_are_three_columns(tmp_path):
+    path = tmp_path / "a.iob2"
+    path.write_text(
+        "# newdoc id = n\n# sent_id = n-1\n# text = A b\n1\tA\tB-PER\t-\tc\n2\tb\tO\t-\t-\n\n"
+    )
+    assert forms.entities([path]) == b"# sent_id = n-1\n1\tA\tB-PER\n2\tb\tO\n\n"
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "kept", "raw"),
+    [
+        ("ud", "UD_Finnish-PUD/", {"test": ["UD_Finnish-PUD/test"]}),
+        (
+            "ud",
+            "UD_Greek-GUD/",
+            {
+                "train": ["UD_Greek-GUD/train", "UD_Greek-GUD/dev"],
+                "test": ["UD_Greek-GUD/test"],
+            },
+        ),
+        (
+            "ud",
+            "UD_German-GSD",
+            {
+                "dev": ["UD_German-GSD_pooled/train", "UD_German-GSD_pooled/dev"],
+                "test": ["UD_German-GSD_pooled/test"],
+            },
+        ),
+        ("uner", "zh_gsdsimp.dev", {"dev": ["zh_gsdsimp.dev"]}),
+    ],
+)
+def test_treebanks_and_entities_come_back_as_they_are_pinned(
+    server, tmp_path, monkeypatch, name, kept, raw
+):
+    """Made of the data's own files, which lack what is dropped; pooled ones are divided by name."""
+    suffix = ".conllu" if name == "ud" else ".iob2"
+    served = [origin for origin in fetch.ORIGINS[name] if origin.file.startswith(kept)]
+    for part, parts in raw.items():
+        (url,) = {
+            url for origin in served for url in origin.urls if url.endswith(f"-{part}{suffix}")
+        }
+        server.files[f"/{part}"] = b"".join(
+            unpacked(DATA / FOLDERS[name] / f"{file}{suffix}.xz") for file in parts
+        )
+        served = [
+            replace(
+                origin,
+                urls=tuple(f"{server.url}/{part}" if u == url else u for u in origin.urls),
+            )
+            for origin in served
+        ]
+    monkeypatch.setitem(fetch.ORIGINS, name, tuple(served))
+    found = fetch.fetch(name, tmp_path)
+    assert found == tmp_path / FOLDERS[name]
+    assert [path.name for path in found.parent.iterdir()] == [found.name]
+    for origin in served:
+        digest = hashlib.sha256(unpacked(found / origin.file)).hexdigest()
+        assert digest == PINS[f"{FOLDERS[name]}/{origin.file[:-3]}"]
+
+
+def test_the_parts_of_the_chinese_treebank_are_on_a_list(tmp_path):
+    names = [f"s{number}" for number in range(1000)]
+    path = tmp_path / "a.conllu"
+    path.write_text(conllu(*names))
+    sizes = [forms.listed(part)([path]).count(b"# sent_id") for part in ("train", "dev", "test")]
+    assert sizes == [698, 101, 201]
+    path.write_text(conllu(*names[:-1]))
+    with pytest.raises(ValueError, match="longer"):
+        forms.listed("dev")([path])
+
+
+def test_every_address_names_a_commit():
+    for origins in fetch.ORIGINS.values():
+        for origin in origins:
+            for url in origin.urls:
+                *_, commit = url.split("/")[:6]
+                assert len(commit) == 40, url
+                assert set(commit) <= set("0123456789abcdef"), url
+
+
+# What comes with the package.
+
+
+@pytest.mark.parametrize("name", corpora.PACKAGED)
+def test_packaged_text_is_the_corpus_with_its_licence(name):
+    folder = files("neural") / "packaged" / name
+    there = {item.name for item in folder.iterdir()}
+    pinned = {path: sha256 for path, sha256 in PINS.items() if path.startswith(f"text/{name}/")}
+    assert {item for item in there if item.endswith(".xz")} == {
+        f"{path.rpartition('/')[2]}.xz" for path in pinned
+    }
+    for path, sha256 in pinned.items():
+        content = lzma.decompress((folder / f"{path.rpartition('/')[2]}.xz").read_bytes())
+        assert hashlib.sha256(content).hexdigest() == sha256, path
+    said = (folder / "README.md").read_text()
+    assert "Licence: " in said
+    assert corpora.CORPORA[name].licence.lower() in said.lower()
+    assert ("LICENSE" in there) == (name == "commonvoice")
+
+
+def test_packaged_text_needs_no_folder_and_no_network(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = load(["commonvoice"], ["el"])
+    assert len(found.documents("el", "test")) > 100
+    assert fetch.fetch("bible") == corpora.packaged("bible")
+    copied = fetch.fetch("commonvoice", tmp_path / "data")
+    assert copied == tmp_path / "data" / "text" / "commonvoice"
+    assert (
+        load(["commonvoice"], ["el"], data_dir=tmp_path / "data").fingerprint == found.fingerprint
+    )
+    assert not server.asked
+
+
+def test_a_folder_of_the_user_s_own_goes_before_the_package(tmp_path):
+    own = tmp_path / "text" / "bible"
+    own.mkdir(parents=True)
+    assert corpora.folder_of("bible", tmp_path) == own
+    assert corpora.folder_of("commonvoice", tmp_path) == corpora.packaged("commonvoice")
+
+
+# The command line.
+
+
+def command(monkeypatch, *words):
+    monkeypatch.setattr("sys.argv", ["neural.corpus", *map(str, words)])
+    return corpus.main()
+
+
+def test_the_list_says_where_each_corpus_can_be_had(monkeypatch, capsys):
+    assert command(monkeypatch, "list") == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    how = {name: line.split("; ")[-2] for name, line in rows.items()}
+    assert set(rows) == set(corpora.CORPORA | corpora.ANNOTATED)
+    assert {name for name in how if how[name] == "in the package"} == set(corpora.PACKAGED)
+    assert {name for name in how if how[name] == "can be fetched"} == set(fetch.ORIGINS)
+    assert how["gutenberg"] == how["msdocs"] == "not distributed"
+    assert "https://www.gutenberg.org" in rows["gutenberg"]
+
+
+def test_laptop_is_what_the_presets_read():
+    needs = {
+        "tense": "ud",
+        "parts-of-speech": "ud",
+        "arcs": "ud",
+        "relations": "ud",
+        "entities": "uner",
+        "topics": "sib200",
+        "sib200": "sib200",
+    }
+    read = {"xquad"}  # of word alignment in study B22
+    for module in (across, dynamics, imbalance, robustness, subnetworks):
+        plan = module.presets()["laptop"]
+        for sources in (*plan.corpus, *getattr(plan, "aligned", ())):
+            read |= set(sources.split("+"))
+        if module is robustness:
+            tasks = plan.classification.tasks
+        elif module is across:
+            tasks = ["parts-of-speech"] if plan.tagged else []
+        else:
+            tasks = plan.measures.tasks if module is imbalance else plan.tasks
+        for task in tasks:
+            kind = getattr(task, "name", task).partition(":")[0]
+            read |= {needs[kind]} if kind in needs else set()
+    assert read == set(corpora.LAPTOP)
+
+
+@pytest.mark.parametrize("module", [across, dynamics, imbalance, robustness, subnetworks])
+def test_every_study_has_a_preset_on_text_of_the_package(module):
+    plan = module.presets()["bible"]
+    plan.check()
+    for sources in (*plan.corpus, *getattr(plan, "aligned", ())):
+        assert set(sources.split("+")) <= set(corpora.PACKAGED)
+    annotated = {
+        across: lambda: plan.tagged,
+        dynamics: lambda: set(plan.tasks) - {"pairing"},
+        imbalance: lambda: plan.measures.tasks,
+        robustness: lambda: plan.classification,
+        subnetworks: lambda: {task.name for task in plan.tasks} - {"language-modelling"},
+    }[module]()
+    assert not annotated
+
+
+def test_fetch_laptop_gets_what_there_is_and_names_the_rest(server, tmp_path, monkeypatch, capsys):
+    for name in list(fetch.ORIGINS):
+        made = fetch.Origin(
+            "en.test.txt.xz", (f"{server.url}/en.txt",), hashlib.sha256(EXPECTED).hexdigest()
+        )
+        monkeypatch.setitem(fetch.ORIGINS, name, (made,))
+    assert command(monkeypatch, "fetch", "laptop", "--data-dir", tmp_path) == 0
+    out = capsys.readouterr().out.splitlines()
+    *folders, last = [line for line in out if line.startswith(str(tmp_path))], out[-3:]
+    (folders,) = folders
+    assert [Path(line).relative_to(tmp_path).as_posix() for line in folders] == [
+        *("text/bible", "text/commonvoice", "text/ntrex"),
+        *("ud", "ner/uner", "topic/sib200", "qa/xquad"),
+    ]
+    assert [line.partition(": not distributed; ")[0] for line in last] == [
+        *("gutenberg", "msdocs", "mozilla_www")
+    ]
+    assert all("https://" in line for line in last)
+
+
+def test_fetch_laptop_goes_on_after_a_failure_and_says_so(server, tmp_path, monkeypatch, capsys):
+    for name in list(fetch.ORIGINS):
+        there = name != "ud"
+        path = "/en.txt" if there else "/gone"
+        made = fetch.Origin(
+            "en.test.txt.xz", (f"{server.url}{path}",), hashlib.sha256(EXPECTED).hexdigest()
+        )
+        monkeypatch.setitem(fetch.ORIGINS, name, (made,))
+    assert command(monkeypatch, "fetch", "laptop", "--data-dir", tmp_path) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith(f"neural.corpus: ud: cannot fetch {server.url}/gone (404")
+    assert told.err.count("\n") == 1
+    assert (tmp_path / "qa" / "xquad").is_dir()
+    assert not (tmp_path / "ud").exists()
