@@ -77,8 +77,10 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
             "What is learnt when", shown[PROGRESS], show.onsets(found[of.ONSETS], plan)
         ),
         markdown.section("Bits per character", show.bits(found[of.BITS])),
-        markdown.section("Probes", show.probes(found[of.PROBES])),
-        markdown.section("From one language to another", shown[ONSET], show.pairs(found[of.PAIRS])),
+        markdown.section("Probes", show.probes(found.get(of.PROBES))),
+        markdown.section(
+            "From one language to another", shown[ONSET], show.pairs(found.get(of.PAIRS))
+        ),
         markdown.section("Layers", shown[LAYERS]),
         markdown.section(
             "What is lost again", shown[FORGETTING], show.changes(figures.get(FORGETTING))
@@ -86,9 +88,9 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
         markdown.section("Description length", show.codelengths(found.get(of.CODE))),
         markdown.section("Random labels", show.selectivity(found.get(of.SELECTIVITY))),
         markdown.section("Word alignment", show.alignment(found.get(of.ALIGNMENT))),
-        markdown.section("Sentences that find each other", show.retrieval(found[of.RETRIEVAL])),
+        markdown.section("Sentences that find each other", show.retrieval(found.get(of.RETRIEVAL))),
         markdown.section(
-            "Which language it is", show.identity(found[of.IDENTITY], found.get(of.PROBES))
+            "Which language it is", show.identity(found.get(of.IDENTITY), found.get(of.PROBES))
         ),
         markdown.section(
             "The claims, by how they are measured", _every(claims), by_measure(claims)
@@ -113,11 +115,12 @@ def _what(run: Path, results: "Results") -> str:
     model = plan.model
     tokens = plan.optimiser.steps * plan.batch * model.context
     names = ", ".join(LANGUAGES.get(name, name) for name in plan.languages)
-    fitted = read(results.out, "probes")
     fits = [
         f"{plan.words.train} words" if "parts-of-speech" in plan.tasks else "",
         f"{plan.arcs.train} pairs of words" if {"arcs", "relations"} & {*plan.tasks} else "",
-        f"{plan.sentences.train} aligned sentences (`{' '.join(plan.aligned)}`)",
+        f"{plan.sentences.train} aligned sentences (`{' '.join(plan.aligned)}`)"
+        if plan.aligned
+        else "",
         f"{plan.inferences.train} pairs of XNLI" if "xnli" in plan.tasks else "",
     ]
     models = f"{len(plan.seeds)} GPT{'s' if len(plan.seeds) > 1 else ''}"
@@ -127,10 +130,16 @@ def _what(run: Path, results: "Results") -> str:
         f"one vocabulary of {model.vocabulary} ids, each pretrained on {tokens:,} tokens of {names} "
         f"(`{' '.join(plan.corpus)}`, {plan.optimiser.steps} updates). They are looked at after "
         f"{', '.join(map(str, plan.steps))} updates, by random labels and codelengths after "
-        f"{', '.join(map(str, plan.coarse_steps))}. Probes of "
-        f"{', '.join(map(show.titled, plan.tasks))}, fitted in each language to {', '.join(filter(None, fits))}; "
-        f"{plan.draws} draws of what is random. Of {len(fitted):,} probes that were tried, "
-        f"{int((~fitted['converged'].astype(bool)).sum()):,} are of a fit that did not converge. "
-        f"{markdown.made_by(record)}"
+        f"{', '.join(map(str, plan.coarse_steps))}. "
     )
+    if plan.tasks:
+        fitted = read(results.out, "probes")
+        said += (
+            f"Probes of {', '.join(map(show.titled, plan.tasks))}, fitted in each language to "
+            f"{', '.join(filter(None, fits))}; {plan.draws} draws of what is random. Of {len(fitted):,} probes that "
+            f"were tried, {int((~fitted['converged'].astype(bool)).sum()):,} are of a fit that did not converge. "
+        )
+    else:
+        said += "No task was probed: their text has no annotation and no aligned sentences. "
+    said += markdown.made_by(record)
     return f"## What was run\n\n{said}"

@@ -85,8 +85,10 @@ def bits(table: pd.DataFrame) -> str:
     return markdown.table(head, lines)
 
 
-def probes(table: pd.DataFrame) -> str:
+def probes(table: pd.DataFrame | None) -> str:
     """A line a task and kind: untrained, and at the last step."""
+    if table is None:
+        return ""
     rows = table[~table["removed"].astype(bool)]
     first, last = 0, rows["step"].max()
     lines = []
@@ -111,8 +113,10 @@ def probes(table: pd.DataFrame) -> str:
     return f"{said}\n\n{markdown.table(head, lines)}"
 
 
-def pairs(table: pd.DataFrame) -> str:
+def pairs(table: pd.DataFrame | None) -> str:
     """A matrix a task, of the last step."""
+    if table is None:
+        return ""
     rows = table[(table["step"] == table["step"].max()) & ~table["removed"].astype(bool)]
     untrained = table[(table["step"] == 0) & ~table["removed"].astype(bool)]
     before = untrained.set_index(["task", "train", "test"])["accuracy"]
@@ -214,7 +218,9 @@ def alignment(table: pd.DataFrame | None) -> str:
     return f"{said}\n\n{markdown.table([*head, 'answers a pair'], lines)}"
 
 
-def retrieval(table: pd.DataFrame) -> str:
+def retrieval(table: pd.DataFrame | None) -> str:
+    if table is None:
+        return ""
     kept = table[table["step"].isin([0, table["step"].max()])]
     lines = [
         [_named(step), f"{layer:.0f}", *cells, f"{own['chance'].iloc[0]:.2g}"]
@@ -234,7 +240,9 @@ def _with_and_without(rows: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     return [number(by.get(removed), name, ".3f") for removed in (False, True) for name in columns]
 
 
-def identity(table: pd.DataFrame, of_probes: pd.DataFrame | None) -> str:
+def identity(table: pd.DataFrame | None, of_probes: pd.DataFrame | None) -> str:
+    if table is None:
+        return ""
     kept = table[table["step"].isin([0, table["step"].max()])]
     lines = [
         [

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from figures import style
 from figures.dynamics_panels import LOOKS, limits, ordered, sort, titled
+from figures.results import MissingRows
 from figures.studies import dynamics, over_seeds
 
 NAME = "forgetting"
@@ -29,7 +30,10 @@ def table(run: Path) -> pd.DataFrame:
     what: "change", the relative change of accuracy from the step that is best on dev to the last one; "since_last",
     from the step at which the last layer is best on dev.
     """
-    rows = dynamics(run).drift
+    results = dynamics(run)
+    if results.probes.empty:
+        raise MissingRows(f"{run} has no probes: probe tasks")
+    rows = results.drift
     keys = ["task", "kind", "layer"]
     found = pd.concat(
         [over_seeds(rows, keys, column).assign(what=column) for column in WHAT], ignore_index=True

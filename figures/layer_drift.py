@@ -13,6 +13,7 @@ from matplotlib.patheffects import Normal, Stroke
 from figures import style
 from figures.dynamics_panels import CROSS, IN, name_steps, ordered, sort, titled
 from figures.dynamics_tables import by_layer
+from figures.results import MissingRows
 from figures.studies import dynamics, over_seeds
 
 NAME = "layer-drift"
@@ -32,6 +33,8 @@ def table(run: Path) -> pd.DataFrame:
     probes, the centre of mass over layers of the accuracy above the most frequent class.
     """
     results = dynamics(run)
+    if results.probes.empty and results.retrieval.empty:
+        raise MissingRows(f"{run} reads no layers: probe tasks, or give aligned text")
     centres = over_seeds(results.layers, ["task", "kind", "step"], "centre").assign(what="centre")
     frames = [by_layer(results).assign(what="score"), centres]
     numbers = dict.fromkeys(["layer", "value", "low", "high"], float)

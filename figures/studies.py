@@ -124,7 +124,8 @@ def dynamics(run: Path) -> "Dynamics":
     with _done():
         results = Results(plan, run)
     probes = results.probes
-    done = {"retrieval": results.retrieval}  # of what is measured at every step, the last
+    done = {"bits": results.bits}  # of what is measured at every step
+    done |= {"retrieval": results.retrieval} if plan.aligned else {}
     done |= {f"probes of {task}": probes[probes["task"] == task] for task in plan.tasks}
     lacks = [name for name, rows in done.items() if set(rows["step"]) != set(plan.steps)]
     _complete(run, "dynamics", *(f"{name} of some steps" for name in lacks[:1]))

@@ -58,6 +58,8 @@ def tables(run: Path) -> dict[str, pd.DataFrame]:
         COSTS: costs,
         PRETRAINED: pretrained,
     }
+    if not results.study.aligned:
+        del make[RETRIEVAL]
     found = {name: table(results) for name, table in make.items()}
     return {name: table for name, table in found.items() if len(table)}
 

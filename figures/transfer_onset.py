@@ -44,6 +44,8 @@ def table(run: Path) -> pd.DataFrame:
     """
     results = dynamics(run)
     rows = results.onsets[results.onsets["task"] != "bits per character"]
+    if rows["train"].eq(rows["test"]).all():
+        raise MissingRows(f"{run} has no onsets between languages: probe tasks of several")
     rows = rows.rename(columns={"train": "source", "test": "target"})
     similar = results.similarity.rename(columns={"one": "source", "other": "target"})
     turned = similar.rename(columns={"source": "target", "target": "source"})
@@ -53,8 +55,6 @@ def table(run: Path) -> pd.DataFrame:
     texts = ["what", "task", "of", "source", "target", "one"]
     numbers = dict.fromkeys([name for name in COLUMNS if name not in texts], float)
     found = pd.concat([frame.astype(numbers) for frame in frames], ignore_index=True)
-    if found[found["what"] == "pair"]["source"].eq(found["target"]).all():
-        raise MissingRows(f"{run} has no onsets between languages: probe tasks of several")
     place = {name: i for i, name in enumerate(results.study.languages)}
     found["_source"], found["_target"] = (found[end].map(place) for end in ("source", "target"))
     found = sort(found, ["what", "task", "of", "_source", "_target", "one"])

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from neural import corpus, tokenizer
 from neural.config import ModelConfig
+from neural.corpora import NotThere
 from neural.corpus import Corpus
 from neural.loop import train
 from neural.optim import OptimiserConfig
@@ -20,7 +21,6 @@ from neural.scoring import Sliding
 from neural.stack import Stack, stack
 from neural.tokenizer import Tokenizer
 from neural.tokens import Tokens, TokenStore, passages, store
-from sim.runs.errors import UserError
 
 TOKENIZER = "tokenizer.json"
 MODELS = "models"
@@ -147,12 +147,12 @@ class Pretrained(Place):
         }
 
     def translations(self, wanted: int) -> list[tuple[str, ...]]:
-        """All sentences that are the same in every language. Raises UserError for fewer than wanted."""
+        """All sentences that are the same in every language. Raises NotThere for fewer than wanted."""
         study = self.study
         text = corpus.load(study.aligned, study.languages, data_dir=study.data_dir)
         rows = list(dict.fromkeys(text.aligned(TEST, *study.languages).values()))
         if len(rows) < wanted:
-            raise UserError(
+            raise NotThere(
                 f"{len(rows)} sentences of {', '.join(study.aligned)} are aligned in {', '.join(study.languages)}: "
                 f"give text with {wanted}, or fewer languages"
             )

@@ -23,7 +23,8 @@ class Arguments:
     same models what studies D22, F22, S24 and B22 measure, and joins it. Exit code 0 when all is measured, whatever
     the answer; 2 on bad input.
 
-    Presets: smoke (invented languages, a minute), laptop (needs --data-dir), gpu.
+    Presets: smoke (invented languages, a minute), laptop (needs --data-dir), gpu,
+    bible (as laptop, on text that comes with the package, without what needs annotation).
     """
 
     preset: str = "smoke"

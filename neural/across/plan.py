@@ -315,4 +315,5 @@ def presets() -> dict[str, Study]:
         sentences=24,
         tagged=(24, 12, 12),
     )
-    return {"smoke": smoke, "laptop": laptop, "gpu": gpu}
+    bible = replace(laptop, corpus=("bible+commonvoice",), tagged=())
+    return {"smoke": smoke, "laptop": laptop, "gpu": gpu, "bible": bible}

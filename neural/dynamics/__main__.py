@@ -4,12 +4,13 @@ import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import tyro
 
 from neural.command import Stop, chosen, positive, run, studied, told
 from neural.memory import restart_with_huge_pages
+from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
     from neural.dynamics.plan import Study
@@ -23,7 +24,8 @@ class Arguments:
     language and from each to every other, beside controls, and ends with what became of each claim. Exit code 0 when
     all is measured, whatever the answer; 2 on bad input.
 
-    Presets: smoke (invented languages, half a minute), laptop (half an hour on two cores; needs --data-dir), gpu.
+    Presets: smoke (invented languages, half a minute), laptop (half an hour on two cores; needs --data-dir), gpu,
+    bible (as laptop, on text that comes with the package, without what needs annotation).
     """
 
     preset: str = "smoke"
@@ -35,11 +37,12 @@ class Arguments:
     corpus: tuple[str, ...] | None = None
     """Sources of text, as neural.train takes them."""
     aligned: tuple[str, ...] | None = None
-    """Sources of text that is the same in every language."""
+    """Sources of text that is the same in every language (default: the preset's, or --corpus itself)."""
     languages: tuple[str, ...] | None = None
-    """Of the models: such with treebanks, topics and aligned text."""
+    """Of the models (default: the preset's, or all of --corpus where that lacks some of these)."""
     tasks: tuple[str, ...] | None = None
-    """Of parts-of-speech, arcs, relations, topics and pairing (default: all of the preset's)."""
+    """Of parts-of-speech, arcs, relations, topics and pairing (default: all of the preset's; with --corpus those that
+    --data-dir annotates in its languages, and pairing of aligned text)."""
     xnli: tuple[str, ...] = ()
     """Languages in which XNLI is probed too; fetched by Hugging Face's datasets."""
     data_dir: Path | None = None
@@ -54,16 +57,24 @@ class Arguments:
 
 def study_of(arguments: Arguments) -> "Study":
     """The study asked for. Raises UserError, in one line, for what cannot be done."""
-    from neural.dynamics.plan import Study, presets
+    from neural.corpus import spoken
+    from neural.dynamics.plan import Name, Study, presets
 
     study: Study = chosen(arguments.preset, presets())
     positive(arguments, "seeds", "steps", "draws")
+    if arguments.tasks == ():
+        raise UserError(f"no tasks: choose from {', '.join(get_args(Name))}")
+    if arguments.corpus is not None:
+        spoken_there = spoken(arguments.corpus, study.languages, data_dir=arguments.data_dir)
+        study = replace(study, languages=spoken_there)
     asked = {
         name: value
         for name in ("corpus", "aligned", "languages", "tasks", "draws")
         if (value := getattr(arguments, name)) is not None
     }
     study = replace(study, data_dir=arguments.data_dir, **asked)
+    if arguments.corpus is not None:
+        study = _of_own_text(study, arguments)
     if arguments.xnli:
         study = replace(study, tasks=(*study.tasks, "xnli"), xnli=arguments.xnli)
     if arguments.seeds is not None:
@@ -78,6 +89,49 @@ def study_of(arguments: Arguments) -> "Study":
         )
     study.check()
     return study
+
+
+def _of_own_text(study: "Study", arguments: Arguments) -> "Study":
+    """The study with the tasks, the aligned sentences and the answers that the text allows.
+
+    Raises UserError for a task asked for that it does not allow.
+    """
+    from neural import xquad
+    from neural.corpora import NotThere
+    from neural.dynamics.invented import invented
+    from neural.dynamics.plan import PARTS
+    from neural.dynamics.subjects import Subjects
+    from neural.own_text import aligned_sources, lacking, left_out, no_translations
+
+    wanted = sum(study.sentences.of(part) for part in PARTS)
+    reasons = {}
+    if arguments.aligned is None:
+        found = aligned_sources(
+            lambda sources: Subjects(replace(study, aligned=sources), Path()),
+            wanted,
+            (study.aligned, study.corpus),
+        )
+        study = replace(study, aligned=found)
+    if not study.aligned:
+        reasons["pairing"] = no_translations(wanted)
+        left_out("neural.dynamics", "retrieval", reasons["pairing"])
+    if not all(map(invented, study.languages)):
+        reasons |= {
+            task: why
+            for task in study.tasks
+            if (why := lacking(task, study.languages, study.data_dir))
+        }
+        try:
+            _ = study.data_dir is None or xquad.languages(study.data_dir)
+        except NotThere as error:
+            left_out("neural.dynamics", "word alignment", str(error))
+            study = replace(study, answers=0)
+    for task in study.tasks:
+        if task in reasons and arguments.tasks is not None:
+            raise UserError(f"--tasks {task}: {reasons[task]}")
+        if task in reasons:
+            left_out("neural.dynamics", task, reasons[task])
+    return replace(study, tasks=tuple(task for task in study.tasks if task not in reasons))
 
 
 def main() -> int:

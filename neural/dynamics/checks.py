@@ -90,6 +90,8 @@ def _language(results: Results) -> Iterator[dict[str, Any]]:
         own = across[across["task"] == task]
         claim = "transfer gains without the language subspace"
         yield from both(claim, "last step", task, _removal(own, "accuracy"), "accuracy", 1)
+    if results.retrieval.empty:
+        return
     end = results.retrieval[(results.retrieval["step"] == last) & (results.retrieval["layer"] > 0)]
     sides = pd.concat([end.assign(language=end[side]) for side in ("one", "other")])
     claim = "retrieval gains without the language subspace"

@@ -200,8 +200,10 @@ def lengths(readings: Readings, task: Name) -> pd.DataFrame:
 
 
 def identities(readings: Readings) -> pd.DataFrame:
-    """How well states tell the language: of words where there are treebanks, and of aligned sentences."""
-    units = ("words", "sentences") if readings.subjects.sentences else ("sentences",)
+    """How well states tell the language: of words where there are treebanks, and of aligned sentences, if any."""
+    subjects = readings.subjects
+    there = {"words": subjects.sentences, "sentences": subjects.study.aligned}
+    units = [unit for unit, found in there.items() if found]
     rows = []
     for unit in units:
         mixed = _mixed if unit == "words" else _mixed_sentences

@@ -44,7 +44,8 @@ class Study:
     languages: tuple[str, ...]
     """Of the models; of the first every other one's sentences are the translations, in pairing."""
     aligned: tuple[str, ...]
-    """Sources of text that is the same in every language, for pairing, retrieval and language identity."""
+    """Sources of text that is the same in every language, for pairing, retrieval and language identity; without any
+    these are left out."""
     model: ModelConfig
     optimiser: OptimiserConfig
     batch: int
@@ -63,7 +64,7 @@ class Study:
     sentences: Sizes
     """Aligned sentences; a pair of each is right and one wrong."""
     answers: int
-    """Sentences with an answer that word alignments are tried on, at most."""
+    """Sentences with an answer that word alignments are tried on, at most; with 0 there are none."""
     draws: int
     """Runs again of what is random: wrong examples, control labels, orders of online coding."""
     coarse: int
@@ -118,8 +119,6 @@ class Study:
         for task in self.controls:
             if task not in ("parts-of-speech", "relations"):
                 raise UserError(f"no control task of {task!r}: choose parts-of-speech or relations")
-        if not self.tasks:
-            raise UserError(f"no tasks: choose from {', '.join(get_args(Name))}")
         for task in self.tasks:
             if task not in get_args(Name):
                 raise UserError(f"unknown task {task!r}: choose from {', '.join(get_args(Name))}")
@@ -127,7 +126,9 @@ class Study:
             raise UserError("xnli without languages: give --xnli en de")
         if unknown := [name for name in self.xnli if name not in self.languages]:
             raise UserError(f"xnli in {unknown[0]}: the models learn {', '.join(self.languages)}")
-        for name in ("first", "answers", "draws", "coarse", "together", "text"):
+        if self.answers < 0:
+            raise UserError(f"answers = {self.answers}: give a whole number >= 0")
+        for name in ("first", "draws", "coarse", "together", "text"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)}: give a whole number >= 1")
         for name in ("words", "arcs", "sentences", "inferences"):
@@ -208,4 +209,14 @@ def presets() -> dict[str, Study]:
         sliding=Sliding(32, 32),
         text=512,
     )
-    return {"smoke": smoke, "laptop": laptop, "gpu": gpu}
+    bible = replace(
+        laptop,
+        corpus=("bible+commonvoice",),
+        languages=("en", "de", "el", "fi", "fr", "zh"),
+        aligned=("bible",),
+        tasks=("pairing",),
+        controls=(),
+        sentences=Sizes(600, 150, 350),
+        answers=0,
+    )
+    return {"smoke": smoke, "laptop": laptop, "gpu": gpu, "bible": bible}

@@ -30,9 +30,7 @@ class Results:
 
     def __init__(self, study: Study, out: Path) -> None:
         self.study, self.out = study, out
-        self.bits, self.identity, self.retrieval = (
-            _by_step(read(out, name)) for name in ("bits", "identity", "retrieval")
-        )
+        self.bits = _by_step(read(out, "bits"))
         self.similarity = read(out, "similarity")
 
     def _table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -41,6 +39,16 @@ class Results:
             return _by_step(read(self.out, name))
         except UserError:
             return pd.DataFrame(columns=list(columns))
+
+    @cached_property
+    def identity(self) -> pd.DataFrame:
+        keys = ["unit", "seed", "step", "layer", "accuracy", "without", "share", "majority"]
+        return self._table("identity", keys)
+
+    @cached_property
+    def retrieval(self) -> pd.DataFrame:
+        keys = ["one", "other", "removed", "seed", "step", "layer", "margin", "cosine", "chance"]
+        return self._table("retrieval", keys)
 
     @cached_property
     def probes(self) -> pd.DataFrame:
@@ -173,7 +181,8 @@ class Results:
                         since_last=since,
                     )
                 )
-        return pd.concat(parts, ignore_index=True)
+        columns = ["train", "test", "layer", "task", "kind", "seed", "best", "change", "since_last"]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
     @cached_property
     def layers(self) -> pd.DataFrame:
@@ -202,7 +211,9 @@ class Results:
                         }
                     )
                 )
-        return pd.concat(parts, ignore_index=True)
+        columns = ["task", "kind", "train", "test", "seed", "step", "log2_step", "best_layer"]
+        none = pd.DataFrame(columns=[*columns, "centre"])
+        return pd.concat(parts, ignore_index=True) if parts else none
 
 
 def _by_step(rows: pd.DataFrame) -> pd.DataFrame:

@@ -79,7 +79,9 @@ def _measures(place: _Place) -> Iterator[tuple[str, Callable[[Readings], pd.Data
     if "parts-of-speech" in tasks:
         yield "probes-without-language", partial(measure.without_language, task="parts-of-speech")
         yield "length-parts-of-speech", partial(measure.lengths, task="parts-of-speech")
-    yield "identity-languages", measure.identities
-    yield "retrieval-sentences", measure.retrievals
+    if place.subjects.sentences or study.aligned:
+        yield "identity-languages", measure.identities
+    if study.aligned:
+        yield "retrieval-sentences", measure.retrievals
     if place.subjects.answer_languages:
         yield "alignment-answers", measure.alignments

@@ -167,7 +167,9 @@ class Subjects(Pretrained):
 
     @cached_property
     def aligned_texts(self) -> list[tuple[str, ...]]:
-        """The same sentences in every language. Raises UserError where the text has too few."""
+        """The same sentences in every language; none where the study has no sources. Raises NotThere for too few."""
+        if not self.study.aligned:
+            return []
         wanted = sum(self.study.sentences.of(part) for part in PARTS)
         return self.translations(wanted)[:wanted]
 
@@ -186,8 +188,10 @@ class Subjects(Pretrained):
     def answer_languages(self) -> tuple[str, ...]:
         """Those that have answers: invented ones, or those of XQuAD; none where fewer than two."""
         study = self.study
+        if not study.answers:
+            return ()
         if all(map(invented, study.languages)):
-            return study.languages
+            return study.languages if study.aligned else ()
         if study.data_dir is None:
             return ()
         known = xquad.languages(study.data_dir)

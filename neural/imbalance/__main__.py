@@ -25,7 +25,8 @@ class Arguments:
     Trains models of cloned languages at every share, budget and width, with their controls, and of two real languages,
     and ends with what became of each claim. Exit code 0 when all is measured, whatever the answer; 2 on bad input.
 
-    Presets: smoke (invented languages, a minute), laptop (an hour on two cores; needs --data-dir), gpu.
+    Presets: smoke (invented languages, a minute), laptop (an hour on two cores; needs --data-dir), gpu,
+    bible (as laptop, on text that comes with the package, without what needs annotation).
     """
 
     preset: str = "smoke"

@@ -395,4 +395,9 @@ def presets() -> dict[str, Study]:
             tasks=(),
         ),
     )
-    return {"smoke": smoke, "laptop": laptop, "gpu": gpu}
+    bible = replace(
+        laptop,
+        corpus=("bible+commonvoice",),
+        measures=replace(laptop.measures, tasks=()),
+    )
+    return {"smoke": smoke, "laptop": laptop, "gpu": gpu, "bible": bible}

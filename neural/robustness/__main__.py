@@ -27,7 +27,8 @@ class Arguments:
     With --run it measures models that exist instead. Exit code 0 when all is measured, whatever the answer; 2 on bad
     input.
 
-    Presets: smoke (invented languages, a minute), laptop (an hour on two cores; needs --data-dir), gpu.
+    Presets: smoke (invented languages, a minute), laptop (an hour on two cores; needs --data-dir), gpu,
+    bible (as laptop, on text that comes with the package, without what needs annotation).
     """
 
     preset: str = "smoke"

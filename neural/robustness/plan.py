@@ -4,7 +4,7 @@ Texts have the names of neural.corpus ("en", "en@bible"); a model is named by th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -303,4 +303,13 @@ def presets() -> dict[str, Study]:
         hits_in_training=(hit("attention", {"magnitude-pruning": (0.0, 0.6)}),),
         classification=None,
     )
-    return {"smoke": smoke, "laptop": laptop, "gpu": gpu}
+    packaged = replace(
+        laptop,
+        corpus=("bible+commonvoice",),
+        comparisons=(
+            *(c for c in laptop.comparisons if c.kind != "domain"),
+            Comparison("domain", (bible, "en@commonvoice")),
+        ),
+        classification=None,
+    )
+    return {"smoke": smoke, "laptop": laptop, "gpu": gpu, "bible": packaged}

@@ -24,7 +24,8 @@ class Arguments:
     of one language on another beside many controls, and ends with what became of each claim. Exit code 0 when all is
     measured, whatever the answer; 2 on bad input.
 
-    Presets: smoke (invented languages, a minute), laptop (an hour on two cores; needs --data-dir), gpu.
+    Presets: smoke (invented languages, a minute), laptop (an hour on two cores; needs --data-dir), gpu,
+    bible (as laptop, on text that comes with the package, without what needs annotation).
     """
 
     preset: str = "smoke"
@@ -35,12 +36,15 @@ class Arguments:
     """Go on with an unfinished study in that folder, from the last round of pruning that was written."""
     corpus: tuple[str, ...] | None = None
     """Sources of text, as neural.train takes them."""
+    aligned: tuple[str, ...] | None = None
+    """Sources of text that is the same in every language, for retrieval (default: the preset's, or the corpus)."""
     languages: tuple[str, ...] | None = None
-    """Of the pretrained models."""
+    """Of the pretrained models (default: the preset's, or all of --corpus where that lacks some of these)."""
     tested: tuple[str, ...] | None = None
     """Languages whose tickets are sought; default those of the preset's that are pretrained on."""
     tasks: tuple[str, ...] | None = None
-    """Of language-modelling, parts-of-speech, relations, entities and topics (default: all of the preset's)."""
+    """Of language-modelling, parts-of-speech, relations, entities and topics (default: all of the preset's; with
+    --corpus those that --data-dir annotates in its languages)."""
     data_dir: Path | None = None
     """Folder with the corpora known by name, treebanks, named entities and topics."""
     seeds: int | None = None
@@ -53,6 +57,7 @@ class Arguments:
 
 def study_of(arguments: Arguments) -> "Study":
     """The study asked for. Raises UserError, in one line, for what cannot be done."""
+    from neural.corpus import spoken
     from neural.subnetworks.plan import Study, presets
 
     study: Study = chosen(arguments.preset, presets())
@@ -60,8 +65,12 @@ def study_of(arguments: Arguments) -> "Study":
     study = replace(study, data_dir=arguments.data_dir)
     if arguments.corpus is not None:
         study = replace(study, corpus=arguments.corpus)
+        languages = spoken(arguments.corpus, study.languages, data_dir=study.data_dir)
+        study = replace(study, languages=languages)
     if arguments.languages is not None:
         study = replace(study, languages=arguments.languages)
+    if arguments.aligned is not None:
+        study = replace(study, aligned=arguments.aligned)
     if arguments.tasks is not None:
         known = [task.name for task in study.tasks]
         if unknown := [name for name in arguments.tasks if name not in known]:
@@ -70,6 +79,8 @@ def study_of(arguments: Arguments) -> "Study":
     study = replace(
         study, tasks=tuple(_of_languages(task, arguments, study) for task in study.tasks)
     )
+    if arguments.corpus is not None:
+        study = _of_own_text(study, arguments)
     if arguments.seeds is not None:
         study = replace(study, seeds=tuple(range(arguments.seeds)))
     if arguments.steps is not None:
@@ -96,8 +107,40 @@ def study_of(arguments: Arguments) -> "Study":
 
 
 def _of_languages(task: "Task", arguments: Arguments, study: "Study") -> "Task":
+    """The task in those of its languages that are learnt; of own text, where they are too few, in all."""
     own = tuple(name for name in task.languages if name in study.languages)
+    if arguments.corpus is not None and len(own) < 2:
+        own = study.languages
     return replace(task, languages=arguments.tested or own)
+
+
+def _of_own_text(study: "Study", arguments: Arguments) -> "Study":
+    """The study with the tasks and the aligned sentences that the text allows. Raises UserError for one asked for that
+    it does not.
+    """
+    from neural.own_text import aligned_sources, lacking, left_out, no_translations
+    from neural.subnetworks.subjects import Subjects
+
+    tasks = []
+    for task in study.tasks:
+        why = lacking(task.name, task.languages, study.data_dir)
+        if not why:
+            tasks.append(task)
+        elif arguments.tasks is not None:
+            raise UserError(f"--tasks {task.name}: {why}")
+        else:
+            left_out("neural.subnetworks", task.name, why)
+    study = replace(study, tasks=tuple(tasks))
+    if arguments.aligned is not None:
+        return study
+    found = aligned_sources(
+        lambda sources: Subjects(replace(study, aligned=sources), Path()),
+        study.sentences,
+        (study.aligned, study.corpus),
+    )
+    if not found:
+        left_out("neural.subnetworks", "retrieval", no_translations(study.sentences))
+    return replace(study, aligned=found)
 
 
 def main() -> int:

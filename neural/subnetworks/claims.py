@@ -262,7 +262,8 @@ def _further(results: Results) -> Iterator[dict[str, Any]]:
         yield from _ablations(results)
     except UserError:
         return
-    yield from _retrieval(results)
+    if results.study.aligned:
+        yield from _retrieval(results)
 
 
 def _pairs(results: Results, task: Task) -> Iterator[dict[str, Any]]:

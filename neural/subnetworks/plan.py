@@ -1,9 +1,9 @@
 """What study F22 trains, prunes and measures, as one frozen value for each preset."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from neural.config import ModelConfig, preset
 from neural.optim import OptimiserConfig
@@ -115,7 +115,7 @@ class Study:
     languages: tuple[str, ...]
     """Of the pretrained models."""
     aligned: tuple[str, ...]
-    """Sources of aligned text for retrieval."""
+    """Sources of aligned text for retrieval; without any, that is left out."""
     model: ModelConfig
     optimiser: OptimiserConfig
     """Of pretraining."""
@@ -170,6 +170,8 @@ class Study:
             raise UserError(
                 "one tuning of each model has no ceiling to compare with: give two or more"
             )
+        if not self.tasks:
+            raise UserError(f"no tasks: choose from {', '.join(get_args(Name))}")
         for task in self.tasks:
             task.tuning.check()
             if len(task.languages) < 2:
@@ -284,4 +286,11 @@ def presets() -> dict[str, Study]:
         windows=8,
         sentences=32,
     )
-    return {"smoke": smoke, "laptop": laptop, "gpu": gpu}
+    bible = replace(
+        laptop,
+        corpus=("bible+commonvoice",),
+        languages=("en", "de", "el", "fi", "fr", "zh"),
+        aligned=("bible",),
+        tasks=laptop.tasks[:1],
+    )
+    return {"smoke": smoke, "laptop": laptop, "gpu": gpu, "bible": bible}

@@ -98,7 +98,7 @@ def _parts(subjects: Subjects) -> Iterator[tuple[str, Work]]:
             if task.name == "language-modelling":
                 work = partial(_ablation, subjects, task, density)
                 yield f"ablation-{task.name}-{density:g}", work
-    for step in study.steps:
+    for step in study.steps if study.aligned else ():
         yield f"retrieval-step-{step}", partial(_retrieval, subjects, step)
     yield "costs-tickets", partial(_costs, subjects)
 

@@ -55,7 +55,9 @@ class Subjects(Pretrained):
 
     @cached_property
     def aligned(self) -> list[tuple[str, ...]]:
-        """The same sentences in every language. Raises UserError where the text has too few."""
+        """The same sentences in every language; none where the study has no sources. Raises NotThere for too few."""
+        if not self.study.aligned:
+            return []
         return _some(self.translations(self.study.sentences), self.study.sentences)
 
     @cached_property

@@ -13,10 +13,19 @@ import pytest
 from scipy import stats
 
 from figures import dynamics_panels as panels
-from figures import forgetting, layer_drift, learning_progress, render, style, transfer_onset
+from figures import (
+    forgetting,
+    layer_drift,
+    learning_progress,
+    page,
+    render,
+    style,
+    transfer_onset,
+)
 from figures.results import MissingRows
+from neural.dynamics.claims import claims
 from neural.dynamics.plan import Name, presets
-from neural.dynamics.results import CROSS, IN, OF
+from neural.dynamics.results import CROSS, IN, OF, Results
 from neural.probes.onset import onset
 from tests.figures.fake_dynamics import (
     CHANCE,
@@ -336,3 +345,29 @@ def test_a_study_that_is_not_done_is_missing_rows(tmp_path: Path) -> None:
     rows[rows["task"] != "topics"].to_parquet(part)
     with pytest.raises(MissingRows, match=r"no probes of topics of some steps.*--resume"):
         learning_progress.table(run)
+
+
+def test_a_study_of_text_without_annotation_has_its_page(tmp_path: Path) -> None:
+    """Neither tasks nor aligned sentences: what is left is how well text is predicted."""
+    bare = small(tasks=(), controls=(), aligned=(), answers=0)
+    lacks = "probes controls length identity retrieval alignment"
+    run = write(tmp_path / "run", bare, NUMBERS, without=lacks)
+    assert page.main(["dynamics", "--from", str(run), "--out", str(tmp_path / "page")]) == 0
+    text = (tmp_path / "page" / "dynamics.md").read_text()
+    assert "No task was probed" in text
+    assert "## Bits per character" in text
+    for heading in ("Probes", "Layers", "Sentences that find each other", "Which language it is"):
+        assert f"## {heading}" not in text
+    figures = {path.stem for path in (tmp_path / "page").glob("*.png")}
+    assert figures == {"learning-progress"}
+    found = claims(Results(bare, run))
+    assert set(found["task"]) == {"bits per character"}
+
+
+def test_a_study_of_aligned_text_alone_reads_sentences(tmp_path: Path) -> None:
+    bare = small(tasks=(), controls=(), answers=0)
+    run = write(tmp_path / "run", bare, NUMBERS, without="probes controls length alignment")
+    assert page.main(["dynamics", "--from", str(run), "--out", str(tmp_path / "page")]) == 0
+    text = (tmp_path / "page" / "dynamics.md").read_text()
+    assert "## Sentences that find each other" in text
+    assert "## Probes" not in text

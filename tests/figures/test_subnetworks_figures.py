@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 
-from figures import ablation_matrix, overlap_layers, overlap_vs_transfer, render, style
+from figures import ablation_matrix, overlap_layers, overlap_vs_transfer, page, render, style
 from figures import subnetworks_tables as tables
 from figures import transfer_matrix as matrix
 from figures.results import MissingRows
@@ -340,3 +340,11 @@ def test_a_rewound_ticket_drops_where_it_is_worse_than_the_whole_model(
     row = found.loc[task]
     np.testing.assert_allclose(row[["drop", "drop_low", "drop_high"]].astype(float), ends(drops))
     assert row["drop"] > 0
+
+
+def test_a_study_of_text_that_is_not_aligned_has_its_page(tmp_path: Path) -> None:
+    run = write(tmp_path / "run", small(aligned=()), NUMBERS, without="retrieval")
+    assert page.main(["subnetworks", "--from", str(run), "--out", str(tmp_path / "page")]) == 0
+    text = (tmp_path / "page" / "subnetworks.md").read_text()
+    assert "## Sentences that find each other" not in text
+    assert "## What tickets are worth" in text
