@@ -8,6 +8,9 @@ import numpy as np
 MOST = 8
 """Steps that a table shows."""
 
+VERSION = "version "
+"""Begins what a run of an installed package records in place of a commit."""
+
 
 def section(title: str, *parts: str) -> str:
     """With the parts that there are; "" without any."""
@@ -40,15 +43,20 @@ def between(numbers: Iterable[float], form: str) -> str:
 
 def made_by(record: Mapping[str, Any]) -> str:
     """Which run, of which code, a record of provenance tells of."""
-    return f"Run {record.get('identity')} of commit {commits(record)}."
+    return f"Run {record.get('identity')} of {code(record)}."
 
 
-def commits(record: Mapping[str, Any]) -> str:
-    """That began a run, and those that went on with it."""
-    names = [str(one.get("commit")) for one in (record, *record.get("resumed", ()))]
-    return ", resumed with ".join(
-        f"{name[:10]}{', with changes' if name.endswith('+') else ''}" for name in names
-    )
+def code(record: Mapping[str, Any]) -> str:
+    """The commit, or the version of the installed package, that began a run, and those that went on with it."""
+    names = [str(call.get("commit")) for call in (record, *record.get("resumed", ()))]
+    said = ", resumed with ".join(map(_shortened, names))
+    return said if names[0].startswith(VERSION) else f"commit {said}"
+
+
+def _shortened(commit: str) -> str:
+    if commit.startswith(VERSION):
+        return commit
+    return f"{commit[:10]}{', with changes' if commit.endswith('+') else ''}"
 
 
 def figure(name: str, caption: str) -> str:

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from figures.markdown import commits
+from figures.markdown import code
 from figures.report_files import REMEDY, Folder, Numbers
 from figures.report_markdown import slug
 from sim.runs.errors import UserError
@@ -79,7 +79,7 @@ def details(numbers: Numbers, place: str) -> str:
     data = f"data:text/csv;charset=utf-8,{quote(numbers.table, safe=SAFE)}"
     run, made = _dict(record.get("run")), _dict(record.get("rendered"))
     said = [f"run {run['identity']}"] if run.get("identity") else []
-    said += [f"commit {commits(run)}"] if run.get("commit") else []
+    said += [code(run)] if run.get("commit") else []
     said += [f"<code>{escape(str(made['command']))}</code>"] if made.get("command") else []
     return (
         f'<details class="numbers" id="numbers-{place}">\n'

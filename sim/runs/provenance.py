@@ -81,7 +81,9 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit this code is of, with "+" where the tree differs from it; "unknown" outside a checkout."""
+    """The commit this code is of, with "+" where the tree differs from it; outside a checkout "version 1.2.3", as
+    installed, or "unknown".
+    """
     here = Path(__file__).parent
 
     def git(*words: str) -> str:
@@ -90,6 +92,12 @@ def commit() -> str:
         ).stdout.strip()
 
     try:
+        git(
+            "ls-files", "--error-unmatch", Path(__file__).name
+        )  # a checkout of other code may be around
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.CalledProcessError):
+        installed = versions().get(PACKAGES[0])
+        return "unknown" if installed is None else f"version {installed}"
+    except subprocess.TimeoutExpired:
         return "unknown"

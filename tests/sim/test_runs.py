@@ -421,3 +421,28 @@ def test_paths_of_this_machine_stay_out_of_provenance(monkeypatch) -> None:
     assert provenance({})["command"] == ["python", "sweep.py", *named]
     monkeypatch.setattr("__main__.__spec__", ModuleSpec("neural.imbalance.__main__", None))
     assert provenance({})["command"] == ["python", "-m", "neural.imbalance", *named]
+
+
+def test_an_installed_package_records_its_version_in_place_of_a_commit(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """Also where a checkout of other code, as of a user's project with its environment, is around."""
+    from importlib.metadata import version
+
+    from sim.runs import provenance as module
+
+    place = tmp_path / "lib" / "provenance.py"
+    place.parent.mkdir()
+    place.write_text("")
+    monkeypatch.setattr(module, "__file__", str(place))
+    said = f"version {version('cognitive-reserve')}"
+    assert module.commit() == said
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    commit = ["git", "-C", str(tmp_path), *who, "commit", "-q", "--allow-empty", "-m", "other"]
+    subprocess.run(commit, check=True)
+    assert module.commit() == said
+    monkeypatch.setattr(module, "versions", dict)
+    assert module.commit() == "unknown"
+    monkeypatch.undo()
+    assert len(module.commit().rstrip("+")) == 40
