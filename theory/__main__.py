@@ -114,13 +114,13 @@ def _add_limit(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(given: argparse.Namespace) -> int:
-    from theory.statements import statements
+    from theory.statements import headings
 
-    known = statements()
-    width = max(map(len, known), default=0)
-    for statement in known.values():
-        number = "" if statement.number is None else str(statement.number)
-        print(f"{number:>3}  {statement.id:<{width}}  {statement.claim}")
+    found = headings()
+    width = max((len(heading["id"]) for heading in found), default=0)
+    for heading in found:
+        number = "" if heading["number"] is None else str(heading["number"])
+        print(f"{number:>3}  {heading['id']:<{width}}  {heading['claim']}")
     return 0
 
 

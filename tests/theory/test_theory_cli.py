@@ -54,9 +54,49 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Statement]:
     return known
 
 
-def test_list(registry, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["list"]) == 0
-    assert "  3  right " in capsys.readouterr().out
+WITHOUT_PROOFS = """\
+import sys
+
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("sympy", "mpmath", "cvxpy", "flint"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Blocked())
+from theory.__main__ import main
+
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_list_needs_no_proof_packages() -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", WITHOUT_PROOFS, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+    listed = run("list")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    known = theory.statements.statements()
+    lines = listed.stdout.splitlines()
+    assert [line[5:].split()[0] for line in lines] == list(known)
+    for line, statement in zip(lines, known.values(), strict=True):
+        number = "" if statement.number is None else str(statement.number)
+        assert line.startswith(f"{number:>3}  {statement.id} ")
+        assert line.endswith(f"  {statement.claim}")
+    checked = run("check", "leave-one-out")  # these do need them
+    assert checked.returncode == 2
+    assert "pip install 'cognitive-reserve[proofs]'" in checked.stderr
+
+
+def test_a_statement_without_literals_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "odd.py").write_text("ID = 'odd'\nSTATEMENT = Statement(id=ID, claim='x')\n")
+    monkeypatch.setattr(theory.statements, "__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(ValueError, match=r"odd\.py: no STATEMENT"):
+        theory.statements.headings()
 
 
 def test_check_writes_its_reports(registry, tmp_path: Path, capsys) -> None:
