@@ -195,6 +195,15 @@ def connect(scheduler: str | None) -> Iterator["Client | None"]:
         yield client
 
 
+def dashboard(cluster: "Client") -> str | None:
+    """The address of the scheduler's dashboard; None of a scheduler that was started without."""
+    try:
+        link: str | None = cluster.dashboard_link
+    except KeyError:  # the service is not in the scheduler's list
+        return None
+    return link
+
+
 def _address(scheduler: str) -> str:
     """The address, or that in the scheduler file, which a scheduler that is just starting has yet to write."""
     if ":" in scheduler:

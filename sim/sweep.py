@@ -196,7 +196,7 @@ def sweep(
     """
     from tqdm import tqdm
 
-    from sim.execute import compute, connect, execute, software
+    from sim.execute import compute, connect, dashboard, execute, software
     from sim.runs.identity import identity
     from sim.runs.store import Run
     from sim.work import batches
@@ -216,11 +216,8 @@ def sweep(
                 for part, batch in todo.items()
                 if part not in done
             }
-            if cluster is not None:
-                print(
-                    f"sim.sweep: dashboard of the cluster: {cluster.dashboard_link}",
-                    file=sys.stderr,
-                )
+            if cluster is not None and (link := dashboard(cluster)):
+                print(f"sim.sweep: dashboard of the cluster: {link}", file=sys.stderr)
             work = partial(compute, seen, config)
             with tqdm(total=len(todo), initial=len(done), unit="batch", disable=None) as bar:
                 for _ in execute(work, missing, workers=workers, cluster=cluster):

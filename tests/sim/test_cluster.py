@@ -77,7 +77,12 @@ class Cluster:
 
 
 @contextmanager
-def running(folder: Path, workers: int, **settings: str) -> Iterator[Cluster]:
+def running(
+    folder: Path,
+    workers: int,
+    dashboard: str = "--dashboard-address=127.0.0.1:0",
+    **settings: str,
+) -> Iterator[Cluster]:
     """A cluster on free ports for the block; the settings are environment variables of the scheduler."""
     cluster = Cluster(folder)
     try:
@@ -85,7 +90,7 @@ def running(folder: Path, workers: int, **settings: str) -> Iterator[Cluster]:
             "scheduler",
             "--host=127.0.0.1",
             "--port=0",
-            "--dashboard-address=127.0.0.1:0",
+            dashboard,
             **settings,
         )
         wait(cluster.ready, cluster)
@@ -351,3 +356,12 @@ def test_a_scheduler_that_dies(tmp_path: Path) -> None:
         with meanwhile(kill), pytest.raises(UserError, match=r"scheduler is gone.*add --resume"):
             list(execute(gate, keys("lost", 2), cluster=client))
         gate.open()
+
+
+def test_a_scheduler_without_dashboard_has_no_link(tmp_path: Path) -> None:
+    with (
+        running(tmp_path, workers=0, dashboard="--no-dashboard") as cluster,
+        connect(cluster.address) as client,
+    ):
+        assert client is not None
+        assert module.dashboard(client) is None
