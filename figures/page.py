@@ -6,10 +6,11 @@ numbers (.csv) and where they come from (.json). The same run gives the same byt
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from figures.render import FIGURES, Parser, contents, known, numbers, usable, write
+from figures.render import FIGURES, Parser, contents, known, numbers, tell, usable, write
 
 PAGES = {
     "robustness": "figures.robustness_page",
@@ -23,13 +24,18 @@ tables(run) -> their DataFrames by name; page(run, tables, figures) -> Markdown.
 
 FOLDER = "_page"
 
+SMOKE = (
+    "**This page is of a smoke run and decides nothing: its languages are invented or its models as small as can be, "
+    "to show in a minute that all works. No verdict below is a result.**"
+)
+
 
 def render(name: str, run: Path, out: Path | None = None) -> list[Path]:
     """Write a page and what it shows to out, RUN/_page by default, and return the files.
 
     A figure for which the run has no rows is left out. Raises UserError on bad input and where out cannot be written.
     """
-    from figures.results import MissingRows
+    from figures.results import MissingRows, configuration
     from sim.runs.store import Run
 
     known("page", [name], PAGES)
@@ -43,14 +49,39 @@ def render(name: str, run: Path, out: Path | None = None) -> list[Path]:
         what = {"table": key, "description": module.TABLES[key]}
         files |= numbers(key, table, what, record, command)
     figures = {}
+    boxed: set[str] = set()
     for key in module.FIGURES:
         try:
             figures[key] = importlib.import_module(FIGURES[key]).table(run)
         except MissingRows:
             continue
-        files |= contents(key, figures[key], run, record, ["png"])
-    files[f"{name}.md"] = module.page(run, tables, figures).encode()
+        files |= contents(key, figures[key], run, record, ["png"], boxed)
+    files[f"{name}.md"] = _marked(
+        module.page(run, tables, figures), name, configuration(run)
+    ).encode()
+    tell("figures.page", boxed)
     return write(files, out)
+
+
+def _marked(page: str, name: str, config: Mapping[str, Any]) -> str:
+    """The page, with a remark under its title where the run is one of smoke."""
+    if not is_smoke(name, config):
+        return page
+    title, rest = page.split("\n", 1)
+    return f"{title}\n\n{SMOKE}\n{rest}"
+
+
+def is_smoke(name: str, config: Mapping[str, Any]) -> bool:
+    """Whether a recorded configuration of a study is one of smoke: its languages are all invented, or its models those
+    of the preset smoke.
+    """
+    from sim.runs.identity import canonical
+
+    corpus = config.get("corpus") or [""]
+    if all(str(source).partition(":")[0] == "synthetic" for source in corpus):
+        return True
+    smallest = importlib.import_module(f"neural.{name}.plan").presets()["smoke"].model
+    return bool(config.get("model") == canonical(smallest))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -66,17 +66,27 @@ def render(
     record = Run.existing(run).provenance() or {}
     out = usable(run / FOLDER if out is None else out)
     files: dict[str, bytes] = {}
+    boxed: set[str] = set()
     left_out = []
     for name in dict.fromkeys(names or FIGURES):
         try:
             table = importlib.import_module(FIGURES[name]).table(run)
-            files |= contents(name, table, run, record, list(dict.fromkeys(formats)))
+            files |= contents(name, table, run, record, list(dict.fromkeys(formats)), boxed)
         except MissingRows as error:
             if names:
                 raise
             if not isinstance(error, OtherKind):
                 left_out.append(f"left out {name}: {error}")
+    tell("figures.render", boxed)
     return write(files, out), left_out
+
+
+def tell(program: str, boxed: set[str]) -> None:
+    """Of names with letters that the font lacks, if there are any."""
+    if boxed:
+        from figures import glyphs, style
+
+        glyphs.tell(program, boxed, style.RC["font.family"])
 
 
 def usable(out: Path) -> Path:
@@ -98,15 +108,24 @@ def known(what: str, names: Sequence[str], choices: Sequence[str] | dict[str, st
 
 
 def contents(
-    name: str, table: "pd.DataFrame", run: Path, record: dict[str, Any], formats: Sequence[str]
+    name: str,
+    table: "pd.DataFrame",
+    run: Path,
+    record: dict[str, Any],
+    formats: Sequence[str],
+    boxed: set[str],
 ) -> dict[str, bytes]:
-    """What the files of a figure of a table are to hold, by file name."""
-    from figures import style
+    """What the files of a figure of a table are to hold, by file name.
+
+    Texts with letters that the font lacks are added to boxed.
+    """
+    from figures import glyphs, style
 
     module = importlib.import_module(FIGURES[name])
     files = {}
-    with style.use():
+    with style.use(), glyphs.quiet():
         figure = module.draw(table)
+        boxed |= glyphs.boxed(figure, style.RC["font.family"])
         figure.draw_without_rendering()  # lays it out, once for all formats
         figure.set_layout_engine("none")
         for form in formats:

@@ -1,8 +1,10 @@
 """The page of study D22, from studies whose effects are known."""
 
+import importlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from figures import markdown, page, robustness_claims, robustness_page, slope_vs
 from figures import verdicts as said_of
 from figures.robustness_claims import answered, counted
 from figures.verdicts import judged
+from neural.robustness import plan as robustness
 from sim.config import Config
+from sim.runs.identity import canonical
 from sim.runs.store import Run
 from tests.figures.fake_study import Numbers, small, write
 from tests.figures.page_text import section, shows_all
@@ -288,3 +292,34 @@ def test_a_page_names_the_commits_of_its_run() -> None:
     more = record | {"resumed": [{"commit": "fedcba9876543"}]}
     said = "Run ab of commit 0123456789, with changes, resumed with fedcba9876."
     assert markdown.made_by(more) == said
+    installed = {"identity": "ab", "commit": "version 12.34.56"}
+    assert markdown.made_by(installed) == "Run ab of version 12.34.56."
+
+
+STUDIES = ("across", "dynamics", "imbalance", "robustness", "subnetworks")
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_smoke_run_is_known_by_its_configuration(name: str) -> None:
+    presets = importlib.import_module(f"neural.{name}.plan").presets()
+    assert set(presets) == {"smoke", "laptop", "gpu", "bible"}
+    known = {key: page.is_smoke(name, canonical(plan)) for key, plan in presets.items()}
+    assert known == {"smoke": True, "laptop": False, "gpu": False, "bible": False}
+    own = replace(presets["smoke"], corpus=("en=mine.txt", "el=other.txt"))
+    assert page.is_smoke(name, canonical(own))  # models as small, whatever the text
+    invented = replace(presets["laptop"], corpus=("synthetic:sentences=9000",))
+    assert page.is_smoke(name, canonical(invented))
+    mixed = replace(presets["laptop"], corpus=("synthetic", "bible"))
+    assert not page.is_smoke(name, canonical(mixed))
+
+
+def test_the_page_of_a_smoke_run_says_so_at_its_top(tmp_path: Path, made: Path) -> None:
+    model = robustness.presets()["smoke"].model
+    run = write(tmp_path / "study", small(model=model, seeds=(0,)), ALIKE)
+    assert cli("robustness", "--from", run, "--out", tmp_path / "page") == 0
+    title, blank, said, *_ = (tmp_path / "page" / "robustness.md").read_text().splitlines()
+    assert title.startswith("# ")
+    assert not blank
+    assert said == page.SMOKE
+    assert "smoke run and decides nothing" in said
+    assert page.SMOKE not in (made / "page" / "robustness.md").read_text()
