@@ -26,6 +26,10 @@ PACKAGES = (
 )
 
 
+FAILED = 128
+"""Git's exit code where it cannot work, not where it has nothing to tell."""
+
+
 def provenance(config: Any, **extra: Any) -> dict[str, Any]:
     """A record to store beside results: the configuration and its identity, commit, versions, machine, time."""
     return {
@@ -88,16 +92,20 @@ def commit() -> str:
 
     def git(*words: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=10
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:
-        git(
-            "ls-files", "--error-unmatch", Path(__file__).name
-        )  # a checkout of other code may be around
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # other code may lie around this
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.CalledProcessError) as error:
         installed = versions().get(PACKAGES[0])
-        return "unknown" if installed is None else f"version {installed}"
-    except subprocess.TimeoutExpired:
-        return "unknown"
+        instead = "unknown" if installed is None else f"version {installed}"
+        if getattr(error, "returncode", FAILED) == FAILED and _in_checkout(here):
+            reason = " ".join(str(getattr(error, "stderr", None) or error).split())
+            print(f"git does not tell the commit, {instead} is recorded: {reason}", file=sys.stderr)
+        return instead
+
+
+def _in_checkout(folder: Path) -> bool:
+    return any((parent / ".git").exists() for parent in folder.parents)

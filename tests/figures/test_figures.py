@@ -304,7 +304,7 @@ def test_same_run_gives_the_same_bytes(
     arguments = [*names, "--from", run, "--out", there, "--format", ",".join(formats)]
     root = Path(render.__file__).parents[1]
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    subprocess.run(command, check=True, timeout=120, cwd=root, capture_output=True)
+    subprocess.run(command, check=True, timeout=600, cwd=root, capture_output=True)
     files = sorted(path.name for path in here.iterdir())
     assert files == sorted(f"{name}.{end}" for name in names for end in (*formats, "csv", "json"))
     for name in files:

@@ -193,7 +193,7 @@ def test_the_same_study_gives_the_same_bytes(bare: Path, tmp_path: Path) -> None
     command = [sys.executable, "-m", "figures.page", "robustness", "--from", str(bare)]
     root = Path(page.__file__).parents[1]
     arguments = [*command, "--out", str(tmp_path)]
-    subprocess.run(arguments, check=True, timeout=120, cwd=root, capture_output=True)
+    subprocess.run(arguments, check=True, timeout=600, cwd=root, capture_output=True)
     files = sorted(path.name for path in (bare / "_page").iterdir())
     assert files == sorted(path.name for path in tmp_path.iterdir())
     for name in files:

@@ -202,7 +202,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
         done = subprocess.run(
             command,
             check=True,
-            timeout=60,
+            timeout=600,
             cwd=ROOT,
             env=environment,
             capture_output=True,

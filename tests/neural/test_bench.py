@@ -23,7 +23,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
@@ -107,7 +107,7 @@ def restarted(**environment: str) -> tuple[str, int]:
     with subprocess.Popen(
         command, cwd=ROOT, env=clean | environment, stdout=subprocess.PIPE, text=True
     ) as process:
-        said = re.fullmatch(r"(\S*) an argument (\d+) (\d+)\n", process.communicate(timeout=60)[0])
+        said = re.fullmatch(r"(\S*) an argument (\d+) (\d+)\n", process.communicate(timeout=600)[0])
     assert said
     assert int(said[2]) == process.pid
     return said[1], int(said[3])

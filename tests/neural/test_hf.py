@@ -355,7 +355,7 @@ def test_the_commands(folder, byte_pairs, tmp_path):
             cwd=Path(__file__).parents[2],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
             check=False,
         )
 

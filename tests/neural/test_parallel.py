@@ -58,7 +58,7 @@ def spawn(*arguments, devices=1):
 
 
 def ended(process):
-    out, error = process.communicate(timeout=300)
+    out, error = process.communicate(timeout=600)
     assert process.returncode == 0, error[-3000:]
     return out
 

@@ -107,7 +107,7 @@ def test_another_process_learns_the_same(pairs):
         [sys.executable, "-c", TRAIN.format(spec=SPEC)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=True,
     )
     assert done.stdout.strip() == pairs.fingerprint

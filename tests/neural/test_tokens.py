@@ -112,7 +112,7 @@ def test_two_processes_at_once_get_the_same(tmp_path):
     workers = [context.Process(target=build, args=(tmp_path, barrier, queue)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    found = [queue.get(timeout=60) for _ in workers]
+    found = [queue.get(timeout=600) for _ in workers]
     for worker in workers:
         worker.join()
     assert found[0] == found[1]

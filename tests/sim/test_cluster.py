@@ -26,7 +26,7 @@ from sim.sweep import Arguments, config_of, render, sweep
 pytest.importorskip("distributed", reason="needs the extra cluster")
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds that a loaded machine may need for what takes one."""
 
 OPTIONS = (

@@ -47,7 +47,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 
@@ -100,7 +100,7 @@ def test_kill_and_resume_lose_and_repeat_nothing(finished: Path, tmp_path: Path)
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while (
         not list(folder.glob("part-*")) and process.poll() is None and time.monotonic() < deadline
     ):
@@ -209,7 +209,7 @@ def test_a_full_disk_ends_in_one_line(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 2, done.stderr
