@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from theory.command.ending import temporary
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -170,11 +172,11 @@ def write(files: dict[str, bytes], out: Path) -> list[Path]:
 def _write(files: dict[str, bytes], out: Path) -> list[Path]:
     """Write the files in a hidden folder inside out, then move them: a full disk leaves none."""
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".render-", dir=out) as staging:
+    with temporary(Path(tempfile.mkdtemp(prefix=".render-", dir=out))) as staging:
         for name, content in files.items():
-            Path(staging, name).write_bytes(content)
+            (staging / name).write_bytes(content)
         for name in files:
-            Path(staging, name).replace(out / name)
+            (staging / name).replace(out / name)
     return [out / name for name in files]
 
 

@@ -2,3 +2,7 @@
 
 The four published studies that this project repeats on them are still to come.
 """
+
+from theory.command.beginning import begin
+
+begin()

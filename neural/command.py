@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neural.train import signals
 from sim.runs.errors import UserError
+from theory.command.ending import can_resume, grace, interrupted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,15 +19,14 @@ def run(program: str, work: Callable[[Stop], tuple[Path | None, str]]) -> int:
     """The exit code of some work, which gives its folder and what to print: 2 on bad input, 130 when interrupted."""
     started = time.perf_counter()
     try:
-        with signals(hosts=1) as stop:
+        can_resume()
+        with grace() as stop:
             out, closing = work(stop)
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        again = "interrupted; the same command with --resume goes on"
-        print(f"{program}: {again}", file=sys.stderr)
-        return 130
+        return interrupted(program)
     print(closing)
     if out is not None:
         print(f"results in {out}, {time.perf_counter() - started:.0f} s")

@@ -237,9 +237,6 @@ def main() -> int:
     except UserError as error:
         print(f"neural.corpus: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("neural.corpus: interrupted; the same command goes on", file=sys.stderr)
-        return 130
     return 0
 
 

@@ -197,9 +197,6 @@ def main() -> int:
     except UserError as error:
         print(f"neural.evaluate: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("neural.evaluate: interrupted; nothing is lost but the time", file=sys.stderr)
-        return 130
     return 0
 
 

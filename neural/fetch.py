@@ -19,6 +19,7 @@ from typing import Any
 from neural.corpora import ANNOTATED, CORPORA, PACKAGED, cache_folder, packaged
 from neural.origins.recipes import ORIGINS, Origin, place
 from sim.runs.errors import UserError
+from theory.command.progress import progress
 
 ATTEMPTS = 4
 """How often a connection that breaks is made again."""
@@ -140,7 +141,6 @@ def _continue(url: str, part: Path) -> None:
     Raises requests.RequestException; part then holds what came.
     """
     import requests
-    from tqdm import tqdm
 
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -156,7 +156,7 @@ def _continue(url: str, part: Path) -> None:
         size = int(response.headers.get("Content-Length", 0)) + have
         with (
             part.open("ab" if resumed else "wb") as stream,
-            tqdm(total=size or None, initial=have, unit="B", unit_scale=True, disable=None) as bar,
+            progress(size, done=have, unit="bytes", scaled=True) as bar,
         ):
             for chunk in response.iter_content(CHUNK):
                 stream.write(chunk)

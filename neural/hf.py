@@ -9,7 +9,6 @@ Tensors are the same on both sides, but for the prefix of their names.
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from neural.foreign import CONFIG, SAME, TOKENIZER, located, read
 from neural.weights import WEIGHTS
 from sim.runs.errors import UserError
 from sim.runs.files import replacing
+from theory.command.ending import temporary
 
 if TYPE_CHECKING:
     from neural.checkpoint import Checkpoint
@@ -144,18 +144,16 @@ def _whole(out: Path) -> Iterator[Path]:
         raise UserError(f"{out} is there already: give --out a new folder")
     from safetensors import SafetensorError
 
-    temporary = out.with_name(f".{out.name}.{uuid4().hex}.tmp")
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        temporary.replace(out)
+        with temporary(out.with_name(f".{out.name}.{uuid4().hex}.tmp")) as folder:
+            folder.mkdir(parents=True)
+            yield folder
+            folder.replace(out)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
             f"cannot write {out} ({reason}): free space there, or give --out another folder"
         ) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def main() -> int:

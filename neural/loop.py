@@ -26,6 +26,8 @@ from neural.run import Run
 from neural.step import Measures, Program, State, program
 from sim.runs.errors import UserError
 from sim.runs.identity import identity
+from theory.command.progress import Progress
+from theory.command.progress import progress as progress_of
 
 
 def train(
@@ -40,8 +42,8 @@ def train(
 ) -> Run:
     """Train the models of a configuration into a folder, and return its run; one that is done is returned as it is.
 
-    data is what `prepare` reads of the configuration, or text of your own. sinks get the metrics too. progress shows a
-    bar on a terminal. When stop() is true the state is saved and KeyboardInterrupt raised. Runs of one process share
+    data is what `prepare` reads of the configuration, or text of your own. sinks get the metrics too. progress shows
+    how far it is. When stop() is true the state is saved and KeyboardInterrupt raised. Runs of one process share
     what is compiled if they share model, optimiser and batch. Raises UserError for what cannot be trained.
     """
     config.check()
@@ -80,8 +82,6 @@ class _Training:
 
     def go(self, sinks: Sequence[Sink], progress: bool, stop: Callable[[], bool]) -> None:
         """From the last state, or from nothing, to the end."""
-        from tqdm import tqdm
-
         config = self.config
         first, state = self._begin()
         total = config.tokens * len(config.members)
@@ -90,12 +90,12 @@ class _Training:
                 lines = JsonLines(self.run.metrics, after=first if first else -1)
                 sinks = [stack.enter_context(closing(lines)), *sinks]
             bar = stack.enter_context(
-                tqdm(
-                    total=config.steps * total,
-                    initial=first * total,
-                    unit="tok",
-                    unit_scale=True,
-                    disable=None if progress and parallel.is_first() else True,
+                progress_of(
+                    config.steps * total,
+                    done=first * total,
+                    unit="tokens",
+                    scaled=True,
+                    shown=progress and parallel.is_first(),
                 )
             )
             log = _Log(config, sinks if parallel.is_first() else [], bar)
@@ -170,7 +170,7 @@ class _Training:
 class _Log:
     """The numbers of a run, those of an update read when the next is on its way."""
 
-    def __init__(self, config: TrainConfig, sinks: Sequence[Sink], bar: Any) -> None:
+    def __init__(self, config: TrainConfig, sinks: Sequence[Sink], bar: Progress) -> None:
         self.config, self.sinks, self.bar = config, sinks, bar
         self._rates = np.asarray(schedule(config.optimiser)(np.arange(config.steps)))
         self._pending: tuple[int, Measures] | None = None

@@ -3,6 +3,8 @@
 import os
 import sys
 
+from theory.command.ending import hand_over
+
 TUNABLES = "GLIBC_TUNABLES"
 
 
@@ -16,4 +18,5 @@ def restart_with_huge_pages() -> None:
     """
     if sys.platform == "linux" and TUNABLES not in os.environ:
         os.environ[TUNABLES] = "glibc.malloc.hugetlb=1"
+        hand_over()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

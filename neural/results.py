@@ -12,6 +12,7 @@ import pandas as pd
 
 from sim.runs.errors import UserError
 from sim.runs.store import Run, unpacked
+from theory.command.progress import progress
 
 Work = Callable[[], pd.DataFrame]
 
@@ -30,11 +31,9 @@ def fill(
     Raises UserError for a folder that is not this configuration's, or unfinished and not to be resumed, and
     KeyboardInterrupt, after the part at hand, when stop() is true.
     """
-    from tqdm import tqdm
-
     todo = {f"part-{part}": work for part, work in parts.items()}
     run = Run.open(out, config, resume=resume, parts=list(todo))
-    with run.held(), tqdm(total=len(before) + len(todo), disable=None) as bar:
+    with run.held(), progress(len(before) + len(todo), unit="parts") as bar:
         for name, work in before:
             bar.set_description(name)
             work()

@@ -130,9 +130,6 @@ def main() -> int:
     except UserError as error:
         print(f"neural.sample: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-        return 130
     return 0
 
 

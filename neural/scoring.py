@@ -18,6 +18,7 @@ from neural.config import Compute, ModelConfig
 from neural.model import DEFAULT, shapes, token_losses
 from neural.tokens import Tokens
 from sim.runs.errors import UserError
+from theory.command.progress import progress as progress_of
 
 Array = NDArray[np.float64]
 
@@ -134,8 +135,6 @@ def score(
     Parameters that have an axis in front are copies, scored together: stack those that differ, and share the rest.
     progress is the caption of a bar on a terminal. Raises UserError for windows that do not fit the model or the text.
     """
-    from tqdm import tqdm
-
     sliding.check(config.context)
     if batch < 1:
         raise UserError(f"batch {batch}: give a whole number >= 1")
@@ -160,8 +159,9 @@ def score(
             windows = _read(tokens.ids, np.resize(chosen[:, 0], rows), sliding.window)
             yield chosen, program(placed, windows)
 
-    with tqdm(total=n, unit="tok", unit_scale=True, disable=None if progress else True) as bar:
-        bar.set_description(progress)
+    with progress_of(
+        n, unit="tokens", scaled=True, description=progress, shown=bool(progress)
+    ) as bar:
         for chosen, found in _one_ahead(begun()):
             for row, (start, low, high) in enumerate(chosen):
                 losses[..., low:high] = found[..., row, low - start : high - start]

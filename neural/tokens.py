@@ -24,6 +24,7 @@ from neural.corpus import Corpus
 from neural.documents import SPLITS, Document
 from neural.tokenizer import Tokenizer
 from sim.runs.errors import UserError
+from theory.command.progress import progress
 
 Ids = NDArray[np.unsignedinteger[Any]]
 INDEX = "index.json"
@@ -148,14 +149,12 @@ def _encode(
     dtype: str,
     what: str,
 ) -> None:
-    from tqdm import tqdm
-
     sizes = np.array([len(item.text.encode()) for item in documents], dtype=np.int64)
     lengths: list[int] = []
     end = np.array([tokenizer.end_of_text], dtype=dtype)
     with (
         (folder / f"{split}.ids").open("wb") as stream,
-        tqdm(total=int(sizes.sum()), unit="B", unit_scale=True, desc=what, disable=None) as bar,
+        progress(int(sizes.sum()), unit="bytes", scaled=True, description=what) as bar,
     ):
         batches = np.split(np.arange(len(documents)), _cuts(sizes))
         for batch in batches:

@@ -1,17 +1,17 @@
 """python -m neural.train: train GPTs on several languages, from text to checkpoints, on one device or many."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neural.memory import restart_with_huge_pages
 from sim.runs.errors import UserError
+from theory.command.ending import can_resume, grace, interrupted
 
 if TYPE_CHECKING:
     from neural.config import Compute
@@ -208,30 +208,6 @@ def _sinks(arguments: Arguments, config: "TrainConfig") -> "Iterator[Sink]":
         yield WeightsAndBiases(arguments.wandb, identity(config), canonical(config))
 
 
-@contextmanager
-def signals(hosts: int) -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM has come; a second SIGINT interrupts at once.
-
-    Of several hosts one cannot stop by itself: there signals do what they always do.
-    """
-    seen: list[int] = []
-    if hosts > 1:
-        yield lambda: False
-        return
-
-    def take(number: int, frame: object) -> None:
-        if seen and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        seen.append(number)
-
-    before = {number: signal.signal(number, take) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(seen)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def report(run: "Run", seconds: float) -> str:
     """The closing table: what each model has come to."""
     lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
@@ -252,14 +228,16 @@ def main() -> int:
     arguments = tyro.cli(Arguments, prog="python -m neural.train")
     started = time.perf_counter()
     try:
-        with signals(arguments.hosts) as stop:
+        can_resume()
+        with ExitStack() as stack:
+            # Of several hosts one cannot stop by itself: there a signal ends the process at once.
+            stop = stack.enter_context(grace()) if arguments.hosts == 1 else lambda: False
             run = run_of(arguments, stop)
     except UserError as error:
         print(f"neural.train: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("neural.train: interrupted; the same command with --resume goes on", file=sys.stderr)
-        return 130
+        return interrupted("neural.train")
     print(report(run, time.perf_counter() - started))
     return 0
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache, partial
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
@@ -76,7 +77,8 @@ def _here(work: Work[Item], items: dict[str, Item]) -> Iterator[str]:
 
 def _in_processes(work: Work[Item], items: dict[str, Item], workers: int) -> Iterator[str]:
     with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
-        futures = {pool.submit(work, item): key for key, item in items.items()}
+        with _without_interrupts():
+            futures = {pool.submit(work, item): key for key, item in items.items()}
         try:
             for future in as_completed(futures):
                 future.result()
@@ -88,6 +90,17 @@ def _in_processes(work: Work[Item], items: dict[str, Item], workers: int) -> Ite
                     "a worker process was killed, perhaps for want of memory: lower --workers and add --resume"
                 ) from None
             raise
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes started in the block never see Ctrl-C, which a terminal sends to all: they end with this one."""
+    resource_tracker.ensure_running()  # which would let signals come again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.runs.errors import UserError
+from theory.command.ending import can_resume
+from theory.command.progress import progress
 
 if TYPE_CHECKING:
     from sim.config import Config, DataSource
@@ -194,8 +196,6 @@ def sweep(
 
     It is computed here, in local processes, or on the Dask cluster of a scheduler; the table is the same.
     """
-    from tqdm import tqdm
-
     from sim.execute import compute, connect, dashboard, execute, software
     from sim.runs.identity import identity
     from sim.runs.store import Run
@@ -219,7 +219,7 @@ def sweep(
             if cluster is not None and (link := dashboard(cluster)):
                 print(f"sim.sweep: dashboard of the cluster: {link}", file=sys.stderr)
             work = partial(compute, seen, config)
-            with tqdm(total=len(todo), initial=len(done), unit="batch", disable=None) as bar:
+            with progress(len(todo), done=len(done), unit="batches") as bar:
                 for _ in execute(work, missing, workers=workers, cluster=cluster):
                     bar.update()
             _await(run, set(todo))
@@ -313,6 +313,7 @@ def main() -> int:
     started = time.perf_counter()
     try:
         config = config_of(arguments)
+        can_resume()
         from sim.runs.identity import identity
         from sim.verdict import judge
 
@@ -329,9 +330,6 @@ def main() -> int:
     except UserError as error:
         print(f"sim.sweep: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("sim.sweep: interrupted; the same command with --resume goes on", file=sys.stderr)
-        return 130
     print(report(verdict, run, figures, time.perf_counter() - started))
     return 1 if len(verdict.contradictions) else 0
 

@@ -6,10 +6,12 @@ theory.geometry, theory.spectra, theory.representation, theory.perturbation and 
 `from theory import Statement` states a claim for `python -m theory check`.
 """
 
-from typing import Any
+from theory.command.beginning import begin
+
+begin()
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "Statement":
         from theory.statement import Statement
 

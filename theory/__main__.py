@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from theory.claim_file.limits import Limits
+from theory.command.ending import temporary
+from theory.command.progress import tracked, write
 from theory.evidence import PROOF_PACKAGES
 
 if TYPE_CHECKING:
@@ -125,8 +127,6 @@ def _list(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     for option, path in (("--json", given.json), ("--table", given.table)):
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"{option} {path}: there is no folder {path.parent}: make it first")
@@ -137,7 +137,7 @@ def _check(given: argparse.Namespace) -> int:
     records = []
     expected = True
     refused = 0
-    for statement in tqdm(chosen, unit="statement", leave=False, disable=not sys.stderr.isatty()):
+    for statement in tracked(chosen, unit="statements"):
         if isinstance(statement, str):
             from theory.claim_file.ask import ask
 
@@ -146,16 +146,16 @@ def _check(given: argparse.Namespace) -> int:
             except ValueError as error:
                 refused = _refuse(str(error))
                 continue
-            tqdm.write(answer.summary)
+            write(answer.summary)
             if answer.tightest is not None:
-                tqdm.write(f"    tightest at {answer.tightest}")
+                write(f"    tightest at {answer.tightest}")
             records.append(answer.report)
             expected &= answer.expected
         else:
             from theory.check import check
 
             report = check(statement, given.profile)
-            tqdm.write(report.summary() + "  <-- not as it should be" * (not report.as_expected))
+            write(report.summary() + "  <-- not as it should be" * (not report.as_expected))
             reports.append(report)
             records.append(report.as_json())
             expected &= report.as_expected
@@ -220,12 +220,11 @@ def _chosen(what: Sequence[str]) -> list["Statement | str"]:
 
 
 def _write(option: str, path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_text(text)
-        partial.replace(path)
+        with temporary(path.with_name(f".{path.name}.{os.getpid()}")) as unfinished:
+            unfinished.write_text(text)
+            unfinished.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ValueError(f"{option} {path}: {error.strerror}: choose another place") from error
 
 

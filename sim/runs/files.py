@@ -4,11 +4,12 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from sim.runs.errors import UserError
+from theory.command.ending import temporary
 
 ABANDONED = 3600.0
 """Seconds after which a temporary file is the leftover of a kill: no write takes so long."""
@@ -19,23 +20,18 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary to write, which takes the place of path when the block ends: whole, on disk, and with the mode that
     the umask gives to new files, whoever wrote it. If the block fails, path is as it was and nothing else is left.
     """
-    with _hidden(path) as temporary:
-        temporary.touch(exist_ok=False)
-        mode = stat.S_IMODE(temporary.stat().st_mode)
-        yield temporary
-        temporary.chmod(mode)
-        sync(temporary)
-        temporary.replace(path)
+    with _hidden(path) as unfinished:
+        unfinished.touch(exist_ok=False)
+        mode = stat.S_IMODE(unfinished.stat().st_mode)
+        yield unfinished
+        unfinished.chmod(mode)
+        sync(unfinished)
+        unfinished.replace(path)
 
 
-@contextmanager
-def _hidden(path: Path) -> Iterator[Path]:
+def _hidden(path: Path) -> AbstractContextManager[Path]:
     """A name beside path for a temporary, of which nothing is left after the block."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
+    return temporary(path.with_name(f".{path.name}.{uuid4().hex}.tmp"))
 
 
 def sync(path: Path) -> None:
@@ -80,21 +76,21 @@ class LocalFiles:
 
     def replace(self, name: str, content: bytes) -> None:
         """Write a file, in place of the one of this name if there is one."""
-        with replacing(self.folder / name) as temporary:
-            temporary.write_bytes(content)
+        with replacing(self.folder / name) as unfinished:
+            unfinished.write_bytes(content)
 
     def create(self, name: str, content: bytes) -> None:
         """Write a new file. Raises FileExistsError if there is one, be it of the same moment."""
         path = self.folder / name
-        with _hidden(path) as temporary:
-            temporary.write_bytes(content)
-            sync(temporary)
+        with _hidden(path) as unfinished:
+            unfinished.write_bytes(content)
+            sync(unfinished)
             try:
-                os.link(temporary, path)
+                os.link(unfinished, path)
             except OSError:
                 if path.exists():
                     raise FileExistsError(name) from None
-                temporary.replace(path)  # a file system without links
+                unfinished.replace(path)  # a file system without links
 
 
 class RemoteFiles:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sim.runs.errors import UserError
+from theory.command.ending import temporary
 
 LOCK = "_lock"
 
@@ -24,14 +25,12 @@ def held(folder: Path) -> Iterator[None]:
     path = folder / LOCK
     descriptor = _acquired(path)
     try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{socket.gethostname()}, process {os.getpid()}".encode(), 0)
-        yield
+        with temporary(path):  # gone before it is released: afterwards it may be another's
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{socket.gethostname()}, process {os.getpid()}".encode(), 0)
+            yield
     finally:
-        try:
-            path.unlink(missing_ok=True)  # before it is released: afterwards it may be another's
-        finally:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 def _acquired(path: Path) -> int:

@@ -23,7 +23,7 @@ from neural.model import loss, token_losses
 from neural.optim import schedule
 from neural.recipe import numbers
 from neural.run import Run
-from neural.train import Arguments, config_of, main, signals
+from neural.train import Arguments, config_of, main
 from sim.runs.identity import identity
 from sim.runs.lock import LOCK
 from tests.neural.refusal import message
@@ -284,7 +284,7 @@ def killed_child(folder, after):
 def test_kill_9_while_a_checkpoint_is_written(whole, tmp_path):
     """The 14th rename is inside the state of step 6: its tensors are in place, their record is not."""
     process = child(tmp_path, "{}", "14")
-    assert process.communicate(timeout=120)[1] == b""
+    assert process.communicate(timeout=600)[1] == b""
     assert process.returncode == -signal.SIGKILL
     assert steps(tmp_path / "state")
     same(train(CONFIG, tmp_path, resume=True, data=data()).folder, whole)
@@ -540,20 +540,6 @@ def test_the_command_line_from_text_to_checkpoints(tmp_path, monkeypatch, capsys
         assert error.startswith("neural.train: ")
         assert error.count("\n") == 1
     assert not (tmp_path / "no").exists()
-
-
-def test_signals_ask_to_stop_and_a_second_one_insists():
-    before = signal.getsignal(signal.SIGTERM)
-    with signals(hosts=1) as stop:
-        assert not stop()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop()
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGTERM) is before
-    with signals(hosts=2) as stop:
-        assert signal.getsignal(signal.SIGTERM) is before
-        assert not stop()
 
 
 def test_optional_sinks_get_the_numbers(tmp_path, monkeypatch):
