@@ -67,6 +67,13 @@ class Checkpoint:
             )
         return found
 
+    @cached_property
+    def beyond(self) -> NDArray[np.int64]:
+        """The ids of the model that its tokenizer gives no text: holes in its vocabulary, and those beyond it."""
+        tokenizer = self.tokenizer
+        above = np.arange(tokenizer.vocabulary, self.model.vocabulary)
+        return np.concatenate([tokenizer.holes, above])
+
 
 def save(
     path: Path,
@@ -100,7 +107,7 @@ def load(where: Path | str, step: int | None = None) -> Checkpoint:
     """
     from neural.model import shapes
 
-    path = _found(Path(where), step)
+    path = chosen(Path(where), step)
     tensors, record = read(path)
     try:
         model = ModelConfig(**record["model"])
@@ -121,6 +128,11 @@ def load(where: Path | str, step: int | None = None) -> Checkpoint:
         raise UserError(
             f"{path} does not hold the tensors of {model}: it is from another version; train again"
         )
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise UserError(
+                f"{path}: {name} holds numbers that are not finite: its training diverged; use an earlier checkpoint"
+            )
     return found
 
 
@@ -161,8 +173,11 @@ def models(run: Path | str) -> tuple[Path, ...]:
     return tuple(sorted(path for path in Path(run).glob("*seed-*") if path.is_dir()))
 
 
-def _found(where: Path, step: int | None) -> Path:
-    """The file of a step, by default the highest of which any file is there. Raises UserError unless it is whole."""
+def chosen(where: Path, step: int | None) -> Path:
+    """The file that `load` reads: of a folder that of a step, by default the highest of which any file is there.
+
+    Raises UserError for half a checkpoint, and where there is none.
+    """
     if where.is_file() or not where.is_dir():
         return where.with_suffix(".safetensors") if where.suffix == ".json" else where
     if not _parts(where):
@@ -254,7 +269,7 @@ _REMEDY = "copy it again, or use another checkpoint"
 
 def _record(sidecar: Path) -> dict[str, Any]:
     try:
-        whole = json.loads(sidecar.read_bytes())
+        whole = weights.loaded_json(sidecar)
         if whole["format"] != FORMAT:
             raise UserError(f"{sidecar} is of format {whole['format']}, not {FORMAT}: {_REMEDY}")
         if whole.pop("digest") != _digest(whole):

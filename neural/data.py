@@ -35,13 +35,15 @@ class Data:
     """Of text and tokenizer."""
     encode: Mapping[str, Encode] = field(default_factory=dict)
     """By language, what becomes of its training sequences (N, context + 1); without one they are read as they are."""
+    altered: Mapping[str, str] = field(default_factory=dict)
+    """By language, where the tokenizer alters its validation text, whose tokens_per_byte are then NaN."""
 
     @property
     def languages(self) -> tuple[str, ...]:
         return tuple(self.train)
 
     def bits_per_byte(self, language: str, loss: float) -> float:
-        """Of a mean loss in nats a token, at the tokens a byte of all validation text."""
+        """Of a mean loss in nats a token, at the tokens a byte of all validation text; NaN where that is altered."""
         return loss * self.tokens_per_byte[language] / math.log(2)
 
 
@@ -73,8 +75,12 @@ def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None) -> Data:
         tokenizer.vocabulary,
         store.streams("train"),
         {name: part.ids for name, part in valid.items()},
-        {name: len(part.ids) / max(part.bytes, 1) for name, part in valid.items()},
+        {
+            name: math.nan if part.altered else len(part.ids) / max(part.bytes, 1)
+            for name, part in valid.items()
+        },
         store.fingerprint,
+        altered={name: part.altered for name, part in valid.items() if part.altered},
     )
 
 

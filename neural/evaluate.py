@@ -3,8 +3,8 @@
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +12,11 @@ from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
     from neural.checkpoint import Checkpoint
-    from neural.tokenizer import Tokenizer
+    from neural.scoring import Sliding
     from neural.tokens import Tokens
 
+NOTICED = 1e-3
+"""Nats a token by which ids that are none of the tokenizer's have to matter before the loss with them is printed."""
 MEASURES = ("nats_per_token", "perplexity", "bits_per_byte")
 
 
@@ -52,10 +54,10 @@ class Arguments:
 
 def rows(arguments: Arguments) -> Iterator[dict[str, Any]]:
     """A model and a language each, with every measure and its bounds. Raises UserError for what cannot be scored."""
-    from neural.config import Compute
-    from neural.scoring import Sliding, pieces, score
+    from neural.scoring import Sliding
 
-    compute = Compute(arguments.dtype)
+    if arguments.seed < 0:
+        raise UserError(f"--seed {arguments.seed}: give a whole number >= 0")
     texts: dict[str, Tokens] = {}
     for model in checkpoints(Path(arguments.run), arguments.step):
         window = model.model.context if arguments.window is None else arguments.window
@@ -63,26 +65,54 @@ def rows(arguments: Arguments) -> Iterator[dict[str, Any]]:
         sliding.check(model.model.context)
         texts = texts or read(arguments, model)
         for language, text in texts.items():
-            scores = score(
-                model.parameters,
-                model.model,
-                pieces(text),
-                sliding,
-                batch=arguments.batch,
-                compute=compute,
-                progress=f"{model.path.parent.name} {language}",
-            )
-            row: dict[str, Any] = {
-                "model": model.path.parent.name,
-                "step": model.step,
-                "language": language,
-                "documents": len(text.ends),
-                "tokens": int(scores.scored.sum()),
-                "bytes": text.bytes,
-            }
-            for name, estimate in scores.estimates(seed=arguments.seed).items():
-                row[name], row[f"{name}_low"], row[f"{name}_high"] = map(float, estimate)
-            yield row
+            yield _row(arguments, model, language, text, sliding)
+
+
+def _row(
+    arguments: Arguments, model: "Checkpoint", language: str, text: "Tokens", sliding: "Sliding"
+) -> dict[str, Any]:
+    """Measures are None where they cannot be given; notes say why, and what was left out."""
+    import numpy as np
+
+    from neural.config import Compute
+    from neural.scoring import pieces, score
+
+    beyond = model.beyond
+    if sliding.span is not None and text.bytes_of is None and text.altered is None:
+        alone = "the tokenizer's ids stand for other bytes in other places; leave out --span"
+        text = replace(text, altered=alone)
+    scores = score(
+        model.parameters,
+        model.model,
+        pieces(text),
+        sliding,
+        batch=arguments.batch,
+        compute=Compute(arguments.dtype),
+        progress=f"{model.path.parent.name} {language}",
+        without=beyond if len(beyond) else None,
+    )
+    row: dict[str, Any] = {
+        "model": model.path.parent.name,
+        "step": model.step,
+        "language": language,
+        "documents": len(text.ends),
+        "tokens": int(scores.scored.sum()),
+        "bytes": text.bytes,
+    }
+    estimates = scores.estimates(seed=arguments.seed)
+    for name, estimate in estimates.items():
+        for column, values in zip((name, f"{name}_low", f"{name}_high"), estimate, strict=True):
+            value = float(np.ravel(values)[0])
+            row[column] = None if math.isnan(value) else value
+    notes = [] if text.altered is None else [f"no bits per byte: {text.altered}"]
+    if len(beyond):
+        note = f"{len(beyond)} ids that are none of the tokenizer's are left out of the softmax"
+        without, whole = estimates["nats_per_token"].value
+        if whole - without > NOTICED:
+            row["nats_per_token_of_all_ids"] = float(whole)
+            note += f"; with them {whole:.4f} nats a token"
+        notes.append(note)
+    return row | {"notes": notes}
 
 
 def checkpoints(where: Path, step: int | None) -> "Iterator[Checkpoint]":
@@ -90,8 +120,8 @@ def checkpoints(where: Path, step: int | None) -> "Iterator[Checkpoint]":
     from neural import checkpoint
 
     several = () if checkpoint.steps(where) else checkpoint.models(where)
-    for path in several or (where,):
-        yield checkpoint.load(path, step)
+    for path in [checkpoint.chosen(path, step) for path in several or (where,)]:
+        yield checkpoint.load(path)
 
 
 def read(arguments: Arguments, model: "Checkpoint") -> "dict[str, Tokens]":
@@ -106,6 +136,7 @@ def read(arguments: Arguments, model: "Checkpoint") -> "dict[str, Tokens]":
     if arguments.corpus or arguments.languages:
         raise UserError(f"--on {path} is one text: leave out --corpus and --languages")
     from neural import text
+    from neural.tokens import encoded
 
     return {path.name: encoded([text.read(path)], model.tokenizer)}
 
@@ -115,6 +146,7 @@ def _split(arguments: Arguments, model: "Checkpoint") -> "dict[str, Tokens]":
     from neural import corpus
     from neural.mixture import parse_schedule
     from neural.run import Run
+    from neural.tokens import encoded
 
     languages = arguments.languages
     if arguments.corpus is not None:
@@ -144,17 +176,6 @@ def _split(arguments: Arguments, model: "Checkpoint") -> "dict[str, Tokens]":
     return tokens
 
 
-def encoded(texts: Sequence[str], tokenizer: "Tokenizer") -> "Tokens":
-    """Documents as tokens, each closed by its end-of-text."""
-    import numpy as np
-
-    from neural.tokens import Tokens
-
-    ids = [np.append(part, tokenizer.end_of_text) for part in tokenizer.encode_all(texts)]
-    sizes = np.array([len(text.encode()) for text in texts], dtype=np.int64)
-    return Tokens(np.concatenate(ids), np.cumsum([len(part) for part in ids]), sizes)
-
-
 def _stride(arguments: Arguments, window: int) -> int:
     if arguments.stride is not None:
         return arguments.stride
@@ -164,13 +185,20 @@ def _stride(arguments: Arguments, window: int) -> int:
 
 
 def line(row: dict[str, Any]) -> str:
-    """A row of the table."""
+    """A row of the table, with its notes below."""
     cells = [f"{row['model']:24} {row['step']:8} {row['language']:12} {row['tokens']:10}"]
     for name in MEASURES:
         low, high = row[f"{name}_low"], row[f"{name}_high"]
-        bounds = "" if math.isnan(low) else f"[{low:.4g}, {high:.4g}]"
-        cells.append(f"{row[name]:12.4f} {bounds:20}")
-    return " ".join(cells).rstrip()
+        bounds = "" if low is None else f"[{low:.4g}, {high:.4g}]"
+        value = f"{'-':>12}" if row[name] is None else f"{row[name]:12.4f}"
+        cells.append(f"{value} {bounds:20}")
+    notes = (f"  {row['model']} {row['language']}: {note}" for note in row["notes"])
+    return "\n".join([" ".join(cells).rstrip(), *notes])
+
+
+def _or_none(value: Any) -> Any:
+    """What JSON has for a value: none for numbers that are not finite."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 HEAD = " ".join(
@@ -191,7 +219,7 @@ def main() -> int:
     try:
         for number, row in enumerate(rows(arguments)):
             if arguments.json:
-                print(json.dumps(row))
+                print(json.dumps({name: _or_none(value) for name, value in row.items()}))
             else:
                 print(*([] if number else [HEAD]), line(row), sep="\n")
     except UserError as error:

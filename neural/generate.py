@@ -1,6 +1,6 @@
 """Text written by a model: one token after another, each drawn from what the model expects next."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -62,14 +62,19 @@ def generate(
     sampling: Sampling = Sampling(),
     seed: int = 0,
     vocabulary: int | None = None,
+    without: Sequence[int] = (),
     compute: Compute = DEFAULT,
 ) -> Iterator[NDArray[np.int32]]:
     """`length` tokens after a prompt (T,), T >= 1, each as it is drawn: (samples,) ids below `vocabulary`.
 
+    Those `without` which the text is to be are never drawn.
+
     When the context is full, its latter half is read again from position 0; a prompt beyond it loses its beginning.
     """
     sampling.check()
-    begin, proceed = _programs(config, compute, sampling, vocabulary or config.vocabulary)
+    begin, proceed = _programs(
+        config, compute, sampling, vocabulary or config.vocabulary, tuple(without)
+    )
     placed = jax.device_put(dict(parameters))
     key = jax.random.key(seed)
     seen = np.tile(np.asarray(prompt, dtype=np.int32)[-config.context :], (samples, 1))
@@ -91,13 +96,18 @@ def generate(
 
 @lru_cache(maxsize=16)
 def _programs(
-    config: ModelConfig, compute: Compute, sampling: Sampling, vocabulary: int
+    config: ModelConfig,
+    compute: Compute,
+    sampling: Sampling,
+    vocabulary: int,
+    without: tuple[int, ...],
 ) -> tuple[Any, Any]:
     """Of parameters, tokens (B, T), the cache if there is one, and a key: the tokens chosen, and the cache."""
 
     def proceed(parameters: Any, tokens: Any, cache: Any, key: Any) -> Any:
         logits, cache = read(parameters, tokens, cache, config, compute)
-        return choose(logits[:, -1, :vocabulary], key, sampling), cache
+        drawn = logits[:, -1, :vocabulary].at[:, np.array(without, int)].set(-jnp.inf)
+        return choose(drawn, key, sampling), cache
 
     def begin(parameters: Any, tokens: Any, key: Any) -> Any:
         return proceed(parameters, tokens, empty(config, len(tokens), compute), key)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def tokenizer_of(path: Path) -> "Tokenizer":
     """Of a tokenizer.json, or of a folder with one or with vocab.json and merges.txt. Raises UserError for none."""
-    from neural import tokenizer
+    from neural import subwords, tokenizer
 
     if path.is_file() and path.name.endswith(".json"):
         return tokenizer.load(path)
@@ -41,7 +41,7 @@ def tokenizer_of(path: Path) -> "Tokenizer":
     if not (vocabulary.is_file() and merges.is_file()):
         raise UserError(
             f"{folder} holds no tokenizer: give --tokenizer a folder with {whole.name}, "
-            f"or with {vocabulary.name} and {merges.name}"
+            f"or with {vocabulary.name} and {merges.name}; or bytes, where its ids are those"
         )
     from tokenizers.implementations import ByteLevelBPETokenizer
 
@@ -49,8 +49,8 @@ def tokenizer_of(path: Path) -> "Tokenizer":
         inner = ByteLevelBPETokenizer(str(vocabulary), str(merges))
     except Exception as error:  # the package raises plain Exception
         raise UserError(f"{vocabulary} and {merges.name} are no tokenizer ({error})") from None
-    inner.add_special_tokens([tokenizer.END_OF_TEXT])
-    return tokenizer.BytePairTokenizer(inner._tokenizer)
+    inner.add_special_tokens([subwords.END_OF_TEXT])
+    return subwords.SubwordTokenizer(inner._tokenizer)
 
 
 def import_model(
@@ -66,7 +66,10 @@ def import_model(
 
     with _whole(out) as folder:
         path = located(source)
-        found = tokenizer_of(path if tokenizer is None else located(tokenizer))
+        if tokenizer == "bytes":
+            found: Tokenizer = tokenizers.ByteTokenizer()
+        else:
+            found = tokenizer_of(path if tokenizer is None else located(tokenizer))
         parameters, config = read(path, heads)
         if found.vocabulary > config.vocabulary:
             raise UserError(
@@ -89,13 +92,14 @@ def import_model(
 
 
 def export_model(model: "Checkpoint", out: Path) -> None:
-    """Write a checkpoint, and its tokenizer if it is of byte pairs, as transformers saves them.
+    """Write a checkpoint and its tokenizer as transformers saves them.
 
-    out must be new or empty. transformers has no tokenizer of bytes.
+    out must be new or empty. Bytes are written as byte pairs without merges, which have the same ids.
     """
     from safetensors.numpy import save_file
 
-    from neural.tokenizer import END_OF_TEXT, BytePairTokenizer
+    from neural.subwords import END_OF_TEXT
+    from neural.tokenizer import exported
 
     tokenizer = model.tokenizer
     tensors = {
@@ -107,12 +111,9 @@ def export_model(model: "Checkpoint", out: Path) -> None:
         with replacing(folder / WEIGHTS) as temporary:
             save_file(tensors, temporary, metadata={"format": "pt"})
         _write(folder / CONFIG, described(model.model, tokenizer.end_of_text))
-        if isinstance(tokenizer, BytePairTokenizer):
-            (folder / TOKENIZER[0]).write_text(tokenizer.serialised(), encoding="utf-8")
-            about = {"tokenizer_class": "PreTrainedTokenizerFast", **special}
-            _write(
-                folder / "tokenizer_config.json", about | {"model_max_length": model.model.context}
-            )
+        (folder / TOKENIZER[0]).write_text(exported(tokenizer), encoding="utf-8")
+        about = {"tokenizer_class": "PreTrainedTokenizerFast", **special}
+        _write(folder / "tokenizer_config.json", about | {"model_max_length": model.model.context})
 
 
 def described(config: ModelConfig, end_of_text: int) -> dict[str, Any]:
@@ -167,7 +168,9 @@ def main() -> int:
         "source", metavar="SOURCE", help="folder, .safetensors, .pth of a state dict, or hub name"
     )
     importing.add_argument("--out", type=Path, required=True, help="folder of the run")
-    importing.add_argument("--tokenizer", help="its folder or tokenizer.json (default: SOURCE's)")
+    importing.add_argument(
+        "--tokenizer", help="its folder or tokenizer.json, or bytes (default: SOURCE's)"
+    )
     importing.add_argument("--heads", type=int, help="of a model whose config.json is missing")
     exporting = commands.add_parser("export", help="write a model for transformers")
     exporting.add_argument("run", metavar="RUN", help="a run of one model, a folder, a checkpoint")

@@ -5,6 +5,7 @@ that is prepared meanwhile. What is saved for --resume holds everything that an 
 was killed ends in the same bits as one which was not.
 """
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -124,6 +125,8 @@ class _Training:
         whole = checkpoint.steps(self.run.state)
         if parallel.is_first():
             _say_halves(self.run.halves(config), whole[-1] if whole else 0)
+            for language, reason in self.data.altered.items():
+                print(f"{language}: no bits per byte: {reason}", file=sys.stderr)
         if not whole:
             seeds = [member.seed for member in config.members]
             return 0, self.program.init(np.array(seeds, dtype=np.uint32))
@@ -221,7 +224,7 @@ class _Log:
                         "model": member.name,
                         "language": language,
                         "loss": loss,
-                        "bits_per_byte": bits,
+                        "bits_per_byte": None if math.isnan(bits) else bits,
                     }
                 )
 

@@ -15,14 +15,21 @@ from jax import lax
 from neural.layers import wide
 
 
-def losses(x: Any, head: Any, targets: Any, most: int) -> Any:
-    """-log p(target) of each token, (N,) in float32 at least; at most about `most` logits at once."""
+def losses(x: Any, head: Any, targets: Any, most: int, without: Any = None) -> Any:
+    """-log p(target) of each token, (N,) in float32 at least; at most about `most` logits at once.
+
+    Given ids (n,) `without` which tokens are expected: (N, 2), without them and with them.
+    """
 
     @jax.checkpoint
     def chunk(piece: tuple[Any, Any]) -> Any:
         x, targets = piece
         scores = logits(x, head)
-        return jax.nn.logsumexp(scores, axis=-1) - _at(scores, targets)
+        total = jax.nn.logsumexp(scores, axis=-1)
+        if without is None:
+            return total - _at(scores, targets)
+        fewer = jax.nn.logsumexp(scores.at[:, without].set(-jnp.inf), axis=-1)
+        return jnp.stack([fewer, total], axis=-1) - _at(scores, targets)[:, None]
 
     return _join(lax.map(chunk, _split(x, targets, len(head), most)), len(targets))
 

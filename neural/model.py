@@ -87,10 +87,15 @@ def token_losses(
     targets: Any,
     config: ModelConfig,
     compute: Compute = DEFAULT,
+    without: Any = None,
 ) -> jax.Array:
-    """-log p(target) after each of tokens (B, T), for targets (B, T): (B, T) float32, in nats."""
+    """-log p(target) after each of tokens (B, T), for targets (B, T): (B, T) float32, in nats.
+
+    Given ids (n,) `without` which the targets are: (2, B, T), where these ids cannot come and where they can.
+    """
     x, head = _final(parameters, tokens, config, compute)
-    return losses(x, head, targets.reshape(-1), compute.logits).reshape(tokens.shape)
+    found = losses(x, head, targets.reshape(-1), compute.logits, without)
+    return found.T.reshape(*found.shape[1:], *tokens.shape)
 
 
 def loss(

@@ -192,8 +192,7 @@ def curve(
             found = scores(broken, together * many).nats.sum(axis=-1).reshape(together, many)
             last = min(first + many, draws)
             nats[place, level, first:last] = found[:, : last - first]
-    covered = clean.bytes * (clean.scored / clean.tokens)
-    return Curve(nats, int(clean.scored.sum()), float(covered.sum()))
+    return Curve(nats, int(clean.scored.sum()), float(clean.scored_bytes.sum()))
 
 
 def _even(n: int, most: int) -> int:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from neural import checkpoint, tokenizer
 from neural.data import Data
 from neural.recipe import Member, TrainConfig
+from neural.weights import loaded_json
 from sim.runs.errors import UserError
 from sim.runs.files import LocalFiles
 from sim.runs.identity import canonical, identity
@@ -50,7 +51,7 @@ class Run:
     def record(self) -> dict[str, Any]:
         """What was written when the run began; empty if nothing was."""
         try:
-            record = json.loads((self.folder / CONFIG).read_bytes())
+            record = loaded_json(self.folder / CONFIG)
             return record if "identity" in record and "text" in record else {}
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return {}

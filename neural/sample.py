@@ -1,7 +1,7 @@
 """python -m neural.sample: let a trained model go on with a text."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -42,26 +42,36 @@ class Arguments:
 
 
 class Decoder:
-    """The text of ids that come one by one; it appears up to the last character whose bytes are all there."""
+    """The text of ids that come one by one after others; up to the last character whose bytes are all there.
 
-    def __init__(self, tokenizer: "Tokenizer") -> None:
+    Ids are decoded with those just before them: of many tokenizers a token is decoded without its space where it is the
+    first.
+    """
+
+    def __init__(self, tokenizer: "Tokenizer", before: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
+        self._before = list(before)
         self._held: list[int] = []
 
     def push(self, token: int) -> str:
         """What can be shown now."""
         self._held.append(token)
-        text = self._tokenizer.decode(self._held)
+        text = self._text()
         if text.endswith(UNFINISHED):
             return ""
-        self._held = []
+        self._before, self._held = self._held, []
         return text
 
     def rest(self) -> str:
         """What is left at the end."""
-        text = self._tokenizer.decode(self._held) if self._held else ""
-        self._held = []
+        text = self._text()
+        self._before, self._held = self._before + self._held, []
         return text
+
+    def _text(self) -> str:
+        shown = self._tokenizer.decode(self._before) if self._before else ""
+        whole = self._tokenizer.decode(self._before + self._held) if self._held else shown
+        return whole[len(shown) :]
 
 
 def write(arguments: Arguments) -> Iterator[str]:
@@ -89,19 +99,22 @@ def write(arguments: Arguments) -> Iterator[str]:
     model = load(Path(arguments.run), arguments.step)
     tokenizer = model.tokenizer
     end = tokenizer.end_of_text
+    prompt = np.concatenate([[end], tokenizer.encode(arguments.prompt)])
     made = generate(
         model.parameters,
         model.model,
-        np.concatenate([[end], tokenizer.encode(arguments.prompt)]),
+        prompt,
         samples=arguments.samples,
         length=arguments.length,
         sampling=sampling,
         seed=arguments.seed,
         vocabulary=tokenizer.vocabulary,
+        without=tokenizer.holes.tolist(),
         compute=compute,
     )
     yield arguments.prompt
-    first = Decoder(tokenizer)
+    last = prompt[1:][-1:].tolist()  # the end of the text before is none of this
+    first = Decoder(tokenizer, last)
     texts: list[list[int]] = [[] for _ in range(arguments.samples)]
     ended = np.zeros(arguments.samples, dtype=bool)
     for tokens in made:
@@ -114,7 +127,9 @@ def write(arguments: Arguments) -> Iterator[str]:
             break
     yield first.rest() + "\n"
     for text in texts[1:]:
-        yield f"---\n{arguments.prompt}{tokenizer.decode(text) if text else ''}\n"
+        decoder = Decoder(tokenizer, last)
+        shown = "".join(map(decoder.push, text)) + decoder.rest()
+        yield f"---\n{arguments.prompt}{shown}\n"
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ the sum over a text is -log of its probability, and bits per byte compare betwee
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -83,24 +83,31 @@ class Estimate(NamedTuple):
 class Scores:
     """Of each document: nats (D,) lost on the tokens that were scored, how many those are, all its tokens, its bytes.
 
-    Where parameters had an axis of copies, nats have it in front.
+    Where parameters had an axis of copies, nats have it in front. covered (D,): the bytes of the scored tokens, NaN of
+    a text that its tokenizer alters; without it they are in proportion to the document's.
     """
 
     nats: Array
     scored: NDArray[np.int64]
     tokens: NDArray[np.int64]
     bytes: NDArray[np.int64]
+    covered: Array | None = None
+
+    @property
+    def scored_bytes(self) -> Array:
+        """The bytes of the scored tokens of each document, (D,)."""
+        return self.bytes * (self.scored / self.tokens) if self.covered is None else self.covered
 
     def estimates(self, *, resamples: int = 1000, seed: int = 0) -> dict[str, Estimate]:
         """nats_per_token, perplexity and bits_per_byte of the text.
 
         Intervals are percentiles over texts of as many documents, drawn with replacement; the same documents are drawn
         for equal seeds, so models compare draw by draw; one document gives no interval, but NaN. Documents without
-        scored tokens count for nothing; bytes are those of scored tokens at the document's tokens per byte.
+        scored tokens count for nothing. bits_per_byte are NaN for a text that its tokenizer alters.
         """
         there = self.scored > 0
         scored = self.scored[there]
-        covered = self.bytes[there] * (scored / self.tokens[there])
+        covered = self.scored_bytes[there]
         nats = self.nats[..., there]
         rng, D = np.random.default_rng(seed), len(scored)
         drawn = (np.bincount(rng.integers(D, size=D), minlength=D) for _ in range(resamples))
@@ -129,11 +136,14 @@ def score(
     batch: int = 8,
     compute: Compute = DEFAULT,
     progress: str = "",
+    without: NDArray[np.int64] | None = None,
 ) -> Scores:
     """The losses of a text, summed by document; `batch` windows are computed at once, by one compiled program.
 
     Parameters that have an axis in front are copies, scored together: stack those that differ, and share the rest.
-    progress is the caption of a bar on a terminal. Raises UserError for windows that do not fit the model or the text.
+    Where ids are given `without` which a text is expected, nats have an axis of two before documents: without them,
+    as if they were not in the vocabulary, and with them. progress is the caption of a bar on a terminal. Raises
+    UserError for windows that do not fit the model or the text.
     """
     sliding.check(config.context)
     if batch < 1:
@@ -147,17 +157,18 @@ def score(
     placed = jax.device_put({name: parameters[name] for name in dimensions})
     n = len(tokens.ids)
     places = sliding.places(n)
+    both = () if without is None else (2,)
     if not len(places):
         raise UserError(f"the text has {n} tokens, and the span begins later: give more text")
     rows = min(batch, len(places))
-    losses = np.zeros((*copies, n), dtype=np.float32)
+    losses = np.zeros((*copies, *both, n), dtype=np.float32)
     scored = np.zeros(n, dtype=np.int64)
 
     def begun() -> Iterator[tuple[NDArray[np.int64], jax.Array]]:
         for first in range(0, len(places), rows):
             chosen = places[first : first + rows]
             windows = _read(tokens.ids, np.resize(chosen[:, 0], rows), sliding.window)
-            yield chosen, program(placed, windows)
+            yield chosen, program(placed, windows, without)
 
     with progress_of(
         n, unit="tokens", scaled=True, description=progress, shown=bool(progress)
@@ -173,30 +184,43 @@ def score(
         np.add.reduceat(scored, begins),
         np.diff(tokens.ends, prepend=0),
         tokens.sizes,
+        _covered(tokens, scored, begins),
     )
 
 
+def _covered(tokens: Tokens, scored: NDArray[np.int64], begins: NDArray[np.int64]) -> Array | None:
+    """The bytes of the ids that were scored, by document; None where they are known of documents alone."""
+    if tokens.altered is not None:
+        return np.full(len(begins), np.nan)
+    if tokens.bytes_of is None:
+        return None
+    return np.add.reduceat(scored * tokens.bytes_of[tokens.ids], begins).astype(np.float64)
+
+
 def pieces(tokens: Tokens) -> Tokens:
-    """A text of few documents as PIECES of equal length, with their shares of its bytes; others as they are."""
+    """A text of few documents as PIECES of equal length, with their bytes or shares of them; others as they are."""
     n = len(tokens.ids)
     count = min(PIECES, n // SHORTEST)
     if len(tokens.ends) >= min(FEW, count):
         return tokens
     ends = np.rint(np.linspace(0, n, count + 1)).astype(np.int64)[1:]
-    offsets = np.rint(tokens.bytes * (ends / n)).astype(np.int64)
-    return Tokens(tokens.ids, ends, offsets - np.concatenate([[0], offsets[:-1]]))
+    sizes = np.diff(tokens.bytes_before(ends), prepend=0)
+    return replace(tokens, ends=ends, sizes=sizes)
 
 
 @lru_cache(maxsize=16)
 def _program(config: ModelConfig, compute: Compute, stacked: frozenset[str]) -> Any:
-    """Of parameters and windows (B, W + 1): losses (B, W), or (copies, B, W) where some parameters are stacked."""
+    """Of parameters, windows (B, W + 1) and None or ids: losses (B, W), or (2, B, W) without these ids and with them.
 
-    def losses(parameters: dict[str, jax.Array], windows: jax.Array) -> jax.Array:
-        return token_losses(parameters, windows[:, :-1], windows[:, 1:], config, compute)
+    Copies are in front where some parameters are stacked.
+    """
+
+    def losses(parameters: dict[str, jax.Array], windows: jax.Array, without: Any) -> jax.Array:
+        return token_losses(parameters, windows[:, :-1], windows[:, 1:], config, compute, without)
 
     if stacked:
         axes = {name: 0 if name in stacked else None for name in shapes(config)}
-        losses = jax.vmap(losses, in_axes=(axes, None))
+        losses = jax.vmap(losses, in_axes=(axes, None, None))
     return jax.jit(losses)
 
 

@@ -1,30 +1,26 @@
 """Tokenizers: bytes, or byte-pair encoding learnt from the corpus; one for all languages of a study.
 
-Both read any text and give it back unchanged, since both are made of bytes; neither takes the words <|endoftext|> in a
-text for the mark between documents. On disk a tokenizer is one file, tokenizer.json, which for byte pairs is that of
-Hugging Face tokenizers; its sha256 is the fingerprint.
+Both read any text and give it back unchanged, since both are made of bytes (those of others may alter it, and say so);
+neither takes the words <|endoftext|> in a text for the mark between documents. On disk a tokenizer is one file,
+tokenizer.json, which for byte pairs is that of Hugging Face tokenizers; its sha256 is the fingerprint.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural.corpus import Corpus
+from neural.subwords import END_OF_TEXT, SubwordTokenizer, of_bytes
 from sim.runs.errors import UserError
 from sim.runs.files import replacing
 
-if TYPE_CHECKING:
-    import tokenizers
-
 Ids = NDArray[np.int32]
 
-END_OF_TEXT = "<|endoftext|>"
 BYTES_FILE = json.dumps({"type": "bytes"}) + "\n"
 SAMPLE = 4_000_000
 """Characters of each language that byte pairs are learnt from, at most."""
@@ -35,6 +31,11 @@ class Tokenizer(Protocol):
 
     @property
     def vocabulary(self) -> int: ...
+
+    @property
+    def holes(self) -> NDArray[np.int64]:
+        """The ids below `vocabulary` that stand for nothing."""
+        ...
 
     @property
     def end_of_text(self) -> int:
@@ -52,8 +53,20 @@ class Tokenizer(Protocol):
         ...
 
     @property
+    def keeps_text(self) -> bool:
+        """Whether it is known to give every text back unchanged."""
+        ...
+
+    def alteration(self, text: str, ids: Any) -> str | None:
+        """Where the text that these ids of a text stand for is another, in words; None where it is the same."""
+        ...
+
+    @property
     def sizes(self) -> NDArray[np.int64]:
-        """The bytes of UTF-8 that each id stands for, (vocabulary,): none for the end of a text."""
+        """The bytes of UTF-8 that each id stands for, (vocabulary,): none for the end of a text.
+
+        Raises UserError where that depends on the place, so that they would not sum to the bytes of a text.
+        """
         ...
 
     def serialised(self) -> str:
@@ -71,6 +84,8 @@ class ByteTokenizer:
 
     vocabulary = 257
     end_of_text = 256
+    keeps_text = True
+    holes = np.zeros(0, dtype=np.int64)
 
     def encode(self, text: str) -> Ids:
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
@@ -85,51 +100,15 @@ class ByteTokenizer:
         texts = [part[part != self.end_of_text].astype(np.uint8).tobytes() for part in parts]
         return END_OF_TEXT.join(text.decode(errors="replace") for text in texts)
 
+    def alteration(self, text: str, ids: Any) -> str | None:
+        return None
+
     @property
     def sizes(self) -> NDArray[np.int64]:
         return np.array([1] * self.end_of_text + [0])
 
     def serialised(self) -> str:
         return BYTES_FILE
-
-    @property
-    def fingerprint(self) -> str:
-        return hashlib.sha256(self.serialised().encode()).hexdigest()
-
-
-class BytePairTokenizer:
-    """Byte-pair encoding of GPT-2: words with their leading space, cut into frequent strings of bytes."""
-
-    def __init__(self, inner: "tokenizers.Tokenizer") -> None:
-        inner.encode_special_tokens = True  # <|endoftext|> in a text is text
-        end = inner.token_to_id(END_OF_TEXT)
-        if end is None:
-            raise UserError(f"this tokenizer has no {END_OF_TEXT}: train one here")
-        self._inner = inner
-        self.vocabulary: int = inner.get_vocab_size()
-        self.end_of_text: int = end
-
-    def encode(self, text: str) -> Ids:
-        return np.array(self._inner.encode(text).ids, dtype=np.int32)
-
-    def encode_all(self, texts: Sequence[str]) -> list[Ids]:
-        return [
-            np.array(encoding.ids, dtype=np.int32)
-            for encoding in self._inner.encode_batch_fast(list(texts))
-        ]
-
-    def decode(self, ids: Any) -> str:
-        return self._inner.decode(np.asarray(ids).tolist(), skip_special_tokens=False)
-
-    @cached_property
-    def sizes(self) -> NDArray[np.int64]:
-        pieces = [self._inner.id_to_token(number) or "" for number in range(self.vocabulary)]
-        sizes = np.array([len(piece) for piece in pieces])  # a character of its alphabet is a byte
-        sizes[self.end_of_text] = 0
-        return sizes
-
-    def serialised(self) -> str:
-        return self._inner.to_str(pretty=True) + "\n"
 
     @property
     def fingerprint(self) -> str:
@@ -160,7 +139,7 @@ def train(corpus: Corpus, vocabulary: int, *, sample: int = SAMPLE, seed: int = 
         show_progress=False,
     )
     inner.train_from_iterator(balanced_sample(corpus, sample, seed), trainer)
-    trained = BytePairTokenizer(inner)
+    trained = SubwordTokenizer(inner)
     if trained.vocabulary < vocabulary:
         raise UserError(
             f"the text gives a vocabulary of {trained.vocabulary}, not {vocabulary}: "
@@ -222,7 +201,16 @@ def load(path: Path) -> Tokenizer:
     try:
         inner = tokenizers.Tokenizer.from_str(content)
     except Exception as error:  # the package raises plain Exception
+        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path} is not a tokenizer ({error}): give a tokenizer.json written here"
+            f"{path} is not a tokenizer ({reason}): give a tokenizer.json written here"
         ) from None
-    return BytePairTokenizer(inner)
+    found = SubwordTokenizer(inner, content)
+    return ByteTokenizer() if found.serialised() == exported(ByteTokenizer()) else found
+
+
+def exported(tokenizer: Tokenizer) -> str:
+    """The content of a tokenizer.json that transformers reads to the same ids, and `load` to the same tokenizer."""
+    if isinstance(tokenizer, ByteTokenizer):
+        return SubwordTokenizer(of_bytes()).serialised()
+    return tokenizer.serialised()

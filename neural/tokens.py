@@ -9,12 +9,12 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +41,15 @@ class Tokens:
     """One split of a language. ids (n,): documents, each followed by the end-of-text id.
 
     ends (documents,): where each ends in ids, its end-of-text included. sizes (documents,): its UTF-8 bytes, which the
-    end of text does not count in.
+    end of text does not count in. bytes_of (vocabulary,): those of each id, where they are the same in every place.
+    altered: where the ids stand for another text, so that their probability is not that of these bytes.
     """
 
     ids: Ids
     ends: NDArray[np.int64]
     sizes: NDArray[np.int64]
+    bytes_of: NDArray[np.int64] | None = None
+    altered: str | None = None
 
     def document(self, index: int) -> Ids:
         """The ids of one document with its end-of-text."""
@@ -56,6 +59,43 @@ class Tokens:
     def bytes(self) -> int:
         """UTF-8 bytes of all documents."""
         return int(self.sizes.sum())
+
+    def bytes_before(self, places: Any) -> NDArray[np.int64]:
+        """Bytes of the ids before each place, rising, of the text: in proportion where only documents' are known."""
+        if self.bytes_of is None:
+            return np.rint(self.bytes * (np.asarray(places) / len(self.ids))).astype(np.int64)
+        return np.append(0, np.cumsum(self.bytes_of[self.ids]))[places]
+
+
+def encoded(texts: Sequence[str], tokenizer: Tokenizer) -> Tokens:
+    """Documents as tokens, each closed by its end-of-text."""
+    parts = tokenizer.encode_all(texts)
+    ids = [np.append(part, tokenizer.end_of_text) for part in parts]
+    return Tokens(
+        np.concatenate(ids),
+        np.cumsum([len(part) for part in ids]),
+        np.array([len(text.encode()) for text in texts], dtype=np.int64),
+        bytes_of_ids(tokenizer),
+        alteration(texts, parts, tokenizer),
+    )
+
+
+def bytes_of_ids(tokenizer: Tokenizer) -> NDArray[np.int64] | None:
+    """Bytes of each id of a tokenizer; None where they depend on the place."""
+    try:
+        return tokenizer.sizes
+    except UserError:
+        return None
+
+
+def alteration(
+    texts: Sequence[str], ids: Sequence[NDArray[Any]], tokenizer: Tokenizer
+) -> str | None:
+    """Where the first text that does not come back from its ids differs, in words; None where all do."""
+    if tokenizer.keeps_text:
+        return None
+    found = (tokenizer.alteration(text, part) for text, part in zip(texts, ids, strict=True))
+    return next((reason for reason in found if reason), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +129,12 @@ def store(corpus: Corpus, tokenizer: Tokenizer, folder: Path | None = None) -> T
     folder = cache_folder() / "tokens" if folder is None else folder
     tokens = {}
     for language, text in corpus.fingerprints.items():
-        made = folder / f"{text[:16]}-{tokenizer.fingerprint[:16]}"
+        form = "" if tokenizer.keeps_text else "-plain"  # others' were once read with templates
+        made = folder / f"{text[:16]}-{tokenizer.fingerprint[:16]}{form}"
         if not made.exists():
             _make(made, corpus.texts[language], tokenizer, language)
         for split in SPLITS:
-            tokens[language, split] = _open(made, split)
+            tokens[language, split] = _open(made, split, bytes_of_ids(tokenizer))
     return TokenStore(tokens, corpus.languages, f"{corpus.fingerprint}-{tokenizer.fingerprint}")
 
 
@@ -104,16 +145,18 @@ def _make(
     try:
         made.parent.mkdir(parents=True, exist_ok=True)
         _sweep(made.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=made.parent))
+        temporary = made.with_name(f".{uuid4().hex}.tmp")
+        temporary.mkdir()
         dtype = "uint16" if tokenizer.vocabulary <= 2**16 else "uint32"
-        index = {"dtype": dtype, "vocabulary": tokenizer.vocabulary}
-        for split in SPLITS:
-            _encode(temporary, split, splits[split], tokenizer, dtype, f"{language} {split}")
+        altered = {
+            split: _encode(temporary, split, splits[split], tokenizer, dtype, f"{language} {split}")
+            for split in SPLITS
+        }
+        index = {"dtype": dtype, "vocabulary": tokenizer.vocabulary, "altered": altered}
         (temporary / INDEX).write_text(json.dumps(index) + "\n")
         for path in temporary.iterdir():
             with path.open("rb+") as stream:
                 os.fsync(stream.fileno())
-        temporary.chmod(0o755)
         _publish(temporary, made)
     except OSError as error:
         raise UserError(
@@ -148,9 +191,11 @@ def _encode(
     tokenizer: Tokenizer,
     dtype: str,
     what: str,
-) -> None:
+) -> str | None:
+    """Write a split; where its tokens stand for another text, in words."""
     sizes = np.array([len(item.text.encode()) for item in documents], dtype=np.int64)
     lengths: list[int] = []
+    altered = None
     end = np.array([tokenizer.end_of_text], dtype=dtype)
     with (
         (folder / f"{split}.ids").open("wb") as stream,
@@ -158,12 +203,16 @@ def _encode(
     ):
         batches = np.split(np.arange(len(documents)), _cuts(sizes))
         for batch in batches:
-            for ids in tokenizer.encode_all([documents[index].text for index in batch]):
+            texts = [documents[index].text for index in batch]
+            encodings = tokenizer.encode_all(texts)
+            altered = altered or alteration(texts, encodings, tokenizer)
+            for ids in encodings:
                 stream.write(np.concatenate([ids.astype(dtype), end]).tobytes())
                 lengths.append(len(ids) + 1)
             bar.update(int(sizes[batch].sum()))
     np.save(folder / f"{split}.ends.npy", np.cumsum(lengths, dtype=np.int64))
     np.save(folder / f"{split}.sizes.npy", sizes)
+    return altered
 
 
 def _cuts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -171,9 +220,10 @@ def _cuts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return 1 + np.flatnonzero(np.diff(np.cumsum(sizes) // AT_ONCE))
 
 
-def _open(made: Path, split: str) -> Tokens:
+def _open(made: Path, split: str, bytes_of: NDArray[np.int64] | None) -> Tokens:
     try:
-        dtype = np.dtype(json.loads((made / INDEX).read_text())["dtype"])
+        index = json.loads((made / INDEX).read_text())
+        dtype, altered = np.dtype(index["dtype"]), index.get("altered", {}).get(split)
         ends = np.load(made / f"{split}.ends.npy", allow_pickle=False)
         sizes = np.load(made / f"{split}.sizes.npy", allow_pickle=False)
         path = made / f"{split}.ids"
@@ -181,17 +231,17 @@ def _open(made: Path, split: str) -> Tokens:
         if path.stat().st_size != count * dtype.itemsize or len(ends) != len(sizes):
             raise ValueError(f"{path.name} holds {path.stat().st_size} bytes for {count} ids")
         ids = np.memmap(path, dtype=dtype, mode="r") if count else np.zeros(0, dtype=dtype)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{made} holds damaged tokens ({error}): delete that folder, and they are made again"
         ) from None
-    return Tokens(ids, ends, sizes)
+    return Tokens(ids, ends, sizes, bytes_of, altered)
 
 
 def passages(tokens: Tokens, size: int, window: int, end_of_text: int) -> Tokens:
     """Evenly spaced passages of a text, PASSAGE windows long and closed by an end-of-text: at most `size` tokens.
 
-    One shorter passage, if text or size have no more. Bytes are in proportion to those of the text.
+    One shorter passage, if text or size have no more. Bytes are those of its ids, or in proportion to the text's.
     """
     n = len(tokens.ids)
     length = min(PASSAGE * window, size, n) - 1
@@ -199,8 +249,12 @@ def passages(tokens: Tokens, size: int, window: int, end_of_text: int) -> Tokens
     starts = np.linspace(0, n - length, count).astype(np.int64)
     ids = tokens.ids[starts[:, None] + np.arange(length)]
     closed = np.concatenate([ids, np.full((count, 1), end_of_text, ids.dtype)], axis=1)
-    sizes = np.full(count, round(tokens.bytes * length / n), dtype=np.int64)
-    return Tokens(closed.reshape(-1), (length + 1) * np.arange(1, count + 1), sizes)
+    if tokens.bytes_of is None:
+        sizes = np.full(count, round(tokens.bytes * length / n), dtype=np.int64)
+    else:
+        sizes = tokens.bytes_of[ids].sum(axis=1)
+    ends = (length + 1) * np.arange(1, count + 1)
+    return Tokens(closed.reshape(-1), ends, sizes, tokens.bytes_of, tokens.altered)
 
 
 def windows(tokens: Tokens, count: int, context: int) -> NDArray[np.int64]:

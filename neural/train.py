@@ -213,8 +213,8 @@ def report(run: "Run", seconds: float) -> str:
     lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     last = {(line["model"], line["kind"], line.get("language")): line for line in lines}
     table = [f"{'model':24} {'language':10} {'nats/token':>10} {'bits/byte':>10}"]
-    for (model, kind, language), line in last.items():
-        bits = f"{line['bits_per_byte']:10.3f}" if kind == "valid" else ""
+    for (model, _, language), line in last.items():
+        bits = "" if line.get("bits_per_byte") is None else f"{line['bits_per_byte']:10.3f}"
         table.append(
             f"{model:24} {language or '(training)':10} {line['loss']:10.3f} {bits}".rstrip()
         )

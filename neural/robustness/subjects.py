@@ -3,10 +3,9 @@
 import pandas as pd
 
 from neural.corpus import Corpus
-from neural.evaluate import encoded
 from neural.robustness.plan import Measures
 from neural.tokenizer import Tokenizer
-from neural.tokens import Tokens, passages
+from neural.tokens import Tokens, encoded, passages
 from sim.runs.errors import UserError
 
 

@@ -1,5 +1,6 @@
 """The measures of models that exist, in a folder of their own: neural.results."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -70,6 +71,9 @@ def survey(
         end = first.tokenizer.end_of_text
         window = first.model.context
         contexts.append(window)
+        for name, part in read.items():
+            if part.altered:
+                print(f"{folder} {name}: no bits per byte: {part.altered}", file=sys.stderr)
         texts.append(
             {name: passages(part, measures.text, window, end) for name, part in read.items()}
         )

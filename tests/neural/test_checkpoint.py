@@ -162,6 +162,16 @@ def test_a_state_is_no_model_and_a_model_of_other_sizes_is_refused(tmp_path):
         assert "tensors of" in message(load, tmp_path)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_model_whose_training_diverged_is_refused(run, value):
+    tensors = parameters()
+    tensors["wpe.weight"][1, 2] = value
+    path = file_of(run / "seed-0", 12)
+    write(path, tensors, {k: v for k, v in read(path)[1].items() if k not in ("sha256", "tensors")})
+    assert "wpe.weight holds numbers that are not finite" in message(load, run)
+    assert load(run, step=7).step == 7
+
+
 def test_what_is_not_there_is_said(run, tmp_path):
     assert "no checkpoint of step 8: it has 7, 12" in message(load, run, step=8)
     assert "No such file" in message(load, run / "nowhere")

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from neural import checkpoint, corpus, evaluate
 from neural.config import ModelConfig
 from neural.data import Data
-from neural.evaluate import Arguments, encoded, rows
+from neural.evaluate import Arguments, rows
 from neural.model import token_losses
 from neural.optim import OptimiserConfig
 from neural.recipe import TrainConfig
 from neural.run import Run
 from neural.scoring import Scores, Sliding, pieces, score
 from neural.tokenizer import ByteTokenizer
-from neural.tokens import Tokens
+from neural.tokens import Tokens, encoded
 from sim.runs.errors import UserError
 from tests.neural.random_model import random_parameters
 from tests.strategies import seeded
@@ -349,6 +349,7 @@ def test_the_command_prints_a_table_or_json(run, monkeypatch, capsys):
         (["--stride", "9"], "stride 9"),
         (["--span", "6", "9"], "span 6 to 9"),
         (["--batch", "0"], "batch 0"),
+        (["--seed", "-1"], "--seed -1: give a whole number >= 0"),
         (["--step", "5"], "no checkpoint of step 5"),
         (["--corpus", "nowhere"], "no such file"),
     ],

@@ -313,12 +313,18 @@ def test_transformers_loads_what_is_exported(run, tied, tmp_path):
     np.testing.assert_allclose(found, wanted, rtol=0, atol=AGREEMENT)
 
 
-def test_bytes_export_without_a_tokenizer(run, tmp_path):
-    export_model(run(ByteTokenizer()), tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "config.json",
-        "model.safetensors",
-    }
+def test_a_model_of_bytes_is_exported_and_read_back(run, tmp_path):
+    model = run(ByteTokenizer())
+    export_model(model, tmp_path / "out")
+    again = checkpoint.load(import_model(str(tmp_path / "out"), tmp_path / "again"))
+    assert isinstance(again.tokenizer, ByteTokenizer)
+    assert again.fingerprint == model.fingerprint
+    for name, array in model.parameters.items():
+        np.testing.assert_array_equal(again.parameters[name], array)
+    (tmp_path / "out" / "tokenizer.json").unlink()  # as exports were once written
+    assert "or bytes, where its ids" in message(import_model, str(tmp_path / "out"), tmp_path / "b")
+    path = import_model(str(tmp_path / "out"), tmp_path / "b", tokenizer="bytes")
+    assert isinstance(checkpoint.load(path).tokenizer, ByteTokenizer)
 
 
 def test_exports_and_imports_have_the_modes_that_the_umask_gives(run, tmp_path):

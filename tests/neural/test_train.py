@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ from neural.model import loss, token_losses
 from neural.optim import schedule
 from neural.recipe import numbers
 from neural.run import Run
-from neural.train import Arguments, config_of, main
+from neural.train import Arguments, config_of, main, report
 from sim.runs.identity import identity
 from sim.runs.lock import LOCK
 from tests.neural.refusal import message
@@ -154,6 +155,22 @@ def test_where_nothing_is_asked_nothing_is_kept_but_the_end(tmp_path):
     train(plain, tmp_path, data=data())
     assert steps(tmp_path / "seed-0") == (12,)
     assert {line["kind"] for line in lines(tmp_path)} == {"train"}
+
+
+def test_no_bits_per_byte_of_text_that_the_tokenizer_alters(whole, tmp_path, capsys):
+    """Losses are kept, bits per byte are null, and the reason is said."""
+    text = replace(
+        data(), tokens_per_byte={"a": 1.0, "b": math.nan}, altered={"b": "it is lower-cased"}
+    )
+    run = train(CONFIG, tmp_path, data=text)
+    assert capsys.readouterr().err == "b: no bits per byte: it is lower-cased\n"
+    for line, before in zip(lines(tmp_path), lines(whole), strict=True):
+        if line.get("language") == "b":
+            assert line.pop("bits_per_byte") is None
+            before.pop("bits_per_byte")
+        assert line == before
+    table = report(run, 0).splitlines()
+    assert [len(row.split()) for row in table if "seed-0" in row] == [4, 3, 3]
 
 
 # Parts, seeds and mixtures

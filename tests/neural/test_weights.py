@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from neural import checkpoint
 from neural.foreign import read
+from neural.run import Run
 from tests.neural.refusal import message
 
 FIXTURE = Path(__file__).parent / "fixtures" / "gpt2"
@@ -150,6 +151,15 @@ def test_json_that_says_nothing_is_refused(folder, content, file):
     if file != "config.json":
         (folder / "model.safetensors").unlink()
     assert str(folder / file) in message(read, folder)
+
+
+def test_a_run_whose_json_is_nested_too_deep_is_refused(tmp_path):
+    (tmp_path / "config.json").write_bytes(b"[" * 100_000)
+    assert Run(tmp_path).record == {}
+    path = tmp_path / "step-00000001.safetensors"
+    save_file({"a": np.ones(1)}, path)
+    path.with_suffix(".json").write_bytes(b"[" * 100_000)
+    assert "damaged" in message(checkpoint.load, path)
 
 
 def in_parts(folder, **placed):
