@@ -78,7 +78,10 @@ def _check(request: dict[str, Any], send: Send, progress: Progress) -> None:
     )
     try:
         report = check(guard.guarded(statement), request["profile"])
-    except ValueError as error:  # what a side is, was seen after it was returned
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # what a side is, is seen after it was returned
+        _refuse_changes(changed())
         line, said = cause(error, file)
         raise Unfit(said, line or line_of(statement.sides, file)) from None
     guard.repeat(_again(claim) or statement)
