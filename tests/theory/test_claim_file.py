@@ -328,9 +328,14 @@ def ends(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGKILL, -9)]
+    ("number", "code", "says"),
+    [
+        (signal.SIGINT, 130, "theory: interrupted\n"),
+        (signal.SIGTERM, 143, "theory: interrupted\n"),
+        (signal.SIGKILL, -9, ""),
+    ],
 )
-def test_the_file_s_code_ends_with_the_command(tmp_path: Path, number: int, code: int) -> None:
+def test_the_file_s_code_ends_with_the_command(tmp_path: Path, number, code, says) -> None:
     path, pid = tmp_path / "claim.py", tmp_path / "pid"
     path.write_text(
         HEAD + f"open({str(pid)!r}, 'w').write(str(os.getpid()))\ntime.sleep(500)\n" + sides()
@@ -339,7 +344,7 @@ def test_the_file_s_code_ends_with_the_command(tmp_path: Path, number: int, code
     worker = started(pid, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=600)
-    assert (process.returncode, out, err) == (code, "", "")
+    assert (process.returncode, out, err) == (code, "", says)
     assert ends(worker)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["claim.py", "pid"]
 
