@@ -95,6 +95,15 @@ def risk(network: Architecture, parameters: dict[str, Any], targets: Any, tasks:
     return jnp.sum((predictions - targets) ** 2) / (len(targets) * tasks)
 
 
+def gradient(network: Architecture, parameters: dict[str, Any], targets: Any, tasks: Any) -> Any:
+    """Of the risk in all parameters, those of W being V, which has any rows of W's row space."""
+
+    def loss(parameters: Any) -> Any:
+        return risk(network, {**parameters, "W": _orthonormal(parameters["W"])}, targets, tasks)
+
+    return jax.grad(loss)(parameters)
+
+
 def _attention(weights: dict[str, Any], x: Any, network: Architecture) -> Any:
     """Every place attends to every place; x (n, length, d)."""
     heads = network.attention_heads
@@ -153,13 +162,10 @@ def _train(network: Architecture, d: int, k: int, targets: Any, tasks: Any, keys
     def of_model(model: Any) -> Any:
         targets, key = model
 
-        def loss(parameters: Any) -> Any:
-            W = _orthonormal(parameters["W"])
-            return risk(network, {**parameters, "W": W}, targets, tasks)
-
         def step(state: Any, _: None) -> tuple[Any, None]:
             parameters, moments = state
-            updates, moments = optimiser.update(jax.grad(loss)(parameters), moments)
+            slopes = gradient(network, parameters, targets, tasks)
+            updates, moments = optimiser.update(slopes, moments)
             return (optax.apply_updates(parameters, updates), moments), None
 
         parameters = _initial(network, d, k, targets.shape[1], key)

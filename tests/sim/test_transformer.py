@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -136,13 +136,44 @@ def test_every_place_attends_to_every_place_of_its_own_sequence() -> None:
     assert not changed[1].any()
 
 
-def test_models_do_not_depend_on_their_batch_or_padding() -> None:
+def test_models_do_not_depend_on_their_batch() -> None:
+    """One program gives a model the same bits, whatever else it trains."""
     together = trained()
-    alone = train(NET, targets()[1:2, :, :3], 3, 6, 2, keys()[1:2])
-    # Adam's steps do not shrink with the gradient, so that float32's rounding can turn one where it is small: far
-    # less than the distance between two models.
-    np.testing.assert_allclose(together.features[1], alone.features[0], atol=1e-3)
-    assert np.abs(together.features[0] - together.features[1]).max() > 0.1
+    y, key = targets(seeds=8)[4:], keys(seed=1).at[1].set(keys()[1])
+    y[1] = targets()[1]
+    among_others = train(NET, y, 3, 6, 2, key)
+    assert among_others.features[1].tobytes() == together.features[1].tobytes()
+    assert np.abs(among_others.features[0] - together.features[0]).max() > 0.1
+
+
+def test_models_do_not_depend_on_their_padding() -> None:
+    """They begin with the same bits, and have the same gradient but for rounding; a step of Adam is elementwise.
+
+    Where 400 steps in float32 end is no measure: they carry the rounding of another order of summation, that of a
+    product with 3 columns instead of 4, from 1e-9 after one step to 1e-3, more or less with the instructions that a
+    CPU has.
+    """
+    key = keys()[1]
+    wide, narrow = (module._initial(NET, 6, 2, T, key) for T in (T_MOST, 3))
+    assert not wide.pop("heads").any()
+    assert not narrow.pop("heads").any()
+    jax.tree.map(np.testing.assert_array_equal, wide, narrow)
+    rng, gradient = np.random.default_rng(0), jax.jit(partial(module.gradient, NET))
+    with jax.enable_x64(True):
+        for i, y in enumerate(targets()):
+            p = model(trained(), i) | {
+                "heads": np.pad(rng.standard_normal((2, 3)), ((0, 0), (0, 1)))
+            }
+            padded = gradient(jax.tree.map(jnp.asarray, p), y, 3.0)
+            p["heads"] = p["heads"][:, :3]
+            bare = gradient(jax.tree.map(jnp.asarray, p), y[:, :3], 3.0)
+            assert not padded["heads"][:, 3:].any()
+            padded["heads"] = padded["heads"][:, :3]
+            pairs = zip(jax.tree.leaves(padded), jax.tree.leaves(bare), strict=True)
+            for one, other in pairs:
+                # Sums over 81 sequences of 3 places, in another order.
+                rounding = 64 * np.finfo(float).eps * 81 * 3 * np.abs(other).max()
+                np.testing.assert_allclose(one, other, rtol=0, atol=rounding)
 
 
 def test_same_keys_same_bits_and_one_program_for_all_T() -> None:
@@ -281,5 +312,5 @@ def test_the_bound_on_features_is_the_rank_of_the_teacher() -> None:
 
 def test_the_configuration_needs_no_jax() -> None:
     script = "import sys, sim.transformer_config; sys.exit('jax' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=6000, check=False)
     assert done.returncode == 0
