@@ -33,6 +33,8 @@ class Arguments:
     """Folder of models, masks and tables (default: runs/across-PRESET-IDENTITY)."""
     resume: bool = False
     """Go on with an unfinished study in that folder."""
+    dry_run: bool = False
+    """Print what would be trained and how long it takes here, and stop; trains a few updates of each size for that."""
     corpus: tuple[str, ...] | None = None
     """Sources of text, as neural.train takes them."""
     text: str | None = None
@@ -85,12 +87,16 @@ def main() -> int:
     return run("neural.across", partial(_study, arguments))
 
 
-def _study(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
+def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     from neural.across.claims import claims
     from neural.across.join import Results
-    from neural.across.study import do
+    from neural.across.study import check, do
+    from neural.forecast import forecast
 
     study = study_of(arguments)
+    if arguments.dry_run:
+        check(study)
+        return None, forecast(study.trainings)
     out = studied("across", arguments, study, do, stop)
     return out, told(claims(Results(study, out)))
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from neural.config import ModelConfig
+from neural.forecast import Training
 from neural.imbalance.plan import BALANCED, IMBALANCED
 from neural.optim import OptimiserConfig
 from neural.recipe import TrainConfig
@@ -193,6 +194,27 @@ class Study:
             corpus=self.corpus,
             data_dir=self.data_dir,
         )
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """What a dry run tells of: the models, and every round of pruning."""
+        tickets, seeds = self.tickets, len(self.seeds)
+        models = [
+            Training(recipe.name, self.model, self.batch, seeds, self.optimisation(recipe).steps)
+            for recipe in self.runs
+        ]
+        rounds = [
+            Training(
+                f"pruning, {recipe.name}, step {step}",
+                self.model,
+                tickets.batch,
+                seeds * len(recipe.languages) * tickets.orders,
+                tickets.rounds * tickets.tuning.steps,
+            )
+            for recipe in self.studied
+            for step in self.ticket_steps
+        ]
+        return (*models, *rounds)
 
     def check(self) -> None:
         """Raise UserError, in one line, for what cannot be studied."""

@@ -8,6 +8,7 @@ OUT/masks/NAME/step-…/LANGUAGE-ORDER/       the tickets of a stack of models
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
@@ -30,9 +31,7 @@ Measure = Callable[[Stack, Both], pd.DataFrame]
 
 def do(study: Study, out: Path, *, resume: bool = False, stop: Stop = lambda: False) -> Run:
     """Do what is missing of a study in its folder. Raises UserError for a study that cannot be done."""
-    study.check()
-    subjects = Subjects(study, out)
-    subjects.read()  # text that cannot be read leaves no folder behind
+    subjects = read(study, out)
     return fill(
         out,
         study,
@@ -44,6 +43,20 @@ def do(study: Study, out: Path, *, resume: bool = False, stop: Stop = lambda: Fa
             for recipe in study.runs
         ],
     )
+
+
+def check(study: Study) -> None:
+    """Raise UserError for what `do` refuses before it trains anything. Nothing is written."""
+    with TemporaryDirectory() as folder:
+        read(study, Path(folder))
+
+
+def read(study: Study, out: Path) -> Subjects:
+    """A study with its text and tasks, which leave no folder behind where they cannot be read."""
+    study.check()
+    subjects = Subjects(study, out)
+    subjects.read()
+    return subjects
 
 
 def _train(subjects: Subjects, recipe: Recipe, stop: Stop) -> None:

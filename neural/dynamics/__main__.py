@@ -34,6 +34,8 @@ class Arguments:
     """Folder of models and tables (default: runs/dynamics-PRESET-IDENTITY)."""
     resume: bool = False
     """Go on with an unfinished study in that folder."""
+    dry_run: bool = False
+    """Print what would be trained and how long it takes here, and stop; trains a few updates of each size for that."""
     corpus: tuple[str, ...] | None = None
     """Sources of text, as neural.train takes them."""
     aligned: tuple[str, ...] | None = None
@@ -140,12 +142,16 @@ def main() -> int:
     return run("neural.dynamics", partial(_study, arguments))
 
 
-def _study(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
+def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     from neural.dynamics.claims import claims
     from neural.dynamics.results import Results
-    from neural.dynamics.study import do
+    from neural.dynamics.study import check, do
+    from neural.forecast import forecast
 
     study = study_of(arguments)
+    if arguments.dry_run:
+        check(study)
+        return None, forecast(study.trainings)
     out = studied("dynamics", arguments, study, do, stop)
     return out, told(claims(Results(study, out)))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from neural.config import ModelConfig, preset
+from neural.forecast import Training
 from neural.optim import OptimiserConfig
 from neural.scoring import Sliding
 from sim.runs.errors import UserError
@@ -106,6 +107,12 @@ class Study:
         if task == "pairing":
             return self.languages[1:]
         return self.xnli if task == "xnli" else self.languages
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """What a dry run tells of."""
+        steps, seeds = self.optimiser.steps, len(self.seeds)
+        return (Training("models", self.model, self.batch, seeds, steps),)
 
     def check(self) -> None:
         """Raise UserError, in one line, for what cannot be studied."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
@@ -23,9 +24,7 @@ Stop = Callable[[], bool]
 
 def do(study: Study, out: Path, *, resume: bool = False, stop: Stop = lambda: False) -> Run:
     """Do what is missing of a study in its folder. Raises UserError for a study that cannot be done."""
-    study.check()
-    place = _Place(Subjects(study, out))
-    place.subjects.read()  # what cannot be read leaves no folder behind
+    place = _Place(read(study, out))
     return fill(
         out,
         study,
@@ -34,6 +33,20 @@ def do(study: Study, out: Path, *, resume: bool = False, stop: Stop = lambda: Fa
         stop=stop,
         before=[("training", partial(place.subjects.train, stop))],
     )
+
+
+def check(study: Study) -> None:
+    """Raise UserError for what `do` refuses before it trains anything. Nothing is written."""
+    with TemporaryDirectory() as folder:
+        read(study, Path(folder))
+
+
+def read(study: Study, out: Path) -> Subjects:
+    """A study with its text and tasks, which leave no folder behind where they cannot be read."""
+    study.check()
+    subjects = Subjects(study, out)
+    subjects.read()
+    return subjects
 
 
 @dataclass(frozen=True)

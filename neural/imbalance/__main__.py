@@ -13,8 +13,6 @@ from neural.memory import restart_with_huge_pages
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from neural.imbalance.plan import Study
 
 
@@ -100,63 +98,6 @@ def _of_widths(study: "Study", widths: tuple[int, ...]) -> "Study":
     return replace(study, widths=widths, model=model)
 
 
-def plan(study: "Study") -> "pd.DataFrame":
-    """What would be trained: runs, models and tokens by experiment and width."""
-    import pandas as pd
-
-    rows = [
-        {
-            "experiment": recipe.experiment,
-            "width": recipe.width,
-            "vocabulary": study.shape(recipe).vocabulary,
-            "runs": 1,
-            "models": len(study.seeds),
-            "tokens": study.tokens(recipe) * len(study.seeds),
-        }
-        for recipe in study.runs
-    ]
-    keys = ["experiment", "width", "vocabulary"]
-    return pd.DataFrame(rows).groupby(keys, sort=False, as_index=False).sum()
-
-
-def timed(study: "Study", found: "pd.DataFrame") -> "pd.DataFrame":
-    """The plan with seconds of training, at the speed of a few updates of each shape on this machine."""
-    import jax
-
-    from neural.bench import measure
-    from neural.config import compute_on
-
-    shapes = {(r.width, len(r.languages)): study.shape(r) for r in study.runs}
-    compute = compute_on(jax.default_backend())
-    speeds = {
-        (shape.width, shape.vocabulary): measure(
-            shape, compute, study.batch, seeds=len(study.seeds), steps=5
-        )
-        for shape in shapes.values()
-    }
-    seconds = [
-        row.tokens
-        * speeds[row.width, row.vocabulary].seconds
-        / speeds[row.width, row.vocabulary].tokens
-        for row in found.itertuples()
-    ]
-    return found.assign(seconds=seconds)
-
-
-def described(study: "Study") -> str:
-    """The closing lines of a dry run."""
-    found = timed(study, plan(study))
-    table = found.to_string(
-        index=False, formatters={"tokens": "{:,}".format, "seconds": "{:.0f}".format}
-    )
-    total = (
-        f"{found['runs'].sum()} runs, {found['models'].sum()} models, {found['tokens'].sum():,} tokens; "
-        f"some {found['seconds'].sum() / 60:.0f} minutes of training here, and a quarter of that for compiling and "
-        "measuring"
-    )
-    return f"1x is {study.one:,} tokens\n{table}\n{total}"
-
-
 def main() -> int:
     """The command line; returns the exit code."""
     arguments = tyro.cli(Arguments, prog="python -m neural.imbalance")
@@ -164,12 +105,14 @@ def main() -> int:
 
 
 def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
+    from neural.forecast import forecast
     from neural.imbalance.claims import Results, claims
-    from neural.imbalance.study import do
+    from neural.imbalance.study import check, do
 
     study = study_of(arguments)
     if arguments.dry_run:
-        return None, described(study)
+        check(study)
+        return None, f"1x is {study.one:,} tokens\n{forecast(study.trainings)}"
     out = studied("imbalance", arguments, study, do, stop)
     return out, told(claims(Results(study, out)))
 

@@ -13,6 +13,7 @@ from typing import Literal
 from neural.classify.tune import FineTuning
 from neural.clone import Clones
 from neural.config import ModelConfig
+from neural.forecast import Training
 from neural.optim import OptimiserConfig
 from neural.recipe import TrainConfig
 from neural.scoring import Sliding
@@ -276,6 +277,20 @@ class Study:
             save_every=max(self.optimiser.steps, 1),
             corpus=self.corpus,
             data_dir=self.data_dir,
+        )
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """What a dry run tells of, by experiment."""
+        return tuple(
+            Training(
+                recipe.experiment,
+                self.shape(recipe),
+                self.batch,
+                len(self.seeds),
+                self.optimisation(recipe).steps,
+            )
+            for recipe in self.runs
         )
 
     def check(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -41,9 +42,7 @@ def do(
     study: Study, out: Path, *, resume: bool = False, stop: Callable[[], bool] = lambda: False
 ) -> Run:
     """Do what is missing of a study in its folder. Raises UserError for a study that cannot be done."""
-    study.check()
-    place = _Place(study, out)
-    _ = place.corpora, place.tasks  # text that cannot be read leaves no folder behind
+    place = read(study, out)
     return fill(
         out,
         study,
@@ -54,6 +53,20 @@ def do(
             (f"training {recipe.name}", partial(place.train, recipe, stop)) for recipe in study.runs
         ],
     )
+
+
+def check(study: Study) -> None:
+    """Raise UserError for what `do` refuses before it trains anything. Nothing is written."""
+    with TemporaryDirectory() as folder:
+        read(study, Path(folder))
+
+
+def read(study: Study, out: Path) -> "_Place":
+    """A study with its text and tasks, which leave no folder behind where they cannot be read."""
+    study.check()
+    place = _Place(study, out)
+    _ = place.corpora, place.tasks
+    return place
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,8 @@ class Arguments:
     """Folder of models, tables and figures (default: runs/robustness-PRESET-IDENTITY)."""
     resume: bool = False
     """Go on with an unfinished study in that folder."""
+    dry_run: bool = False
+    """Print what would be trained and how long it takes here, and stop; trains a few updates of each size for that."""
     run: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Measure these instead: runs of neural.train or neural.hf, or folders of one model; equal shapes compare."""
     corpus: tuple[str, ...] | None = None
@@ -136,6 +138,10 @@ def survey_of(arguments: Arguments) -> "Survey":
     from neural.robustness.survey import survey
 
     _refuse(arguments, OF_STUDY, "models of --run are trained already")
+    if arguments.dry_run:
+        raise UserError(
+            "--dry-run tells what would be trained, and models of --run are: leave it out"
+        )
     measures = _measures(arguments, presets()["laptop"])
     return survey(
         arguments.run,
@@ -183,11 +189,15 @@ def main() -> int:
     return run("neural.robustness", partial(_survey if arguments.run else _study, arguments))
 
 
-def _study(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
+def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
+    from neural.forecast import forecast
     from neural.robustness.claims import Results, claims
-    from neural.robustness.study import do
+    from neural.robustness.study import check, do
 
     study = study_of(arguments)
+    if arguments.dry_run:
+        check(study)
+        return None, forecast(study.trainings)
     out = studied("robustness", arguments, study, do, stop)
     return out, report(claims(Results(study, out)))
 

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from neural.classify.tune import FineTuning
 from neural.config import ModelConfig, preset
+from neural.forecast import Training
 from neural.optim import OptimiserConfig
 from neural.scoring import Sliding
 from sim.runs.errors import UserError
@@ -180,6 +181,12 @@ class Study:
         """Whose models are kept: the early, and twentieths of training, to choose among them by their loss."""
         parts = (max(round(self.optimiser.steps * part / 20), 1) for part in range(2, 21))
         return tuple(sorted({*self.early, *parts}))
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """What a dry run tells of."""
+        steps, seeds = self.optimiser.steps, len(self.seeds)
+        return tuple(Training(name, self.model, self.batch, seeds, steps) for name in self.models)
 
     def check(self) -> None:
         """Raise UserError, in one line, for what cannot be studied."""

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import pandas as pd
 
 from neural import labelled
 from neural.pretrained import MODELS, TOKENIZER, Place
-from neural.results import Work, fill, read
+from neural.results import Work, fill
+from neural.results import read as read_table
 from neural.robustness import measure
 from neural.robustness.classification import Tuning
 from neural.robustness.plan import Hit, Kind, Study
@@ -28,12 +30,7 @@ def do(
     study: Study, out: Path, *, resume: bool = False, stop: Callable[[], bool] = lambda: False
 ) -> Run:
     """Do what is missing of a study in its folder. Raises UserError for a study that cannot be done."""
-    study.check()
-    place = _Place(study, out)
-    if not (out / TOKENIZER).is_file():  # what cannot be read leaves no folder behind
-        _ = place.corpus
-        for name in study.classification.tasks if study.classification else ():
-            labelled.task(name, study.data_dir)
+    place = read(study, out)
     return fill(
         out,
         study,
@@ -42,6 +39,23 @@ def do(
         stop=stop,
         before=[(f"training {model}", partial(place.train, model, stop)) for model in study.models],
     )
+
+
+def check(study: Study) -> None:
+    """Raise UserError for what `do` refuses before it trains anything. Nothing is written."""
+    with TemporaryDirectory() as folder:
+        read(study, Path(folder))
+
+
+def read(study: Study, out: Path) -> "_Place":
+    """A study with its text and tasks, which leave no folder behind where they cannot be read."""
+    study.check()
+    place = _Place(study, out)
+    if not (out / TOKENIZER).is_file():
+        _ = place.corpus
+        for name in study.classification.tasks if study.classification else ():
+            labelled.task(name, study.data_dir)
+    return place
 
 
 @dataclass(frozen=True)
@@ -119,7 +133,7 @@ def _curves(place: _Place, model: str, hit: Hit, step: int | None = None) -> pd.
 
 def _matched(place: _Place, model: str, other: str, hit: Hit) -> pd.DataFrame:
     """Of the model where its loss was that which the other ends with."""
-    steps = nearest_steps(read(place.out, "clean"), model, other, text=model)
+    steps = nearest_steps(read_table(place.out, "clean"), model, other, text=model)
     broken, texts = place.stack(model, steps), place.texts_of(model)
     return measure.curves(broken, texts, hit, place.study.measures, matched=other)
 

@@ -34,6 +34,8 @@ class Arguments:
     """Folder of models, masks and tables (default: runs/subnetworks-PRESET-IDENTITY)."""
     resume: bool = False
     """Go on with an unfinished study in that folder, from the last round of pruning that was written."""
+    dry_run: bool = False
+    """Print what would be trained and how long it takes here, and stop; trains a few updates of each size for that."""
     corpus: tuple[str, ...] | None = None
     """Sources of text, as neural.train takes them."""
     aligned: tuple[str, ...] | None = None
@@ -149,11 +151,15 @@ def main() -> int:
     return run("neural.subnetworks", partial(_study, arguments))
 
 
-def _study(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
+def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
+    from neural.forecast import forecast
     from neural.subnetworks.claims import Results, claims
-    from neural.subnetworks.study import do
+    from neural.subnetworks.study import check, do
 
     study = study_of(arguments)
+    if arguments.dry_run:
+        check(study)
+        return None, forecast(study.trainings)
     out = studied("subnetworks", arguments, study, do, stop)
     return out, told(claims(Results(study, out)))
 

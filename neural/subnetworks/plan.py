@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from neural.config import ModelConfig, preset
+from neural.forecast import Training
 from neural.optim import OptimiserConfig
 from neural.scoring import Sliding
 from sim.runs.errors import UserError
@@ -156,6 +157,22 @@ class Study:
         """Whose models are kept."""
         powers = {0, *(2**power for power in range(self.optimiser.steps.bit_length()))}
         return tuple(sorted({*powers, self.early, self.optimiser.steps}))
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """What a dry run tells of: the models, and every round of pruning."""
+        models = Training("models", self.model, self.batch, len(self.seeds), self.optimiser.steps)
+        rounds = [
+            Training(
+                f"pruning, {hunt.name}",
+                self.model,
+                hunt.task.batch,
+                len(self.members(hunt)),
+                hunt.rounds * hunt.task.tuning.steps,
+            )
+            for hunt in self.hunts
+        ]
+        return (models, *rounds)
 
     def check(self) -> None:
         """Raise UserError, in one line, for what cannot be studied."""

@@ -90,15 +90,6 @@ def test_bad_input_is_one_line(arguments, said, monkeypatch, tmp_path, capsys):
     assert not out.exists()
 
 
-def test_a_dry_run_tells_the_plan_and_trains_nothing(monkeypatch, tmp_path, capsys):
-    out = tmp_path / "out"
-    assert run(monkeypatch, "--dry-run", "--out", out) == 0
-    said = capsys.readouterr().out
-    tokens = sum(SMOKE.tokens(recipe) for recipe in SMOKE.runs) * len(SMOKE.seeds)
-    assert f"{len(SMOKE.runs)} runs, {2 * len(SMOKE.runs)} models, {tokens:,} tokens" in said
-    assert not out.exists()
-
-
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """The folder of the preset `smoke`."""
