@@ -4,6 +4,7 @@ import signal
 import sys
 
 ENDING = "theory.command.ending"
+PACKAGES = ("theory", "sim", "neural", "figures")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -20,6 +21,21 @@ def begin() -> None:
     from theory.command.ending import take
 
     take()
+    for file in shadows():
+        print(
+            f"{file} in this folder is run in place of ours: rename it, go to another folder, or use python -P -m",
+            file=sys.stderr,
+        )
+
+
+def shadows() -> list[str]:
+    """What Python finds in the working folder, where `python -m` looks first, in place of packages of ours."""
+    from pathlib import Path
+
+    if sys.flags.safe_path or Path(__file__).parents[2].samefile("."):
+        return []
+    names = [f"{package}{end}" for package in PACKAGES for end in (".py", "/__init__.py")]
+    return [name for name in names if Path(name).exists()]
 
 
 def hold() -> None:
