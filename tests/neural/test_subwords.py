@@ -85,22 +85,25 @@ def test_what_the_file_says_of_others_stays_in_it(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fingerprint_stays_when_a_file_is_read_and_written_again(kind, tmp_path):
-    """Scores of pieces too, whose last digit the package changes whenever it reads them."""
+    """Scores of pieces too, whose last digit the package changes when it reads them."""
     path = tmp_path / "tokenizer.json"
     path.write_text(KINDS[kind]().to_str(pretty=False))
-    first = load(path)
-    for _ in range(3):
-        save(load(path) if path.read_text().endswith("\n") else first, path)
-        assert load(path).fingerprint == first.fingerprint
-    assert json.loads(path.read_text()).keys() == json.loads(KINDS[kind]().to_str()).keys()
+    for first in (load(path), SubwordTokenizer(KINDS[kind]())):
+        save(first, path)
+        for _ in range(2):
+            again = load(path)
+            assert again.fingerprint == first.fingerprint
+            save(again, path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_text_that_spells_the_mark_is_not_cut_there(kind):
     text = f"the king{END_OF_TEXT}the queen"
     ids = tokenizer(kind).encode(text)
-    if tokenizer(kind).end_of_text in ids:
+    if kind.startswith("unigram"):  # whose pieces are cut out of the text, the mark too
         assert "for its end" in tokenizer(kind).alteration(text, ids)
+    else:
+        assert tokenizer(kind).end_of_text not in ids
 
 
 def test_added_tokens_are_decoded_as_they_are_spelt():
