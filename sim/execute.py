@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache, partial
+from http import HTTPStatus
 from itertools import islice
 from multiprocessing import get_context, parent_process, resource_tracker
 from pathlib import Path
@@ -209,11 +210,24 @@ def connect(scheduler: str | None) -> Iterator["Client | None"]:
 
 
 def dashboard(cluster: "Client") -> str | None:
-    """The address of the scheduler's dashboard; None of a scheduler that was started without."""
+    """The address of the scheduler's dashboard; None of a scheduler that was started without.
+
+    That may serve other pages at the same port, so the page is asked for; where no answer comes it may come elsewhere.
+    """
+    from urllib.error import HTTPError
+    from urllib.request import ProxyHandler, build_opener
+
     try:
         link: str | None = cluster.dashboard_link
-    except KeyError:  # the service is not in the scheduler's list
+        if link is not None:
+            build_opener(ProxyHandler({})).open(link, timeout=CONNECT).close()
+    except KeyError:  # no service of that name
         return None
+    except HTTPError as error:
+        error.close()
+        return None if error.code == HTTPStatus.NOT_FOUND else link
+    except OSError:
+        pass
     return link
 
 

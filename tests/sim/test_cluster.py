@@ -364,4 +364,14 @@ def test_a_scheduler_without_dashboard_has_no_link(tmp_path: Path) -> None:
         connect(cluster.address) as client,
     ):
         assert client is not None
+        assert client.dashboard_link.endswith("/status")  # though nothing is there
         assert module.dashboard(client) is None
+
+
+def test_a_scheduler_without_the_service_has_no_link() -> None:
+    class Client:
+        @property
+        def dashboard_link(self) -> str:
+            raise KeyError("dashboard")
+
+    assert module.dashboard(Client()) is None
