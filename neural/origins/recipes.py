@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from neural.origins import fluent
 from neural.origins.forms import (
     Form,
     entities,
@@ -92,6 +93,10 @@ SIB200_CODES = {
 XQUAD = f"{RAW}/google-deepmind/xquad/7d30520c717524000f0d9d2f9c10a069acd9d285"
 XQUAD_LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "tr", "zh")
 
+MOZILLA = (
+    "https://codeload.github.com/mozilla-l10n/www-l10n/zip/442e139499cbf67e31cf7155ea4bdd4a69cfd87e"
+)
+
 UD_COMMITS = {
     "UD_Arabic-PUD": "be733f45d21f42d506c62930f806ed2182a5ee3d",
     "UD_Chinese-GSDSimp": "eb3aed31ebb170897405ee5cd1db83a1a0b11864",
@@ -175,6 +180,16 @@ def _entities(file: str) -> Origin:
 
 
 ORIGINS: dict[str, tuple[Origin, ...]] = {
+    "mozilla_www": tuple(
+        _origin(
+            "mozilla_www",
+            f"{language}.{part}.txt",
+            MOZILLA,
+            form=fluent.messages(language, part),
+        )
+        for language in fluent.LOCALES
+        for part in ("train", "valid", "test")
+    ),
     "ntrex": (
         *(
             _origin("ntrex", f"{language}.test.txt", f"{NTREX_TEXT}-{file}.txt")

@@ -1,10 +1,13 @@
 import hashlib
 import json
 import lzma
+import re
 import threading
+import zipfile
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from neural.corpus import load
 from neural.dynamics import plan as dynamics
 from neural.imbalance import plan as imbalance
 from neural.labelled import sib200
-from neural.origins import FOLDERS, PINS, forms
+from neural.origins import FOLDERS, PINS, fluent, forms
 from neural.robustness import plan as robustness
 from neural.subnetworks import plan as subnetworks
 from sim.runs.errors import UserError
@@ -418,9 +421,82 @@ def test_every_address_names_a_commit():
     for origins in fetch.ORIGINS.values():
         for origin in origins:
             for url in origin.urls:
-                *_, commit = url.split("/")[:6]
-                assert len(commit) == 40, url
-                assert set(commit) <= set("0123456789abcdef"), url
+                assert re.search(r"/[0-9a-f]{40}(/|$)", url), url
+
+
+# A web site's messages.
+
+
+def archive(**locales):
+    """An archive of Fluent files by locale, below a folder of the whole."""
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w") as written:
+        for locale, content in locales.items():
+            written.writestr(f"www-0/{locale.replace('_', '-')}/a/page.ftl", content)
+    return stream.getvalue()
+
+
+SITE = """# A comment
+-brand-name-x = X
+few = Too few words
+first = Get { -brand-name-firefox-esr } for<br>your   <a>own</a> browser
+    on { -brand-name-ios(case: "x") }
+again = Get { -brand-name-firefox-esr } for your own browser on { -brand-name-ios }
+variable = Learn more about <a href="{ $url }">this nice site</a>
+alone = Nobody translates this one message
+same = View the source code &amp; more
+"""
+SPANISH = """first = Consigue { -brand-name-firefox-esr }\u200b hoy
+same = View the source code &amp; more
+variable = Hola
+"""
+GREEK = "same = \u0394\u03b5\u03c2 { -brand-name-github }\n# end\n"
+
+
+def test_messages_are_aligned_by_name_with_brands_filled_in(server, tmp_path, monkeypatch):
+    server.files = {"/zip": archive(en=SITE, es_ES=SPANISH, el=GREEK)}
+    english = ["Get Firefox ESR for your own browser on iOS", "View the source code & more"]
+    greek = ["", "\u0394\u03b5\u03c2 GitHub"]
+    made = []
+    for language, lines in (
+        ("en", english),
+        ("es", ["Consigue Firefox ESR hoy", ""]),
+        ("el", greek),
+        ("de", ["", ""]),
+    ):
+        content = "".join(f"{line}\n" for line in lines).encode()
+        made.append(
+            fetch.Origin(
+                f"{language}.train.txt.xz",
+                (f"{server.url}/zip",),
+                hashlib.sha256(content).hexdigest(),
+                form=fluent.messages(language, "train"),
+            )
+        )
+    monkeypatch.setitem(fetch.ORIGINS, "mozilla_www", tuple(made))
+    folder = fetch.fetch("mozilla_www", tmp_path)
+    assert unpacked(folder / "el.train.txt.xz").decode().splitlines() == greek
+    assert len(server.asked) == 1  # one archive for all
+
+
+def test_messages_are_divided_by_their_english_text(tmp_path):
+    rows = [f"m{number} = Message of quite some words number {number}" for number in range(2000)]
+    path = tmp_path / "zip"
+    path.write_bytes(archive(en="\n".join(rows), de="\n".join(f"{row} hier" for row in rows)))
+    parts = [
+        fluent.messages("de", part)([path]).splitlines() for part in ("train", "valid", "test")
+    ]
+    assert sum(map(len, parts)) == len({line for part in parts for line in part}) == 2000
+    assert all(20 < len(part) < 60 for part in parts[1:])  # a fiftieth each
+
+
+def test_a_damaged_archive_is_another_file(server, tmp_path, monkeypatch):
+    server.files = {"/zip": archive(en=SITE)[:-30]}
+    form = fluent.messages("en", "train")
+    made = fetch.Origin("en.train.txt.xz", (f"{server.url}/zip",), "0" * 64, form=form)
+    monkeypatch.setitem(fetch.ORIGINS, "mozilla_www", (made,))
+    with pytest.raises(UserError, match="gave another"):
+        fetch.fetch("mozilla_www", tmp_path)
 
 
 # What comes with the package.
@@ -533,15 +609,12 @@ def test_fetch_laptop_gets_what_there_is_and_names_the_rest(server, tmp_path, mo
         monkeypatch.setitem(fetch.ORIGINS, name, (made,))
     assert command(monkeypatch, "fetch", "laptop", "--data-dir", tmp_path) == 0
     out = capsys.readouterr().out.splitlines()
-    *folders, last = [line for line in out if line.startswith(str(tmp_path))], out[-3:]
-    (folders,) = folders
+    folders, last = out[:-2], out[-2:]
     assert [Path(line).relative_to(tmp_path).as_posix() for line in folders] == [
-        *("text/bible", "text/commonvoice", "text/ntrex"),
+        *("text/bible", "text/commonvoice", "text/mozilla_www", "text/ntrex"),
         *("ud", "ner/uner", "topic/sib200", "qa/xquad"),
     ]
-    assert [line.partition(": not distributed; ")[0] for line in last] == [
-        *("gutenberg", "msdocs", "mozilla_www")
-    ]
+    assert [line.partition(": not distributed; ")[0] for line in last] == [*("gutenberg", "msdocs")]
     assert all("https://" in line for line in last)
 
 
