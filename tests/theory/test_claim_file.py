@@ -349,6 +349,25 @@ def test_the_file_s_code_ends_with_the_command(tmp_path: Path, number, code, say
     assert sorted(p.name for p in tmp_path.iterdir()) == ["claim.py", "pid"]
 
 
+def test_an_interrupted_call_leaves_nothing_running(tmp_path: Path) -> None:
+    path = tmp_path / "claim.py"
+    path.write_text(
+        HEAD + f"import subprocess\nsubprocess.Popen(['sleep', '{LONG}'], start_new_session=True)\n"
+        f"os.kill({os.getpid()}, signal.SIGUSR1)\ntime.sleep(500)\n"
+    )
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask(str(path), "quick", BRIEF)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert not running(LONG)
+
+
 def test_files_and_statements_in_one_call(tmp_path: Path, capsys) -> None:
     good, bad, false = (tmp_path / f"{name}.py" for name in ("good", "bad", "false"))
     good.write_text(HEAD + HONEST["prints"])
