@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from sim.failures import MAKE
+from sim.scatter import Scatter, of_sample, scatter
 from theory.covariance import Array, Covariance
 from theory.perturbation import Deterministic, NoClosedForm, Perturbation
 from theory.representation import Representation
@@ -52,6 +53,15 @@ class Bottleneck:
         """The exact expectation of the risk over the failure's draws; NaN where no closed form is known."""
         answer = failure.expected_risk(model, self.C, self.covariance)
         return np.nan if isinstance(answer, NoClosedForm) else float(self.unexplained + answer)
+
+    def scatter(self, failure: Perturbation, model: Representation, risks: Array) -> Scatter:
+        """Of the mean of the risks (draws,) under a failure: exact where the theory knows the law of a draw."""
+        return scatter(
+            failure.risk_variance(model, self.C, self.covariance),
+            failure.risk_distribution(model, self.C, self.covariance),
+            of_sample(risks),
+            len(risks),
+        )
 
     def measured_risks(
         self,

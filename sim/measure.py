@@ -17,6 +17,7 @@ import numpy as np
 
 from sim.devices import full_batch, over_devices
 from sim.failures import MAKE, register
+from sim.scatter import Scatter, of_sample
 from sim.train import pad_tasks
 from theory.covariance import Array, Covariance, as_covariance
 from theory.perturbation import Adversarial, Perturbation
@@ -31,19 +32,25 @@ ASCENT_STEPS = 500
 ASCENT_GAIN = 1e-9
 """Relative gain in risk of a step below which an ascent ends."""
 ASCENT_STARTS = 4
+"""Of one model and strength."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Mean risk over the draws and its standard error, (n, strengths); the risk without failure, (n,).
+    """Mean risk over the draws, and how it scatters by them, (n, strengths); the risk without failure, (n,).
 
     `draws` is 1 where nothing is random, and the standard error then 0.
     """
 
     risk: Array
-    standard_error: Array
+    scatter: Scatter
     clean: Array
     draws: int
+
+    @property
+    def standard_error(self) -> Array:
+        """Of the mean, estimated from the draws, (n, strengths)."""
+        return self.scatter.standard_error
 
 
 def measure(
@@ -56,11 +63,12 @@ def measure(
     *,
     draws: int,
     covariance: Covariance | None = None,
+    starts: int = ASCENT_STARTS,
 ) -> Measured:
     """Risk of n models under the failure called `name`: W (n, k, d), heads n x (k, T), C n x (d, T), T free to differ.
 
     keys (n,) are jax random keys. An adversarial failure is measured by an adversary: the largest risk that generalised
-    power iteration reaches from ASCENT_STARTS random starts, with no formula behind it.
+    power iteration reaches from random starts, with no formula behind it.
     """
     register()
     n, k, d = W.shape
@@ -78,11 +86,10 @@ def measure(
         found = []
         for places in batch.reshape(-1, len(full_batch(1, each=MODELS_AT_ONCE))):
             some = tuple(part[places] for part in models)
-            found.append(_risks(shared, some, -(-draws // block), block))
+            found.append(_risks(shared, some, -(-draws // block), block, starts))
         risks, clean = (np.concatenate(part)[:n] for part in zip(*found, strict=True))
     risks = risks[:, :, :draws]
-    error = risks.std(axis=-1, ddof=1) / np.sqrt(draws) if random else np.zeros(risks.shape[:2])
-    return Measured(risks.mean(axis=-1), error, clean, draws)
+    return Measured(risks.mean(axis=-1), of_sample(risks), clean, draws)
 
 
 def _quadratics(heads: Array, C: Sequence[Array], S: Covariance) -> tuple[Array, Array, Array]:
@@ -97,14 +104,17 @@ def _quadratics(heads: Array, C: Sequence[Array], S: Covariance) -> tuple[Array,
     )
 
 
-@partial(jax.jit, static_argnames=("blocks", "block"))
-def _risks(shared: Any, models: Any, blocks: int, block: int) -> tuple[Any, Any]:
+@partial(jax.jit, static_argnames=("blocks", "block", "starts"))
+def _risks(
+    shared: Any, models: Any, blocks: int, block: int, starts: int = ASCENT_STARTS
+) -> tuple[Any, Any]:
     """Risks (n, strengths, draws) and clean risks (n,) under the failures and S in `shared`."""
-    risks: tuple[Any, Any] = over_devices(partial(_risks_here, blocks, block), shared, models)
+    here = partial(_risks_here, blocks, block, starts)
+    risks: tuple[Any, Any] = over_devices(here, shared, models)
     return risks
 
 
-def _risks_here(blocks: int, block: int, shared: Any, models: Any) -> tuple[Any, Any]:
+def _risks_here(blocks: int, block: int, starts: int, shared: Any, models: Any) -> tuple[Any, Any]:
     failures, S = shared
 
     def of_model(model: Any) -> tuple[Any, Any]:
@@ -112,8 +122,8 @@ def _risks_here(blocks: int, block: int, shared: Any, models: Any) -> tuple[Any,
         key = jax.random.wrap_key_data(key_data)
         risk = partial(_risk, constant, B, G, S)
         if isinstance(failures, Adversarial):
-            starts = jax.random.normal(key, (ASCENT_STARTS, *W.shape))
-            attack = partial(_attack, risk=risk, W=W, starts=starts)
+            normal = jax.random.normal(key, (starts, *W.shape))
+            attack = partial(_attack, risk=risk, W=W, starts=normal)
             return jax.vmap(attack)(failures)[:, None], risk(W)
 
         def of_block(key: Any) -> Any:

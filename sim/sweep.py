@@ -271,8 +271,8 @@ def report(verdict: "Verdict", run: "Run", figures: str, seconds: float) -> str:
         "worst deviation": f"{verdict.worst_deviation:.2f} standard errors from the closed form; "
         f"chance allows {verdict.allowed_deviation:.2f} in {verdict.tests} tests",
         "beyond 3": f"{verdict.curves_beyond_three} of {verdict.curves} curves over strength; "
-        f"chance allows {verdict.curves_beyond_three_allowed}",
-        **_untested(verdict),
+        + _beyond(verdict),
+        **_left_open(verdict),
         "not converged": f"{verdict.not_converged} models (their slopes are not compared)",
         "contradictions": f"{len(verdict.contradictions)} rows",
         "results": f"{run.folder}  (pandas.read_parquet reads it)",
@@ -287,15 +287,34 @@ def report(verdict: "Verdict", run: "Run", figures: str, seconds: float) -> str:
     return "\n".join(table)
 
 
-def _untested(verdict: "Verdict") -> dict[str, str]:
-    from sim.verdict import FEW_DRAWS
+def _beyond(verdict: "Verdict") -> str:
+    """Of which failures more curves lie beyond three than chance allows."""
+    failures = [
+        f"{name} {beyond} of {curves} where chance allows {allowed}"
+        for name, (beyond, curves, allowed) in verdict.failures_beyond.items()
+    ]
+    return "; ".join(failures) or "no failure has more than chance allows"
 
-    if not verdict.too_few_draws:
-        return {}
-    what = (
-        f"{verdict.too_few_draws} rows of deletion: their standard errors need --draws {FEW_DRAWS}"
-    )
-    return {"not tested": what}
+
+def _left_open(verdict: "Verdict") -> dict[str, str]:
+    """Lines of what was not tested, was tested by estimates, and of attacks that ended short of the worst case."""
+    from sim.scatter import FEW_DRAWS
+
+    lines = {}
+    if verdict.too_few_draws:
+        lines["not tested"] = (
+            f"{verdict.too_few_draws} rows of deletion, the law of whose risk is not known: give --draws {FEW_DRAWS}"
+        )
+    if verdict.estimated_errors:
+        lines["estimated"] = (
+            f"{verdict.estimated_errors} rows tested by a t law of their draws: their exact tails are not recorded"
+        )
+    if verdict.not_attained:
+        lines["not attained"] = (
+            f"{verdict.not_attained} worst cases that no ascent reached; the nearest ended at most "
+            f"{verdict.shortfall:.1e} of the risk below"
+        )
+    return lines
 
 
 def _spent(run: "Run") -> tuple[float, float]:

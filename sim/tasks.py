@@ -13,6 +13,7 @@ plot of the slope, and data sets compare by ratios between numbers of tasks.
 
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import product
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -22,7 +23,14 @@ from numpy.typing import NDArray
 
 from sim.data import Inputs, LabelledInputs
 from theory.covariance import Covariance
-from theory.perturbation import NoClosedForm, Perturbation
+from theory.distribution import Distribution, GammaBound, GaussianQuadratic
+from theory.perturbation import (
+    AdditiveNoise,
+    Deterministic,
+    NoClosedForm,
+    Perturbation,
+    WeightDeletion,
+)
 from theory.representation import Representation
 
 if TYPE_CHECKING:
@@ -32,6 +40,12 @@ Array = NDArray[np.float64]
 
 ADAM_DECAYS = (0.9, 0.999)
 ADAM_EPS = 1e-8
+LARGEST_SECOND_MOMENT = 4096
+"""Largest d for which the second moments of the tasks are held as d x d matrices."""
+
+LARGEST_EIGENPROBLEM = 1024
+"""Largest k d for which the law of the risk under noise is diagonalised."""
+
 DRAWS_AT_ONCE = 64
 """Draws whose predictions are held in memory together."""
 
@@ -94,6 +108,11 @@ class BinaryTask:
         """The second moment of the test inputs."""
         return Covariance.of_inputs(self.inputs)
 
+    @cached_property
+    def second_moment(self) -> Array:
+        """S_t as a matrix (d, d)."""
+        return self.covariance.apply(np.eye(self.inputs.shape[1]))
+
 
 @dataclass(frozen=True, eq=False)
 class RealTasks:
@@ -138,6 +157,67 @@ class RealTasks:
                 return excess
             risks.append(irreducible + float(excess))
         return float(np.mean(risks))
+
+    def risk_variance(
+        self, rep: Representation, perturbation: Perturbation
+    ) -> float | NoClosedForm:
+        """The variance of `measured_risks` over the draw, exact for these test inputs.
+
+        The risk is one quadratic of the weights' change N, (<N, Q N> - 2 <N, B>)/T with Q N = sum_t gamma_t gamma_t^T N
+        S_t and B = sum_t gamma_t (c*_t - b_t)^T S_t (k, d), and the theory's formulas for one S hold with the sums over
+        tasks in place of their products.
+        """
+        _check_heads(rep, len(self.tasks))
+        if isinstance(perturbation, Deterministic):
+            return 0.0
+        T, d = len(self.tasks), rep.W.shape[1]
+        known = isinstance(perturbation, AdditiveNoise | WeightDeletion)
+        if not known or d > LARGEST_SECOND_MOMENT:
+            return NoClosedForm(
+                f"the variance under {perturbation.name} on {d} inputs is not known: estimate it from draws"
+            )
+        moments = [task.second_moment for task in self.tasks]
+        if isinstance(perturbation, AdditiveNoise):
+            products = np.repeat((rep.heads.T @ rep.heads)[:, :, None], d, axis=2)
+            spread = perturbation.sigma**4 * _coupling(moments, products)
+            pull = perturbation.sigma**2 * float((self._pull(rep, rep.W) ** 2).sum())
+            return (2 * spread + 4 * pull) / T**2
+        p = perturbation.p
+        W = rep.W / (1 - p) if perturbation.rescale else rep.W
+        own = W**2 * (rep.heads**2 @ [np.diagonal(S) for S in moments])
+        linear = (2 * p - 1) * own - 2 * W * self._pull(rep, (1 - p) * W)
+        products = np.einsum("kt,ku,kj->tuj", rep.heads, rep.heads, W**2)
+        pairs = max(_coupling(moments, products) - float((own**2).sum()), 0.0)
+        return (p * (1 - p) * float((linear**2).sum()) + 2 * (p * (1 - p)) ** 2 * pairs) / T**2
+
+    def risk_distribution(
+        self, rep: Representation, perturbation: Perturbation
+    ) -> Distribution | NoClosedForm:
+        """The law of `measured_risks`, or one that bounds its tails."""
+        variance = self.risk_variance(rep, perturbation)
+        if isinstance(variance, NoClosedForm) or not isinstance(perturbation, AdditiveNoise):
+            return NoClosedForm("the law is not known: estimate it from draws")
+        (k, d), T = rep.W.shape, len(self.tasks)
+        sigma, heads = perturbation.sigma, rep.heads
+        if k * d > LARGEST_EIGENPROBLEM:
+            # Q is at most the largest eigenvalue of all S_t times that of heads heads^T.
+            most = max(float(task.covariance.values.max()) for task in self.tasks)
+            curvature = sigma**2 * most * float(np.linalg.norm(heads, 2)) ** 2 / T
+            return GammaBound(np.asarray(variance), np.asarray(2 * curvature))
+        moments = np.array([task.second_moment for task in self.tasks])
+        Q = np.einsum("it,jt,tab->iajb", heads, heads, moments, optimize=True)
+        values, vectors = np.linalg.eigh(Q.reshape(k * d, k * d))
+        pull = -2 * sigma * self._pull(rep, rep.W).ravel() @ vectors
+        return GaussianQuadratic(sigma**2 * np.maximum(values, 0.0) / T, pull / T)
+
+    def _pull(self, rep: Representation, W: Array) -> Array:
+        """B (k, d) of weights W."""
+        readouts = (W.T @ rep.heads).T[:, :, None]
+        pulls = [
+            task.covariance.apply(task.least_squares[0] - readout)[:, 0]
+            for task, readout in zip(self.tasks, readouts, strict=True)
+        ]
+        return rep.heads @ np.array(pulls)
 
     def _risks(self, rep: Representation, failed: Array) -> Array:
         """The risk with each of the failed weights (m, k, d), (m,)."""
@@ -284,6 +364,14 @@ def _check_tasks(data: LabelledInputs, T: int) -> None:
         raise ValueError(
             f"T = {T} tasks from {data.name}: it has {limit + 1} classes, so T is 1 to {limit}"
         )
+
+
+def _coupling(moments: list[Array], products: Array) -> float:
+    """sum over tasks t, u and inputs j, j' of S_t[j, j'] S_u[j, j'] products[t, u, j] products[t, u, j']."""
+    return sum(
+        float(products[t, u] @ (S_t * S_u) @ products[t, u])
+        for (t, S_t), (u, S_u) in product(enumerate(moments), repeat=2)
+    )
 
 
 def _check_heads(rep: Representation, T: int) -> None:

@@ -23,6 +23,7 @@ from sim.config import STRENGTHS, Cell
 from sim.curvature import measured_damages, predicted_slopes
 from sim.failures import MAKE, exposure
 from sim.runs.identity import identity
+from sim.scatter import Scatter, of_sample
 from sim.transformer import risk, teacher_features, train
 from sim.transformer_config import Architecture, TransformerBatch, TransformerTasks
 from theory.covariance import Array
@@ -95,12 +96,15 @@ def _bottleneck_rows(
         found = bottleneck.measured_risks(perturbation, strengths, model, tasks.draws, rng)
         for strength, risks in zip(strengths, found, strict=True):
             exposed = exposure(perturbation, strength, bottleneck.covariance.trace, "adam")
+            failure = MAKE[perturbation](strength)
             yield {
                 "group": "W",
                 "perturbation": perturbation,
                 "strength": strength,
-                "risk_closed_form": bottleneck.expected_risk(MAKE[perturbation](strength), model),
-                **_measured(clean, risks - clean, exposed),
+                "risk_closed_form": bottleneck.expected_risk(failure, model),
+                **_measured(
+                    clean, risks - clean, exposed, bottleneck.scatter(failure, model, risks)
+                ),
             }
 
 
@@ -115,27 +119,21 @@ def _group_rows(
                 "perturbation": "additive-noise",
                 "strength": sigma,
                 "slope_curvature": predicted.mean(),
-                "slope_curvature_standard_error": _standard_error(predicted),
-                **_measured(clean, damage, sigma**2),
+                "slope_curvature_standard_error": of_sample(predicted).standard_error,
+                **_measured(clean, damage, sigma**2, of_sample(damage)),
             }
 
 
-def _measured(clean: float, damages: Array, exposed: float) -> dict[str, Any]:
+def _measured(clean: float, damages: Array, exposed: float, chance: Scatter) -> dict[str, Any]:
     """The columns of independent samples of the damage, and of the slope they give."""
-    error = _standard_error(damages)
     unit = exposed if exposed > 0 else np.nan
     return {
         "draws": len(damages),
         "risk_measured": clean + damages.mean(),
-        "standard_error": error,
+        **chance._asdict(),
         "slope_measured": damages.mean() / unit,
-        "slope_standard_error": error / unit,
+        "slope_standard_error": chance.standard_error / unit,
     }
-
-
-def _standard_error(samples: Array) -> float:
-    """Of the mean of independent samples; 0 where one says all."""
-    return float(samples.std(ddof=1) / np.sqrt(len(samples))) if len(samples) > 1 else 0.0
 
 
 @partial(jax.jit, static_argnames=("network", "probes", "pairs"))

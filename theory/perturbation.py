@@ -11,7 +11,7 @@ form is answered by a `NoClosedForm`, never by an approximation. A stack of mode
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
 from typing import Any, ClassVar, Literal
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from theory.covariance import EPS, Array, Covariance, as_covariance
+from theory.distribution import Distribution, GaussianQuadratic, IndependentOutcomes
 from theory.representation import CovarianceLike, Representation
 from theory.spectra import task_matrix
 
@@ -30,6 +31,9 @@ class NoClosedForm:
 
     reason: str
 
+
+MOST_LISTED = 12
+"""Largest k for which the 2^k ways to lose rows of W, or the weights of one of its columns, are listed."""
 
 Answer = float | Array | NoClosedForm
 """A risk, the risks (...) of a stack of models, or why there is none."""
@@ -71,6 +75,11 @@ class Problem:
         return (self.heads**2).sum(axis=-1)
 
     @property
+    def head_products(self) -> Array:
+        """G = heads heads^T, (..., k, k)."""
+        return self.heads @ self.heads.mT
+
+    @property
     def pull(self) -> Array:
         """B = S E heads^T, (..., d, k): to first order a change N of W adds -2 <N, B^T> to T R."""
         return self.S.apply(self.error) @ self.heads.mT
@@ -81,6 +90,20 @@ class Problem:
         energy = (self.S.factor(error) ** 2).sum(axis=(-2, -1)) + added
         risk = energy / self.C.shape[-1] * self.scale * self.scale
         return risk if risk.ndim else float(risk)
+
+    def variance(self, energy_variance: Array) -> float | Array:
+        """Var R for the variance (...) of T R / scale^2."""
+        variance = energy_variance * self.risk_of_energy**2
+        return variance if variance.ndim else float(variance)
+
+    @property
+    def risk_of_energy(self) -> Array:
+        """What an energy, of tasks and heads divided by scale, adds to R: scale^2 / T, (...)."""
+        return self.scale * self.scale / self.C.shape[-1]
+
+    def at(self, W: Array) -> "Problem":
+        """The same with other weights."""
+        return replace(self, W=W)
 
 
 class Perturbation(ABC):
@@ -121,8 +144,30 @@ class Perturbation(ABC):
         """The largest R that any draw can cause."""
         return self._worst(Problem.of(representation, C, covariance))
 
+    def risk_variance(
+        self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
+    ) -> Answer:
+        """Var R of one draw, exact for any representation of the tasks C (..., d, T)."""
+        return self._variance(Problem.of(representation, C, covariance))
+
+    def risk_distribution(
+        self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
+    ) -> Distribution | NoClosedForm:
+        """The law of R - E R over the draw, where it is a sum of independent parts that can be listed."""
+        return self._distribution(Problem.of(representation, C, covariance))
+
     @abstractmethod
     def _expected(self, p: Problem) -> Answer: ...
+
+    def _variance(self, p: Problem) -> Answer:
+        return NoClosedForm(
+            f"the variance of the risk under {self.name} is not known: estimate it from draws"
+        )
+
+    def _distribution(self, p: Problem) -> Distribution | NoClosedForm:
+        return NoClosedForm(
+            f"the law of the risk under {self.name} is not known: estimate it from draws"
+        )
 
     def _worst(self, p: Problem) -> Answer:
         return NoClosedForm(
@@ -135,7 +180,8 @@ class Perturbation(ABC):
 class AdditiveNoise(Perturbation):
     """W + sigma N, N iid with zero mean and unit variance (drawn normal). Statement 2.
 
-    E R = R + sigma^2 tr(S) |heads|_F^2 / T.
+    E R = R + sigma^2 tr(S) |heads|_F^2 / T; for normal N (statement 32)
+    Var R = (2 sigma^4 |S|_F^2 |heads heads^T|_F^2 + 4 sigma^2 |heads E^T S|_F^2) / T^2.
     """
 
     sigma: float
@@ -151,12 +197,26 @@ class AdditiveNoise(Perturbation):
     def _expected(self, p: Problem) -> float | Array:
         return p.risk(added=self.sigma**2 * p.S.trace * p.head_energies.sum(axis=-1))
 
+    def _variance(self, p: Problem) -> float | Array:
+        spread = float((p.S.values**2).sum()) * (p.head_products**2).sum(axis=(-2, -1))
+        pull = (p.pull**2).sum(axis=(-2, -1))
+        return p.variance(2 * self.sigma**4 * spread + 4 * self.sigma**2 * pull)
+
+    def _distribution(self, p: Problem) -> GaussianQuadratic:
+        # Diagonal in the eigenbases of S and heads heads^T.
+        theta, Q = np.linalg.eigh(p.head_products)
+        curvature = p.S.values[:, None] * np.maximum(theta, 0.0)[..., None, :]
+        pull = -2 * self.sigma * p.S.coordinates(p.pull) @ Q
+        unit = p.risk_of_energy[..., None]
+        return GaussianQuadratic(self.sigma**2 * _flat(curvature) * unit, _flat(pull) * unit)
+
 
 @dataclass(frozen=True)
 class MultiplicativeNoise(Perturbation):
     """W * (1 + sigma N), N iid with zero mean and unit variance (drawn normal). Statement 18.
 
-    E R = R + sigma^2 / T sum_i (sum_j S_jj W_ij^2) |gamma^i|^2.
+    E R = R + sigma^2 / T sum_i (sum_j S_jj W_ij^2) |gamma^i|^2; for normal N, with G = heads heads^T,
+    Var R = (2 sigma^4 sum_jj' S_jj'^2 [(W*W)^T (G*G) (W*W)]_jj' + 4 sigma^2 |W * (heads E^T S)|_F^2) / T^2.
     """
 
     sigma: float
@@ -172,6 +232,30 @@ class MultiplicativeNoise(Perturbation):
     def _expected(self, p: Problem) -> float | Array:
         return p.risk(added=self.sigma**2 * (_weight_energies(p) * p.head_energies).sum(axis=-1))
 
+    def _variance(self, p: Problem) -> float | Array:
+        pull = ((p.W * p.pull.mT) ** 2).sum(axis=(-2, -1))
+        return p.variance(2 * self.sigma**4 * _coupling(p) + 4 * self.sigma**2 * pull)
+
+    def _distribution(self, p: Problem) -> GaussianQuadratic:
+        # T R adds n^T Q n with Q_(ij)(i'j') = sigma^2 W_ij W_i'j' G_ii' S_jj', one block a column where S is diagonal.
+        *stack, k, d = p.W.shape
+        if p.S.vectors is None:
+            columns = p.W.mT * np.sqrt(p.S.values)[:, None]
+            Q = columns[..., :, None] * p.head_products[..., None, :, :] * columns[..., None, :]
+        else:
+            S = p.S.apply(np.eye(d))
+            kron = np.einsum("...ab,ij->...aibj", p.head_products, S)
+            weights = p.W.reshape(*stack, k * d)
+            Q = weights[..., :, None] * kron.reshape(*stack, k * d, k * d) * weights[..., None, :]
+            Q = Q[..., None, :, :]
+        curvature, basis = np.linalg.eigh(Q)
+        linear = (p.W.mT * p.pull) if p.S.vectors is None else _flat(p.W * p.pull.mT)[..., None, :]
+        pull = -2 * self.sigma * (linear[..., None, :] @ basis)[..., 0, :]
+        unit = p.risk_of_energy[..., None]
+        return GaussianQuadratic(
+            self.sigma**2 * _flat(np.maximum(curvature, 0.0)) * unit, _flat(pull) * unit
+        )
+
 
 @dataclass(frozen=True)
 class _Deletion(Perturbation):
@@ -179,6 +263,10 @@ class _Deletion(Perturbation):
 
     E R = R((1-p) W) + p(1-p)/T sum_i e_i |gamma^i|^2, or R(W) + p/(1-p)/T sum_i e_i |gamma^i|^2 if rescaled, with e_i
     the mean squared activity that is lost one weight at a time or with the whole row.
+
+    The risk is a quadratic of the mask, T R = const + sum_a l_a x_a + sum_a!=b Q_ab x_a x_b, x = kept - (1-p), hence
+    Var R = (p(1-p) sum_a l_a^2 + 2 p^2 (1-p)^2 sum_a!=b Q_ab^2) / T^2, where l_a = (2p-1) Q_aa - 2 B_a with B_a half
+    the decrease of T R, at the mean weights, by the a-th part of W.
     """
 
     p: float
@@ -200,9 +288,43 @@ class _Deletion(Perturbation):
             return p.risk(added=self.p / (1 - self.p) * spread)
         return p.risk((1 - self.p) * p.W, added=self.p * (1 - self.p) * spread)
 
+    def _variance(self, p: Problem) -> float | Array:
+        survivors = p.at(p.W / (1 - self.p) if self.rescale else p.W)
+        mean = p.at((1 - self.p) * survivors.W)
+        own, total, pull = self._quadratic(survivors, mean.pull)
+        linear = ((2 * self.p - 1) * own - 2 * pull) ** 2
+        pairs = np.maximum(total - (own**2).sum(axis=-1), 0.0)
+        spread = self.p * (1 - self.p)
+        return p.variance(spread * linear.sum(axis=-1) + 2 * spread**2 * pairs)
+
+    def _distribution(self, p: Problem) -> IndependentOutcomes | NoClosedForm:
+        k = p.W.shape[-2]
+        if k > MOST_LISTED:
+            return NoClosedForm(
+                f"2^{k} outcomes are too many to list (k at most {MOST_LISTED}): estimate from draws"
+            )
+        kept = (np.arange(2**k)[:, None] >> np.arange(k)) & 1
+        lost = k - kept.sum(axis=1)
+        probabilities = self.p**lost * (1 - self.p) ** (k - lost)
+        survivors = p.at(p.W / (1 - self.p) if self.rescale else p.W)
+        energies = self._energies(survivors, kept.astype(np.float64))
+        if isinstance(energies, NoClosedForm):
+            return energies
+        return IndependentOutcomes(energies * p.risk_of_energy[..., None, None], probabilities)
+
     @staticmethod
     @abstractmethod
     def _row_energies(p: Problem) -> Array: ...
+
+    @staticmethod
+    @abstractmethod
+    def _quadratic(p: Problem, pull: Array) -> tuple[Array, Array, Array]:
+        """Of T R in the mask: Q_aa (..., a...), sum_ab Q_ab^2 (...), and B_a for the pull (..., d, k) at the mean."""
+
+    @staticmethod
+    @abstractmethod
+    def _energies(p: Problem, kept: Array) -> Array | NoClosedForm:
+        """T R, but for a constant, of the masks kept (o, k) of each independent part of W, (..., m, o)."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +339,22 @@ class WeightDeletion(_Deletion):
     @staticmethod
     def _row_energies(p: Problem) -> Array:
         return _weight_energies(p)
+
+    @staticmethod
+    def _quadratic(p: Problem, pull: Array) -> tuple[Array, Array, Array]:
+        own = p.W**2 * p.S.diagonal * p.head_energies[..., None]
+        return _flat(own), _coupling(p), _flat(p.W * pull.mT)
+
+    @staticmethod
+    def _energies(p: Problem, kept: Array) -> Array | NoClosedForm:
+        if p.S.vectors is not None:
+            return NoClosedForm(
+                "the columns of W are lost independently, but S couples them: estimate from draws, or whiten the inputs"
+            )
+        columns = kept * p.W.mT[..., None, :]
+        fit = 2 * (p.C @ p.heads.mT)[..., None, :]
+        coupled = columns @ p.head_products[..., None, :, :]
+        return p.S.values[:, None] * ((coupled - fit) * columns).sum(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -236,6 +374,19 @@ class NeuronDeletion(_Deletion):
     def _row_energies(p: Problem) -> Array:
         return (p.S.factor(p.W.mT) ** 2).sum(axis=-2)
 
+    @staticmethod
+    def _quadratic(p: Problem, pull: Array) -> tuple[Array, Array, Array]:
+        Q = (p.W @ p.S.apply(p.W.mT)) * p.head_products
+        own = np.diagonal(Q, axis1=-2, axis2=-1)
+        return own, (Q**2).sum(axis=(-2, -1)), (p.W * pull.mT).sum(axis=-1)
+
+    @staticmethod
+    def _energies(p: Problem, kept: Array) -> Array:
+        Q = (p.W @ p.S.apply(p.W.mT)) * p.head_products
+        fit = 2 * (p.W * (p.S.apply(p.C) @ p.heads.mT).mT).sum(axis=-1)
+        energies: Array = ((kept @ Q - fit[..., None, :]) * kept).sum(axis=-1)
+        return energies[..., None, :]
+
 
 @dataclass(frozen=True)
 class Deterministic(Perturbation):
@@ -248,6 +399,9 @@ class Deterministic(Perturbation):
 
     def _worst(self, p: Problem) -> float | Array:
         return self._expected(p)
+
+    def _variance(self, p: Problem) -> float | Array:
+        return p.variance(np.zeros(p.scale.shape))
 
     def risk_bound(
         self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
@@ -477,6 +631,21 @@ def _convex_maximum(curvature: Array, pull: Array, radius: float) -> float:
 def _weight_energies(p: Problem) -> Array:
     """sum_j S_jj W_ij^2 of each row, (..., k)."""
     return p.W**2 @ p.S.diagonal
+
+
+def _coupling(p: Problem) -> Array:
+    """sum (W_ij W_i'j' G_ii' S_jj')^2 over all pairs of weights, G = heads heads^T, (...)."""
+    squares = p.W**2
+    mixed = p.head_products**2 @ squares
+    if p.S.vectors is None:
+        return (squares * mixed * p.S.values**2).sum(axis=(-2, -1))
+    S = p.S.apply(np.eye(p.S.dimension))
+    return ((squares.mT @ mixed) * S**2).sum(axis=(-2, -1))
+
+
+def _flat(M: Array) -> Array:
+    """M (..., m, n) as (..., m n)."""
+    return M.reshape(*M.shape[:-2], -1)
 
 
 def _check_size(name: str, value: Any) -> None:

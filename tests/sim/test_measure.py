@@ -80,6 +80,28 @@ def test_draws_in_blocks_are_all_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.standard_error > 0).all()
 
 
+def test_standard_errors_are_those_of_independent_draws() -> None:
+    """Over 400 models with keys of their own, two draws give the exact variance of one on average."""
+    W, heads, C = (part[:1] for part in models(1))
+    many = 400
+    found = measure(
+        "additive-noise", (0.5,), np.repeat(W, many, 0), heads * many, C * many, keys(many), draws=2
+    )
+    failure = MAKE["additive-noise"](0.5)
+    exact = failure.risk_variance(Representation(W[0], heads[0]), C[0])
+    # A variance of two draws scatters by about 1.7 of itself: the mean of 400 by 9 %; half of it is 6 of those off.
+    assert 2 * np.mean(found.standard_error**2) == pytest.approx(exact, rel=0.35)
+
+
+def test_more_starts_climb_no_lower() -> None:
+    W, heads, C = models()
+    few, many = (
+        measure("adversarial-frobenius", (0.3, 1.0), W, heads, C, keys(3), draws=1, starts=starts)
+        for starts in (1, 16)
+    )
+    assert (many.risk >= few.risk * (1 - 1e-9)).all()
+
+
 def test_a_model_depends_on_its_key_alone() -> None:
     W, heads, C = models()
     together = measure("additive-noise", (0.1, 1.0), W, heads, C, keys(3), draws=16)

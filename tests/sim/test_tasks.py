@@ -1,5 +1,6 @@
 import gc
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -265,6 +266,63 @@ def test_the_measured_mean_is_the_closed_form(perturbation, d):
     assert abs(risks.mean() - real.closed_form_risk(rep, perturbation)) < 5 * error
     # The tolerance is worth something: it is small beside the risk.
     assert 5 * error < 0.05 * risks.mean()
+
+
+def every_outcome(perturbation, W):
+    """Failed weights (m, k, d) and probabilities (m,) that have the exact mean and variance of the risk."""
+    if isinstance(perturbation, AdditiveNoise):
+        nodes, weights = np.polynomial.hermite_e.hermegauss(3)
+        weights = weights / weights.sum()
+    else:
+        nodes, weights = np.array([0.0, 1.0]), np.array([perturbation.p, 1 - perturbation.p])
+    draws = np.array(list(product(nodes, repeat=W.size))).reshape(-1, *W.shape)
+    probabilities = np.array([np.prod(each) for each in product(weights, repeat=W.size)])
+    return perturbation.apply(np.broadcast_to(W, draws.shape), draws), probabilities
+
+
+@pytest.mark.parametrize("d", [3, 2])
+@pytest.mark.parametrize(
+    "perturbation",
+    [AdditiveNoise(0.7), WeightDeletion(0.3), WeightDeletion(0.3, rescale=True)],
+    ids=str,
+)
+def test_the_variance_is_that_of_every_outcome(perturbation, d):
+    rep, real = trained(toy(d=d), 4, 2)
+    W, probabilities = every_outcome(perturbation, rep.W)
+    risks = real._risks(rep, W)
+    exact = probabilities @ (risks - probabilities @ risks) ** 2
+    assert real.risk_variance(rep, perturbation) == pytest.approx(exact, rel=1e-11)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_tails_of_noise_are_bounded(large, monkeypatch):
+    """Chernoff's bound holds for the draws, and the law has their skewness."""
+    rep, real = trained(toy(d=3), 4, 2)
+    noise = AdditiveNoise(0.7)
+    if large:
+        monkeypatch.setattr(tasks, "LARGEST_EIGENPROBLEM", 5)
+    law = real.risk_distribution(rep, noise)
+    assert law.variance == pytest.approx(real.risk_variance(rep, noise), rel=1e-11)
+    risks = real.measured_risks(rep, noise, 40_000, np.random.default_rng(2))
+    mean, error = risks.mean(), np.sqrt(law.variance)
+    for z in (2.0, 3.0, 4.0):
+        t = np.asarray(z / error / (1 + z / error / law.limit(1)))
+        cumulant, at, *_ = law.tilted(t)
+        assert np.mean(risks - mean >= at) <= np.exp(cumulant - t * at)
+    if not large:
+        skew = np.mean((risks - mean) ** 3) / error**3
+        h = 1e-3 / error
+        third = (law.tilted(np.asarray(h))[2] - law.tilted(np.asarray(-h))[2]) / (2 * h)
+        assert third / error**3 == pytest.approx(skew, rel=0.15)
+
+
+def test_the_variance_of_many_inputs_is_left_to_the_draws(monkeypatch):
+    rep, real = trained(toy(d=12), 5, 3)
+    assert isinstance(real.risk_variance(rep, NeuronDeletion(0.3)), NoClosedForm)
+    assert real.risk_variance(rep, MagnitudePruning(0.4)) == 0
+    monkeypatch.setattr(tasks, "LARGEST_SECOND_MOMENT", 11)
+    assert isinstance(real.risk_variance(rep, AdditiveNoise(0.3)), NoClosedForm)
+    assert isinstance(real.risk_distribution(rep, AdditiveNoise(0.3)), NoClosedForm)
 
 
 @pytest.mark.parametrize("perturbation", FIXED, ids=str)

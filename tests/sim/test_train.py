@@ -61,6 +61,18 @@ def test_models_do_not_depend_on_their_batch() -> None:
         )
 
 
+@pytest.mark.parametrize("trainer", ["ridge", "descent"])
+def test_padding_takes_no_part_in_training(trainer: str) -> None:
+    """A few steps from the start, where heads of tasks that only pad the batch would still pull at W."""
+    C = [sample("sphere", 8, T, 0) for T in (3, 6)]
+    together = train(trainer, C, 2, keys(2), ridge=RIDGE, max_steps=ROUND)
+    alone = train(trainer, C[:1], 2, keys(2)[:1], ridge=RIDGE, max_steps=ROUND)
+    assert together.heads[0].shape == (2, 3)
+    # Products of other shapes round otherwise, and steps grow that by the rate at which the weights grow.
+    np.testing.assert_allclose(together.W[0], alone.W[0], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(together.residual[0], alone.residual[0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("trainer", ["orthonormal", "ridge", "descent"])
 def test_the_invariant_space_changes_no_step(trainer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     C = [sample("sphere", 20, 4, 0)]

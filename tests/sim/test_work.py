@@ -1,0 +1,96 @@
+"""From configuration to rows: keys, exact standard errors, and attacks that start again."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from sim import measure as measuring
+from sim import work
+from sim.config import STRENGTHS, Config
+from sim.failures import MAKE
+from sim.scatter import Scatter
+from theory.distribution import skewness
+from theory.perturbation import NoClosedForm
+from theory.representation import Representation
+
+ATTACK = Config(
+    geometries=("sphere",),
+    d=(5,),
+    T=(3,),
+    k=(2,),
+    seeds=2,
+    draws=4,
+    trainers=("orthonormal",),
+    perturbations=("adversarial-frobenius",),
+)
+
+
+def test_every_cell_and_purpose_has_a_key_of_its_own() -> None:
+    names = ["0123", "4567"]
+    keys = [
+        tuple(np.asarray(jax.random.key_data(key)).tolist())
+        for purpose in ("train", "additive-noise", "weight-deletion")
+        for key in work._keys(names, purpose)
+    ]
+    assert len(set(keys)) == len(keys) == 6
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in STRENGTHS if "noise" in name or "deletion" in name]
+)
+def test_scatter_is_the_law_s_in_the_order_of_the_batch(name: str) -> None:
+    """Of models whose numbers of tasks take turns, so that stacks take them apart."""
+    rng = np.random.default_rng(0)
+    C = [rng.standard_normal((4, T)) for T in (3, 2, 3)]
+    models = [
+        Representation(rng.standard_normal((2, 4)), rng.standard_normal((2, c.shape[1]))) for c in C
+    ]
+    stacks = [
+        (
+            np.array(place),
+            Representation(
+                np.stack([models[i].W for i in place]), np.stack([models[i].heads for i in place])
+            ),
+            np.stack([C[i] for i in place]),
+        )
+        for place in ([1], [0, 2])
+    ]
+    strengths = STRENGTHS[name]
+    unknown = np.full((3, len(strengths)), np.nan)
+    measured = measuring.Measured(unknown, Scatter(unknown, unknown, unknown), unknown[:, 0], 16)
+    found = work._scatter(name, strengths, stacks, measured)
+    for i, (model, c) in enumerate(zip(models, C, strict=True)):
+        for j, strength in enumerate(strengths):
+            law = MAKE[name](strength).risk_distribution(model, c)
+            assert not isinstance(law, NoClosedForm)
+            expected = (np.sqrt(law.variance / 16), *skewness(law, 16))
+            np.testing.assert_allclose(
+                [column[i, j] for column in found], expected, rtol=1e-9, atol=1e-15
+            )
+
+
+def test_an_ascent_that_falls_short_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no step and one start it ends anywhere on the sphere: more starts end nearer to the worst case."""
+    (batch,) = work.batches(ATTACK)
+    whole = work.table_of(batch, ATTACK)
+    attained = whole.risk_measured / whole.risk_closed_form
+    assert (attained >= 1 - 1e-4).all()
+    seen = []
+    honest = measuring.measure
+
+    def short(*arguments, **options):  # type: ignore[no-untyped-def]
+        found = honest(*arguments, **options)
+        seen.append((len(arguments[2]), options.get("starts")))
+        if "starts" in options:
+            return found
+        risk = found.risk.copy()
+        risk[1] *= 1 - 2e-4
+        return replace(found, risk=risk)
+
+    monkeypatch.setattr(measuring, "measure", short)
+    again = work.table_of(batch, ATTACK)
+    assert seen == [(2, None), (1, work.MORE_STARTS)]
+    pd.testing.assert_series_equal(again.risk_measured, whole.risk_measured, rtol=1e-6)
