@@ -76,7 +76,6 @@ def judge(parts: "Iterable[pd.DataFrame]") -> Verdict:
     The table comes in parts, each with all rows of its cells, and is never held whole.
     """
     import pandas as pd
-    from scipy import stats
 
     tallies = [_tally(part) for part in parts]
 
@@ -84,10 +83,9 @@ def judge(parts: "Iterable[pd.DataFrame]") -> Verdict:
         return sum(getattr(tally, name) for tally in tallies)
 
     tests = total("tests")
-    allowed = float(stats.norm.isf(FALSE_ALARM * FOR_ROWS / 2 / max(tests, 1)))
+    allowed = allowed_deviation(tests)
     curves = pd.concat([tally.curves for tally in tallies]).groupby(level=0).sum()
-    chance = FALSE_ALARM * (1 - FOR_ROWS) / max(len(curves), 1)
-    curves["allowed"] = stats.poisson.isf(chance, curves["by_chance"]).astype(int)
+    curves["allowed"] = allowed_curves(curves["by_chance"].to_numpy())
     beyond = curves[curves["beyond_three"] > curves["allowed"]]
     suspects = pd.concat([tally.suspects for tally in tallies])
     deviation = np.concatenate([tally.deviation for tally in tallies])
@@ -112,6 +110,26 @@ def judge(parts: "Iterable[pd.DataFrame]") -> Verdict:
         shortfall=max((tally.shortfall for tally in tallies), default=0.0),
         contradictions=suspects[contradicts],
     )
+
+
+def allowed_deviation(tests: int) -> float:
+    """The normal deviation, either side, that chance allows the farthest of so many rows."""
+    from scipy.stats import norm
+
+    return float(norm.isf(FALSE_ALARM * FOR_ROWS / 2 / max(tests, 1)))
+
+
+def allowed_curves(by_chance: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many curves of each failure chance allows beyond three, where so many (failures,) are to be expected at most.
+
+    Curves of different models are independent; a sum of rare independent events has no heavier tail than Poisson's law.
+    """
+    from scipy.stats import poisson
+
+    allowed: NDArray[np.int64] = poisson.isf(
+        FALSE_ALARM * (1 - FOR_ROWS) / max(len(by_chance), 1), by_chance
+    ).astype(int)
+    return allowed
 
 
 @dataclass(frozen=True)
