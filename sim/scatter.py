@@ -43,7 +43,7 @@ def of_sample(risks: Array) -> Scatter:
     """Of the means (...) of independent risks (..., draws), from their standard deviation and skewness.
 
     The skewness has an allowance for its own standard error sqrt(6/n), thrice, and for that of an estimated standard
-    error, whose t law stays below z = w + (12.4/n) (w^2 - 1)/6 for w up to 8.
+    error, whose t law stays below z = w + (13.5/n) (w^2 - 1)/6 for w up to 8.
     """
     n = risks.shape[-1]
     if n == 1:
@@ -55,6 +55,6 @@ def of_sample(risks: Array) -> Scatter:
         return Scatter(deviation / np.sqrt(n), unknown, unknown)
     third = ((risks - risks.mean(axis=-1, keepdims=True)) ** 3).mean(axis=-1)
     skew = np.divide(third, deviation**3, out=np.zeros_like(third), where=deviation > 0)
-    allowance = 3 * np.sqrt(6 / n) / np.sqrt(n) + 12.4 / n
+    allowance = 3 * np.sqrt(6 / n) / np.sqrt(n) + 13.5 / n
     below, above = (np.maximum(side * skew, 0.0) / np.sqrt(n) + allowance for side in (-1, 1))
     return Scatter(deviation / np.sqrt(n), below, above)

@@ -171,8 +171,9 @@ class RealTasks:
         if isinstance(perturbation, Deterministic):
             return 0.0
         T, d = len(self.tasks), rep.W.shape[1]
-        known = isinstance(perturbation, AdditiveNoise | WeightDeletion)
-        if not known or d > LARGEST_SECOND_MOMENT:
+        if d > LARGEST_SECOND_MOMENT or not isinstance(
+            perturbation, AdditiveNoise | WeightDeletion
+        ):
             return NoClosedForm(
                 f"the variance under {perturbation.name} on {d} inputs is not known: estimate it from draws"
             )

@@ -241,8 +241,8 @@ class _Chance:
     @classmethod
     def of(cls, column: dict[str, NDArray[Any]]) -> Self:
         unknown = np.full(len(column["draws"]), np.nan)  # as in tables of before they were recorded
-        sides = [column.get(f"skewness_{side}", unknown) for side in ("below", "above")]
-        return cls(*sides, column["draws"])
+        below, above = (column.get(f"skewness_{side}", unknown) for side in ("below", "above"))
+        return cls(below, above, column["draws"])
 
     @property
     def estimated(self) -> NDArray[np.bool_]:
