@@ -111,6 +111,10 @@ REFUSED = {
         "Statement.slack = lambda *_: 1.0\n" + sides() + STATEMENT,
         r": it changes theory\.statement\.Statement\.slack",
     ),
+    "changes-a-number": (
+        "import theory.statement\ntheory.statement.ROUNDING = 1.0\n" + sides() + STATEMENT,
+        r": it changes theory\.statement\.ROUNDING",
+    ),
     "changes-it-later": (
         sides("import theory.evidence.witness as w; w.confirm = None") + STATEMENT,
         r": it changes theory\.evidence\.witness\.confirm",
@@ -138,6 +142,10 @@ REFUSED = {
     "nan": (sides("", "np.log(-1 - slope(C, k)), 1.0") + STATEMENT, r":6: .*NaN"),
     "infinite": (sides("", "np.inf, np.inf") + STATEMENT, r":6: .*infinite at every instance"),
     "infinite-right": (sides("", "1.0, np.inf") + STATEMENT, r":6: .*infinite at every instance"),
+    "infinite-once": (
+        sides("", "np.inf if C.shape[1] == 3 else 0.0, 1.0") + STATEMENT,
+        r":6: a side of the claim is infinite at .*: return two real numbers",
+    ),
     "hypothesis-of-none": (hypothesis("pass"), r":9: hypothesis given returns NoneType"),
     "hypothesis-of-array": (hypothesis("return C > 0"), r":9: hypothesis given returns ndarray"),
     "hypothesis-raises": (hypothesis("raise KeyError('a\\nb')"), r":10: .*raises KeyError"),
@@ -172,6 +180,8 @@ HONEST = {
         + STATEMENT
     ),
     "deletes-itself": "os.remove(__file__)\n" + sides() + STATEMENT,
+    "infinite-right-once": sides("", "slope(C, k), np.inf if C.shape[1] == 3 else (C**2).sum()")
+    + STATEMENT,
     "two-lambdas": (
         sides()
         + "both = [lambda C, k: True, lambda C, k: C.shape[1] > 1]\n"

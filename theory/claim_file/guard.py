@@ -2,6 +2,7 @@
 
 import functools
 import math
+import operator
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -34,13 +35,16 @@ class Guard:
     pid: int = field(default_factory=os.getpid)
     evaluated: int = 0
     finite: int = 0
+    unbounded: str = ""
+    """The first instance of ordinary size at which the claim fails by an infinite side, which nothing can confirm."""
     repeated: list[tuple[int, str, Arguments, Any]] = field(default_factory=list)
 
     def guarded(self, statement: Statement) -> Statement:
         """The statement with guarded sides and hypotheses."""
+        holds = operator.eq if statement.relation == "==" else operator.le
         return replace(
             statement,
-            sides=self._guard("sides", statement.sides, self._sides, 0),
+            sides=self._guard("sides", statement.sides, self._sides, 0, holds),
             hypotheses=[
                 given
                 if isinstance(given, str)
@@ -59,9 +63,14 @@ class Guard:
         )
 
     def _guard(
-        self, name: str, function: Function, taken: Reading, place: int | None = None
+        self,
+        name: str,
+        function: Function,
+        taken: Reading,
+        place: int | None = None,
+        holds: Callable[[Any, Any], bool] = operator.le,
     ) -> Function:
-        """`taken` reads what the function returns; `place` is 0 for sides, 1 and up for hypotheses."""
+        """`taken` reads what the function returns; sides, which `holds` relates, have place 0, hypotheses 1 and up."""
         count = 0
 
         @functools.wraps(function)
@@ -73,7 +82,10 @@ class Guard:
             count += 1
             if place == 0:
                 self.evaluated += 1
-                self.finite += not _infinite(value)
+                if not _infinite(value):
+                    self.finite += 1
+                elif not self.unbounded and not holds(*value):
+                    self.unbounded = _ordinary_instance((arguments, named))
                 self.progress.set(self.evaluated, 0)
             if (count <= FIRST or count % EVERY == 0) and len(self.repeated) < MOST:
                 kept = (
@@ -135,12 +147,16 @@ class Guard:
             unfit(function, self.file, f"generate returns what is no instance: {wrong}")
         return value
 
+    def refuse_infinite(self, statement: Statement, is_refuted: bool) -> None:
+        """Raises Unfit where sides are never finite, or an infinite one violates the claim and no witness was found."""
+        where = "at every instance" if self.evaluated and not self.finite else self.unbounded
+        if where and (not self.finite or not is_refuted):
+            message = f"a side of the claim is infinite {where}: return two real numbers"
+            unfit(statement.sides, self.file, message)
+
     def repeat(self, other: Statement) -> None:
         """Evaluate again, last first, with the functions of another run of the file. Raises Unfit if values differ."""
         functions = [other.sides, *(condition.holds for condition in other.conditions())]
-        if self.evaluated and not self.finite:
-            message = "a side of the claim is infinite at every instance: return two real numbers"
-            unfit(other.sides, self.file, message)
         for place, name, kept, value in reversed(self.repeated):
             function, taken = functions[place], self._holds if place else self._sides
             again = self._value(name, function, taken, *kept)
@@ -177,6 +193,14 @@ def differ(value: Any, again: Any, kept: Arguments) -> bool:
 def _arrays(kept: Arguments) -> list[np.ndarray]:
     values = (*kept[0], *kept[1].values())
     return [value for value in values if isinstance(value, np.ndarray) and value.dtype.kind == "f"]
+
+
+def _ordinary_instance(given: Arguments) -> str:
+    """The instance in words; empty where the size of an array leaves float64 little room."""
+    sizes = [np.abs(a).max(initial=0.0) for a in _arrays(given)]
+    if not all(size == 0 or 1e-3 < size < 1e3 for size in sizes):
+        return ""
+    return f"at {', '.join(show(v) for v in (*given[0], *given[1].values())):.120}"
 
 
 def _infinite(sides: tuple[Any, Any]) -> bool:

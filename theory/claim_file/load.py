@@ -121,7 +121,7 @@ def _functions() -> Iterator[tuple[str, Any]]:
                 full = f"{module_name}.{name}"
                 if full in MAY_CHANGE or name == "_":
                     continue
-                if callable(value):
+                if callable(value) or (name.isupper() and module_name.startswith("theory")):
                     yield full, value
                 if module_name.startswith("theory"):
                     yield from _parts(full, value)

@@ -18,6 +18,7 @@ from theory.claim_file.limits import LimitReached, out_of_time
 from theory.claim_file.progress import Progress
 from theory.evidence import PROOF_PACKAGES
 from theory.explain import page, step_lines, summary, tightest
+from theory.statement import Refuted
 
 Send = Callable[[str, dict[str, Any]], None]
 
@@ -84,6 +85,7 @@ def _check(request: dict[str, Any], send: Send, progress: Progress) -> None:
         _refuse_changes(changed())
         line, said = cause(error, file)
         raise Unfit(said, line or line_of(statement.sides, file)) from None
+    guard.refuse_infinite(statement, isinstance(report.verdict, Refuted))
     guard.repeat(_again(claim) or statement)
     _refuse_changes(changed())
     if progress.has_forked:
