@@ -66,6 +66,10 @@ def _functions(statement: "Statement") -> str | None:
                 what = "names and functions" if field == "hypotheses" else "Steps"
                 return f"{name}: {field} holds {wrong}: give a list of {what}"
     for given in statement.hypotheses:
+        called = getattr(given, "name", None) or getattr(given, "__name__", "hypothesis")
+        words = set(re.split(r"\W|_", str(called).lower()))
+        if not isinstance(given, str) and (not str(called).isprintable() or VERDICT_WORDS & words):
+            return f"{name}: a hypothesis is called {_short(called)}: choose another name"
         if isinstance(given, str) and given not in HYPOTHESES:
             near = difflib.get_close_matches(given, HYPOTHESES, 1, 0.5)
             meant = f"did you mean {near[0]!r}? " if near else ""

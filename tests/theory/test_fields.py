@@ -65,6 +65,8 @@ def test_a_statement_may_use_every_field() -> None:
             "unknown hypothesis 'unit_task': did you mean 'unit_tasks'? use unit_tasks, ortho",
         ),
         ({"hypotheses": ["?"]}, "unknown hypothesis '?': use unit_tasks"),
+        ({"hypotheses": [Hypothesis("proved", "", sides)]}, "a hypothesis is called 'proved': cho"),
+        ({"hypotheses": [Hypothesis("a\n", "", sides)]}, "a hypothesis is called 'a\\n': choose"),
         ({"proof": "trust me"}, "mine: proof is 'trust me': give a list"),
         ({"proof": [sides]}, "give a list of Steps"),
         ({"number": "3"}, "mine: number is '3': give an int or None"),
