@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("what", nargs="*", metavar="ID | FILE.py", help="default: the whole registry")
     one.add_argument("--json", type=Path, metavar="OUT", help="write the reports there")
     one.add_argument("--table", type=Path, metavar="OUT", help="write the registry's table there")
-    one.add_argument("--profile", choices=("quick", "full"), default="full")
+    one.add_argument("--profile", choices=("quick", "full"), default="quick")
     _add_limit(one)
     one.set_defaults(command=_check)
     one = commands.add_parser(

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from theory.evidence import search, witness
-from theory.evidence.witness import show
+from theory.evidence.instances import instances
+from theory.evidence.numbers import Surd, exactly, show
 from theory.statement import (
     Checked,
     Grade,
@@ -85,8 +86,16 @@ class Report:
         }
 
 
-def check(statement: Statement, profile: str = "quick", *, deadline: float | None = None) -> Report:
+def check(
+    statement: Statement,
+    profile: str = "quick",
+    *,
+    instances: int | None = None,
+    progress: search.Progress | None = None,
+) -> Report:
     """Run every step of the proof, and the search; see `Report` for what comes back.
+
+    `instances` is the budget of the search (the profile's own if None); `progress` is told how many of how many.
 
     A refutation decides. Where no sampled instance met the hypotheses nothing is above Inconclusive. Else a proof whose
     steps were all checked, within the narrowest scope of them; else the strongest evidence that is left. Raises
@@ -95,12 +104,12 @@ def check(statement: Statement, profile: str = "quick", *, deadline: float | Non
     start = time.perf_counter()
     steps = tuple(_timed(step) for step in statement.proof)
     if statement.as_refuted is not None:
-        found = witness.confirm(statement, witness.exactly(statement.as_refuted))
+        found = witness.confirm(statement, exactly(statement.as_refuted))
         sampled: Supported | Refuted | Inconclusive = (
             Refuted(found) if found else Inconclusive("its witness does not violate the claim")
         )
     else:
-        sampled = search.falsify(statement, profile, deadline)
+        sampled = search.falsify(statement, profile, instances=instances, progress=progress)
     verdicts = [] if statement.as_refuted is not None else [verdict for _, verdict, _ in steps]
     verdict = _overall(verdicts, sampled)
     return Report(statement, profile, verdict, steps, sampled, time.perf_counter() - start)
@@ -144,7 +153,9 @@ def describe(verdict: Verdict | Grade) -> str:
         case Checked(kind, scope):
             return f"Checked ({kind}; {scope})"
         case Supported(kind, n, worst):
-            return f"{'sampled' if kind == 'sampled' else 'Supported(sdp)'} n={n}, worst slack {worst:.1e}"
+            how = "sampled" if kind == "sampled" else "Supported(sdp)"
+            searched = f" in {verdict.searched}" if verdict.searched else ""
+            return f"{how} n={n}, worst slack {worst:.1e}{searched}"
         case Refuted(found):
             at = ", ".join(f"{name} = {show(value)}" for name, value in found.instance.items())
             return (
@@ -161,7 +172,7 @@ def _plain(value: Any) -> Any:
         }
     if isinstance(value, dict):
         return {name: _plain(entry) for name, entry in value.items()}
-    if hasattr(value, "__dataclass_fields__") and not isinstance(value, witness.Surd):
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, Surd):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, np.ndarray | np.generic):
         return _plain(value.tolist())
@@ -181,11 +192,11 @@ def lint(statement: Statement, *, most: int = 400) -> list[str]:
     """What is wrong with a statement of the registry, in lines: metadata, vacuity, tightness, hypotheses, mutants."""
     problems = list(_metadata(statement))
     if statement.as_refuted is not None:
-        if witness.confirm(statement, witness.exactly(statement.as_refuted)) is None:
+        if witness.confirm(statement, exactly(statement.as_refuted)) is None:
             problems.append("as_refuted: the witness does not survive exact arithmetic")
         return problems
     tight = [] if isinstance(statement.tight_at, str) else [statement.tight_at]
-    met = tight + list(islice(search.instances(statement), most))
+    met = tight + list(islice(instances(statement), most))
     if len(met) < len(tight) + 10:
         return [
             *problems,

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from theory.check import Report, describe
-from theory.evidence.witness import show
+from theory.evidence.numbers import show
 from theory.statement import Statement
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from theory.check import Report, describe
-from theory.evidence.witness import show
+from theory.evidence.numbers import show
 from theory.statement import Refuted, Statement, StepsChecked, Supported
 
 HEAD = """\

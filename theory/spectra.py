@@ -6,6 +6,7 @@ in their precision, which is how a counterexample is confirmed.
 """
 
 import operator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,27 @@ def check_rank(k: int, C: Array) -> int:
 
 def singular_values(C: ArrayLike) -> Array:
     """Singular values of C (..., d, T) in decreasing order, shape (..., min(d, T))."""
-    matrix = task_matrix(C, batch=True)
+    return _singular_values(task_matrix(C, batch=True))
+
+
+def _singular_values(matrix: Array) -> Array:
     if matrix.dtype == object:
         return _multiprecision_singular_values(matrix)
+    if matrix.ndim == 2 and matrix.size <= _REMEMBERED_SIZE:
+        return _remembered(matrix.shape, matrix.tobytes()).copy()
+    return _float_singular_values(matrix)
+
+
+_REMEMBERED_SIZE = 4096
+
+
+@lru_cache(maxsize=256)
+def _remembered(shape: tuple[int, ...], entries: bytes) -> Array:
+    """A claim asks for the spectrum of one matrix again and again: for each k, each norm, each task left out."""
+    return _float_singular_values(np.frombuffer(entries).reshape(shape))
+
+
+def _float_singular_values(matrix: Array) -> Array:
     # A power of two scales without rounding.
     exponent = np.asarray(np.frexp(np.abs(matrix).max(axis=(-2, -1)))[1])
     values = np.linalg.svd(np.ldexp(matrix, -exponent[..., None, None]), compute_uv=False)
@@ -97,14 +116,14 @@ def _number(values: Any) -> Any:
 def ky_fan(C: ArrayLike, k: int) -> Any:
     """Ky Fan norm sum_{i<=k} sigma_i of C (..., d, T): a float, or (...) for a stack."""
     matrix = task_matrix(C, batch=True)
-    return _number(singular_values(matrix)[..., : check_rank(k, matrix)].sum(axis=-1))
+    return _number(_singular_values(matrix)[..., : check_rank(k, matrix)].sum(axis=-1))
 
 
 def schatten(C: ArrayLike, p: float) -> Any:
     """Schatten norm (sum_i sigma_i^p)^(1/p) of C (d, T), 1 <= p <= inf: nuclear to spectral."""
     if not p >= 1:
         raise ValueError(f"p={p!r} gives no Schatten norm: pass 1 <= p <= inf")
-    values = singular_values(task_matrix(C))
+    values = _singular_values(task_matrix(C))
     largest = _number(values[0])
     if largest == 0 or np.isinf(p):
         return largest
@@ -113,8 +132,11 @@ def schatten(C: ArrayLike, p: float) -> Any:
 
 def slopes(C: ArrayLike) -> Array:
     """Slopes rho_1, ..., rho_min(d,T) of C (..., d, T), shape (..., min(d, T)); statement 3."""
-    matrix = task_matrix(C, batch=True)
-    return np.cumsum(singular_values(matrix) ** 2, axis=-1) / matrix.shape[-1]
+    return _slopes(task_matrix(C, batch=True))
+
+
+def _slopes(matrix: Array) -> Array:
+    return np.cumsum(_singular_values(matrix) ** 2, axis=-1) / matrix.shape[-1]
 
 
 def slope(C: ArrayLike, k: int) -> Any:
@@ -123,7 +145,7 @@ def slope(C: ArrayLike, k: int) -> Any:
     Statement 3.
     """
     matrix = task_matrix(C, batch=True)
-    return _number(slopes(matrix)[..., check_rank(k, matrix) - 1])
+    return _number(_slopes(matrix)[..., check_rank(k, matrix) - 1])
 
 
 def balanced_slope(C: ArrayLike, k: int, ridge: float = 0.0) -> Any:
@@ -134,7 +156,7 @@ def balanced_slope(C: ArrayLike, k: int, ridge: float = 0.0) -> Any:
     if not 0 <= ridge < np.inf:
         raise ValueError(f"ridge={ridge!r} is not a weight penalty: pass a finite number >= 0")
     matrix = task_matrix(C, batch=True)
-    kept = singular_values(matrix)[..., : check_rank(k, matrix)]
+    kept = _singular_values(matrix)[..., : check_rank(k, matrix)]
     return _number(np.maximum(kept - ridge, 0).sum(axis=-1) / matrix.shape[-1])
 
 

@@ -12,6 +12,7 @@ Supported (a solver's primal-dual pair, or sampled instances with the worst slac
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -47,6 +48,31 @@ class StepsChecked:
 
 
 @dataclass(frozen=True)
+class Searched:
+    """What a search tried: how many instances, their largest d, T and k, and how far their numbers reach.
+
+    `ratio` is the largest between two nonzero singular values of one C, `least` and `largest` the sizes of its largest
+    entry over all C that are not zero.
+    """
+
+    n: int
+    d: int
+    T: int
+    k: int
+    ratio: float
+    least: float
+    largest: float
+
+    def __str__(self) -> str:
+        sizes = f"d, T <= {self.d}" if self.d == self.T else f"d <= {self.d}, T <= {self.T}"
+        ratio, least, largest = (f"{x:.0e}" for x in (self.ratio, self.least, self.largest))
+        return (
+            f"{self.n:,} instances, {sizes}, k <= {self.k}, ratios of singular values to {ratio}, "
+            f"largest entries from {least} to {largest}"
+        )
+
+
+@dataclass(frozen=True)
 class Supported:
     """Not contradicted by n instances or solver runs; the least (rhs - lhs) / scale among them and where it was met."""
 
@@ -54,6 +80,7 @@ class Supported:
     n: int
     worst_slack: float
     tightest: Instance | None = field(default=None, compare=False)
+    searched: Searched | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -139,13 +166,13 @@ class Statement:
 
     def conditions(self) -> list[Hypothesis]:
         """The hypotheses, names looked up. Raises ValueError for an unknown name."""
-        return [_hypothesis(given) for given in self.hypotheses]
+        return list(_conditions(self))
 
     def admits(self, instance: Instance, *, without: str = "") -> bool:
         """Whether the instance satisfies every hypothesis (but the one called `without`)."""
         return all(
             call(condition.holds, instance)
-            for condition in self.conditions()
+            for condition in _conditions(self)
             if condition.name != without
         )
 
@@ -163,7 +190,10 @@ class Statement:
 
     def slack(self, instance: Instance, sides: Callable[..., Any] | None = None) -> float:
         """(rhs - lhs) / scale, or -|rhs - lhs| / scale for an equality; scale is that of the larger side, or given."""
-        lhs, rhs = self.values(instance, sides)
+        return self.relative(*self.values(instance, sides), instance)
+
+    def relative(self, lhs: float, rhs: float, instance: Instance) -> float:
+        """The slack that these two sides have at the instance."""
         if np.isinf([lhs, rhs]).any():
             return 0.0 if lhs == rhs else -np.inf if self.relation == "==" or lhs > rhs else np.inf
         gap = rhs - lhs if self.relation == "<=" else -abs(rhs - lhs)
@@ -173,16 +203,38 @@ class Statement:
 
 def call(function: Callable[..., Any], instance: Instance) -> Any:
     """function of the instance's values that its parameters name; of (C, k) if it names neither."""
-    parameters = inspect.signature(function).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+    names, required, takes_all = _parameters(function)
+    if takes_all:
         return function(**instance)
-    required = [name for name, p in parameters.items() if p.default is p.empty]
     if len(required) == 2 and not set(required) <= set(instance):
         return function(instance["C"], instance["k"])
     missing = [name for name in required if name not in instance]
     if missing:
         raise ValueError(f"an instance has no {missing[0]}: it has {', '.join(instance)}")
-    return function(**{name: instance[name] for name in parameters if name in instance})
+    return function(**{name: instance[name] for name in names if name in instance})
+
+
+def depends_on(function: Callable[..., Any], name: str) -> bool:
+    """Whether `call` may pass the instance's value of that name to the function."""
+    names, required, takes_all = _parameters(function)
+    return takes_all or name in names or len(required) == 2
+
+
+@lru_cache(maxsize=1024)
+def _parameters(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """Names of the parameters, of those without a default, and whether any keyword is taken."""
+    parameters = inspect.signature(function).parameters
+    required = tuple(name for name, p in parameters.items() if p.default is p.empty)
+    return (
+        tuple(parameters),
+        required,
+        any(p.kind is p.VAR_KEYWORD for p in parameters.values()),
+    )
+
+
+@lru_cache(maxsize=256)
+def _conditions(statement: Statement) -> tuple[Hypothesis, ...]:
+    return tuple(_hypothesis(given) for given in statement.hypotheses)
 
 
 def __getattr__(name: str) -> Any:
@@ -227,7 +279,7 @@ def _hypothesis(given: str | Hypothesis | Callable[..., bool]) -> Hypothesis:
 
 def _unit_tasks(C: Any) -> bool:
     # The norms of normalised columns are 1 to a few eps.
-    return bool(np.allclose(np.linalg.norm(C, axis=0), 1, rtol=0, atol=1e-12))
+    return bool((np.abs(np.linalg.norm(C, axis=0) - 1) <= 1e-12).all())
 
 
 def _orthonormal_tasks(C: Any) -> bool:

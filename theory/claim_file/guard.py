@@ -13,7 +13,7 @@ import numpy as np
 from theory.claim_file.errors import unfit
 from theory.claim_file.limits import LimitReached
 from theory.claim_file.progress import Progress
-from theory.evidence.witness import show
+from theory.evidence.numbers import show
 from theory.statement import Statement
 
 SAME = 1e-12
@@ -86,7 +86,7 @@ class Guard:
                     self.finite += 1
                 elif not self.unbounded and not holds(*value):
                     self.unbounded = _ordinary_instance((arguments, named))
-                self.progress.set(self.evaluated, 0)
+                self.progress.set(self.evaluated, self.progress.get()[1])
             if (count <= FIRST or count % EVERY == 0) and len(self.repeated) < MOST:
                 kept = (
                     tuple(map(_copy, arguments)),

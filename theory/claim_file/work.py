@@ -78,7 +78,7 @@ def _check(request: dict[str, Any], send: Send, progress: Progress) -> None:
         },
     )
     try:
-        report = check(guard.guarded(statement), request["profile"])
+        report = check(guard.guarded(statement), request["profile"], progress=progress.set)
     except ModuleNotFoundError:
         raise
     except Exception as error:  # what a side is, is seen after it was returned
