@@ -169,11 +169,11 @@ def _direction(C: Array, rng: np.random.Generator) -> Array:
         t = rng.integers(T)
         direction[:, t] = C[:, t] if rng.random() < 0.5 else rng.standard_normal(d)
     elif kind == 3:
-        i = rng.integers(d)
-        direction[i] = C[i]
+        row = rng.integers(d)
+        direction[row] = C[row]
     elif kind == 4:
         left, _, right = np.linalg.svd(C, full_matrices=False)
-        i = rng.choice([0, len(right) - 1, rng.integers(len(right))])
+        i = (0, len(right) - 1, int(rng.integers(len(right))))[int(rng.integers(3))]
         direction = np.outer(left[:, i], right[i])
     else:
         s, t = rng.integers(T, size=2)

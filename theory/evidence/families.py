@@ -54,7 +54,7 @@ def _rank(rng: Generator, d: int, T: int, least: int = 1) -> int:
     """A rank from least to min(d, T): two, full, and the others."""
     full = min(d, T)
     least = min(least, full)
-    return int(rng.choice([min(max(2, least), full), full, rng.integers(least, full + 1)]))
+    return (min(max(2, least), full), full, int(rng.integers(least, full + 1)))[rng.integers(3)]
 
 
 # --- one number: coherence -------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def _power_law(d: int, T: int, at: float, rng: Generator) -> Array:
 
 def _nearly_equal_spectrum(d: int, T: int, at: float, rng: Generator) -> Array:
     rank = _rank(rng, d, T, 2)
-    sigma = 1 + 10 ** (-DECADES * at) * np.arange(rank)[::-1]
+    sigma = 1.0 + 10 ** (-DECADES * at) * np.arange(float(rank))[::-1]
     return with_spectrum(d, T, sigma, rng, diagonal=rng.random() < 0.4)
 
 

@@ -162,7 +162,7 @@ def _of_family(
     chosen = {
         "all": range(1, full + 1),
         "three": {1, full, int(rng.integers(1, full + 1))},
-        "one": {int(rng.choice([1, full, rng.integers(1, full + 1)]))},
+        "one": {(1, full, int(rng.integers(1, full + 1)))[rng.integers(3)]},
     }[ks]
     return Proposal(C, tuple(sorted(chosen)), family, at, seed)
 

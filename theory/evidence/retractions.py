@@ -6,6 +6,7 @@ of the hypotheses: which of them makes matrices admissible is found by trying.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def _polar(C: Array) -> Array:
     return left @ right
 
 
-def _of_norm(order: str | int) -> Callable[[Array], Array | None]:
+def _of_norm(order: Literal["fro", 2]) -> Callable[[Array], Array | None]:
     def scaled(C: Array) -> Array | None:
         largest = np.abs(C).max()
         return C / largest / np.linalg.norm(C / largest, order) if largest else None
@@ -87,7 +88,7 @@ def _same_support(C: Array, like: Array) -> Array:
     return np.where(like == 0, 0.0, C)
 
 
-def _square(part: Callable[[Array], Array]) -> Callable[[Array], Array | None]:
+def _square(part: Callable[[Array], Array | None]) -> Callable[[Array], Array | None]:
     return lambda C: part(C) if C.shape[0] == C.shape[1] else None
 
 
