@@ -35,7 +35,15 @@ from theory.evidence.numbers import exactly, show
 from theory.evidence.precise import precise_sides
 from theory.evidence.retractions import NORMALISING, RETRACTIONS, keeping
 from theory.spectra import singular_values
-from theory.statement import Inconclusive, Instance, Refuted, Searched, Statement, Supported
+from theory.statement import (
+    ROUNDING,
+    Inconclusive,
+    Instance,
+    Refuted,
+    Searched,
+    Statement,
+    Supported,
+)
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -222,9 +230,16 @@ class _Search:
             slack = self.examine(instance, retraction)
         if self.progress is not None:
             self.progress(self.n, self.budget)
-        if self.tightest is None or slack < self.worst:
-            self.worst, self.tightest = slack, instance
+        if self.tightest is None or self.tighter(slack, instance, self.tightest):
+            self.tightest = instance
+        self.worst = min(self.worst, slack)
         return slack
+
+    def tighter(self, slack: float, instance: Instance, tightest: Instance) -> bool:
+        """Whether it is shown in the place of the tightest so far: up to rounding, the smaller matrix is."""
+        if abs(slack - self.worst) <= ROUNDING:
+            return np.size(instance["C"]) < np.size(tightest["C"])
+        return slack < self.worst
 
     def difference(self, instance: Instance) -> float:
         lhs, rhs = self.last
