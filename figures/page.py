@@ -4,13 +4,16 @@ The page is Markdown, NAME.md, made of the run's results alone; its figures and 
 numbers (.csv) and where they come from (.json). The same run gives the same bytes.
 """
 
+import argparse
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from figures.render import FIGURES, Parser, contents, known, numbers, tell, usable, write
+from figures.render import FIGURES, contents, known, numbers, tell, usable, write
+from sim.runs.command import Parser, ended
 
 PAGES = {
     "robustness": "figures.robustness_page",
@@ -35,12 +38,19 @@ def render(name: str, run: Path, out: Path | None = None) -> list[Path]:
 
     A figure for which the run has no rows is left out. Raises UserError on bad input and where out cannot be written.
     """
-    from figures.results import MissingRows, configuration
-    from sim.runs.store import Run
+    from sim.runs.store import Run, readable
 
     known("page", [name], PAGES)
     record = Run.existing(run).provenance() or {}
     out = usable(run / FOLDER if out is None else out)
+    with readable(run):
+        return write(_contents(name, run, record), out)
+
+
+def _contents(name: str, run: Path, record: dict[str, Any]) -> dict[str, bytes]:
+    """What the files of a page are to hold, by file name."""
+    from figures.results import MissingRows, configuration
+
     module = importlib.import_module(PAGES[name])
     command = f"python -m figures.page {name} --from {run.resolve().name}"
     files: dict[str, bytes] = {}
@@ -60,7 +70,18 @@ def render(name: str, run: Path, out: Path | None = None) -> list[Path]:
         module.page(run, tables, figures), name, configuration(run)
     ).encode()
     tell("figures.page", boxed)
-    return write(files, out)
+    return files
+
+
+def parser() -> Parser:
+    """Of the command line."""
+    made = Parser(prog="figures.page", description="Write the page of a study.")
+    made.add_argument("name", metavar="NAME", help=", ".join(PAGES))
+    made.add_argument(
+        "--from", dest="run", type=Path, metavar="RUN", required=True, help="the study's --out"
+    )
+    made.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (RUN/{FOLDER})")
+    return made
 
 
 def _marked(page: str, name: str, config: Mapping[str, Any]) -> str:
@@ -86,23 +107,11 @@ def is_smoke(name: str, config: Mapping[str, Any]) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns 0, or 2 after one line on stderr where the input is bad."""
-    from sim.runs.errors import UserError
+    return ended("figures.page", partial(_main, parser().parse_args(arguments)))
 
-    parser = Parser(
-        prog="figures.page", description="Write the page of a study.", allow_abbrev=False
-    )
-    parser.add_argument("name", metavar="NAME", help=", ".join(PAGES))
-    parser.add_argument(
-        "--from", dest="run", type=Path, metavar="RUN", required=True, help="the study's --out"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help=f"where to write (RUN/{FOLDER})")
-    options = parser.parse_args(arguments)
-    try:
-        written = render(options.name, options.run, options.out)
-    except UserError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    for path in written:
+
+def _main(given: argparse.Namespace) -> int:
+    for path in render(given.name, given.run, given.out):
         print(path)
     return 0
 

@@ -10,9 +10,11 @@ import io
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from sim.runs.command import Parser, ended
 from theory.command.ending import temporary
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def render(
     """
     from figures.results import MissingRows, OtherKind
     from sim.runs.store import FIGURES as FOLDER
-    from sim.runs.store import Run
+    from sim.runs.store import Run, readable
 
     known("figure", names, FIGURES)
     known("format", formats or [""], FORMATS)
@@ -72,8 +74,9 @@ def render(
     left_out = []
     for name in dict.fromkeys(names or FIGURES):
         try:
-            table = importlib.import_module(FIGURES[name]).table(run)
-            files |= contents(name, table, run, record, list(dict.fromkeys(formats)), boxed)
+            with readable(run):
+                table = importlib.import_module(FIGURES[name]).table(run)
+                files |= contents(name, table, run, record, list(dict.fromkeys(formats)), boxed)
         except MissingRows as error:
             if names:
                 raise
@@ -180,51 +183,45 @@ def _write(files: dict[str, bytes], out: Path) -> list[Path]:
     return [out / name for name in files]
 
 
-class Parser(argparse.ArgumentParser):
-    """Bad arguments end in one line and code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns 0, or 2 after one line on stderr where the input is bad."""
-    from sim.runs.errors import UserError
-
-    parser = Parser(
+def parser() -> Parser:
+    """Of the command line."""
+    made = Parser(
         prog="figures.render",
         description="Render figures from the run folder of a sweep or a study.",
-        allow_abbrev=False,
     )
-    parser.add_argument(
+    made.add_argument(
         "names", nargs="*", metavar="NAME", help="none: all that the run has rows for"
     )
-    parser.add_argument(
+    made.add_argument(
         "--from",
         dest="run",
         type=Path,
         metavar="RUN",
         help="the --out folder of a sweep or a study",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (RUN/_figures)")
-    parser.add_argument("--format", default="png", metavar="F,…", help="any of png,pdf,svg (png)")
-    parser.add_argument("--list", action="store_true", help="list the figures and stop")
-    options = parser.parse_args(arguments)
-    if options.list:
+    made.add_argument("--out", type=Path, metavar="DIR", help="where to write (RUN/_figures)")
+    made.add_argument("--format", default="png", metavar="F,…", help="any of png,pdf,svg (png)")
+    made.add_argument("--list", action="store_true", help="list the figures and stop")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns 0, or 2 after one line on stderr where the input is bad."""
+    command = parser()
+    given = command.parse_args(arguments)
+    if given.run is None and not given.list:
+        command.error("no run given: add --from RUN, the --out folder of a sweep or a study")
+    return ended("figures.render", partial(_main, given))
+
+
+def _main(given: argparse.Namespace) -> int:
+    if given.list:
         for name, module in FIGURES.items():
             print(f"{name:24}{importlib.import_module(module).DESCRIPTION}")
         return 0
-    if options.run is None:
-        parser.error("no run given: add --from RUN, the --out folder of a sweep or a study")
-    try:
-        written, left_out = render(
-            options.names, options.run, options.out, options.format.split(",")
-        )
-    except UserError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+    written, left_out = render(given.names, given.run, given.out, given.format.split(","))
     for line in left_out:
-        print(f"{parser.prog}: {line}", file=sys.stderr)
+        print(f"figures.render: {line}", file=sys.stderr)
     for path in written:
         print(path)
     return 0

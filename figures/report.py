@@ -5,11 +5,14 @@ numbers behind them, where those come from, and the theory's statements with the
 same bytes.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from figures.render import Parser, usable, write
+from figures.render import usable, write
+from sim.runs.command import Parser, ended
 
 HERE = Path(__file__).parent
 DEFAULT = (HERE / "results", HERE / "gallery")
@@ -36,17 +39,11 @@ def render(folders: Sequence[Path], out: Path) -> list[Path]:
     return write({NAME: document(folders, THEOREMS).encode()}, out)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns 0, or 2 after one line on stderr where the input is bad."""
-    from sim.runs.errors import UserError
-
-    parser = Parser(
-        prog="figures.report",
-        description="Write every result into one HTML file.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help=f"where {NAME} goes")
-    parser.add_argument(
+def parser() -> Parser:
+    """Of the command line."""
+    made = Parser(prog="figures.report", description="Write every result into one HTML file.")
+    made.add_argument("--out", type=Path, metavar="DIR", required=True, help=f"where {NAME} goes")
+    made.add_argument(
         "--from",
         dest="folders",
         type=Path,
@@ -55,13 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="folders of `figures.page` and `figures.render` (figures/results figures/gallery)",
     )
-    options = parser.parse_args(arguments)
-    try:
-        written = render(options.folders, options.out)
-    except UserError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    for path in written:
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns 0, or 2 after one line on stderr where the input is bad."""
+    return ended("figures.report", partial(_main, parser().parse_args(arguments)))
+
+
+def _main(given: argparse.Namespace) -> int:
+    for path in render(given.folders, given.out):
         print(path)
     return 0
 

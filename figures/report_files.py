@@ -2,13 +2,14 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.runs.errors import UserError
+from sim.runs.files import regular
+from sim.runs.identity import parsed
 
 ORDER = ("robustness", "imbalance", "subnetworks", "dynamics", "across")
 """Of the pages; others come after them, by name."""
@@ -31,7 +32,7 @@ class Numbers:
 
     @property
     def record(self) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads(self.provenance)
+        record: dict[str, Any] = parsed(self.provenance)
         return record
 
     @property
@@ -95,12 +96,27 @@ def _numbers(folder: Path, name: str) -> Numbers:
     provenance = folder / f"{name}.json"
     said = text(provenance)
     try:
-        record = json.loads(said)
+        record = parsed(said)
     except ValueError:
         record = None
     if not isinstance(record, dict) or not {"figure", "table"} & record.keys():
         raise UserError(f"{provenance} says of no figure or table where it comes from: {REMEDY}")
-    return Numbers(name, text(folder / f"{name}.csv"), said, _image(folder / f"{name}.png"))
+    found = Numbers(name, text(folder / f"{name}.csv"), said, _image(folder / f"{name}.png"))
+    _check_rows(folder / f"{name}.csv", found)
+    return found
+
+
+def _check_rows(file: Path, numbers: Numbers) -> None:
+    """Raise UserError for a table that is empty or damaged."""
+    try:
+        head, *rows = csv.reader(io.StringIO(numbers.table), strict=True)
+    except (ValueError, csv.Error):
+        raise UserError(f"{file} is empty or no table: {REMEDY}") from None
+    if not rows and (numbers.image is not None or numbers.name.endswith(CLAIMS)):
+        raise UserError(f"{file} has no rows: {REMEDY}")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(head):
+            raise UserError(f"{file}, line {number}: {len(row)} columns, not {len(head)}: {REMEDY}")
 
 
 def _image(file: Path) -> bytes | None:
@@ -122,6 +138,6 @@ def text(file: Path) -> str:
 
 def _bytes(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return regular(file).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {file} ({error.strerror}): {REMEDY}") from None

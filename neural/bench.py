@@ -3,34 +3,35 @@
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from neural.config import Attention, Compute, DType, ModelConfig, compute_on, preset
-from neural.memory import restart_with_huge_pages
-from sim.runs.errors import UserError
+from neural.memory import require_training, restart_with_huge_pages
+from sim.runs.command import command
+from sim.runs.options import Count, Options, Seeds, Steps
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Options):
     """Time whole training steps (forward, backward, clip, AdamW) on random tokens: tokens per second, model FLOP
     utilisation against the best large matrix product of this machine in the same dtype, compile time, peak memory.
     """
 
     preset: str = "mini"
     """tiny, mini, small, gpt2, gpt2-medium, gpt2-large or gpt2-xl; the options below change it."""
-    layers: int | None = None
-    width: int | None = None
-    heads: int | None = None
-    context: int | None = None
-    vocabulary: int | None = None
-    batch: int = 8
+    layers: Count | None = None
+    width: Count | None = None
+    heads: Count | None = None
+    context: Count | None = None
+    vocabulary: Count | None = None
+    batch: Count = 8
     """Sequences in a step."""
-    seeds: int = 1
+    seeds: Seeds = 1
     """Models trained side by side."""
-    steps: int = 10
+    steps: Steps = 10
     """Steps timed; their median counts."""
     dtype: DType | None = None
     """float32, bfloat16 or float64 (default: float32 on CPUs, bfloat16 elsewhere)."""
@@ -82,6 +83,7 @@ def measure(
     compute.check()
     mesh = parallel.mesh_of(seeds)
     parallel.check(batch, seeds)
+    require_training(config, seeds, batch)
     training = program(config, compute, OptimiserConfig(steps=10_000), mesh, "data")
     state = training.init(np.arange(seeds, dtype=np.uint32))
     shape = (seeds, 1, batch, config.context + 1)
@@ -175,9 +177,6 @@ def config_of(arguments: Arguments) -> tuple[ModelConfig, Compute]:
     asked = {name: getattr(arguments, name) for name in sizes}
     config = replace(preset(arguments.preset), **{k: v for k, v in asked.items() if v is not None})
     config.check()
-    for name in ("batch", "seeds", "steps"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name} {getattr(arguments, name)}: give a whole number >= 1")
     import jax
 
     compute = compute_on(
@@ -191,19 +190,14 @@ def config_of(arguments: Arguments) -> tuple[ModelConfig, Compute]:
     return config, compute
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    import tyro
+    return command("neural.bench", Arguments, _main, arguments)
 
-    arguments = tyro.cli(Arguments, prog="python -m neural.bench")
-    try:
-        config, compute = config_of(arguments)
-        speed = measure(
-            config, compute, arguments.batch, seeds=arguments.seeds, steps=arguments.steps
-        )
-    except UserError as error:
-        print(f"neural.bench: {error}", file=sys.stderr)
-        return 2
+
+def _main(arguments: Arguments) -> int:
+    config, compute = config_of(arguments)
+    speed = measure(config, compute, arguments.batch, seeds=arguments.seeds, steps=arguments.steps)
     print(report(speed))
     return 0
 

@@ -1,36 +1,40 @@
 """What the command lines of the studies share."""
 
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from sim.runs.command import command
 from sim.runs.errors import UserError
-from theory.command.ending import can_resume, grace, interrupted
+from theory.command.ending import can_resume, grace
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Stop = Callable[[], bool]
+Arguments = TypeVar("Arguments")
 
 
-def run(program: str, work: Callable[[Stop], tuple[Path | None, str]]) -> int:
-    """The exit code of some work, which gives its folder and what to print: 2 on bad input, 130 when interrupted."""
-    started = time.perf_counter()
-    try:
+def run(
+    program: str,
+    kind: type[Arguments],
+    work: Callable[[Arguments, Stop], tuple[Path | None, str]],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """The exit code of a study, of which work gives the folder and what to print, as sim.runs.command has it."""
+
+    def done(given: Arguments) -> int:
+        started = time.perf_counter()
         can_resume()
         with grace() as stop:
-            out, closing = work(stop)
-    except UserError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return interrupted(program)
-    print(closing)
-    if out is not None:
-        print(f"results in {out}, {time.perf_counter() - started:.0f} s")
-    return 0
+            out, closing = work(given, stop)
+        print(closing)
+        if out is not None:
+            print(f"results in {out}, {time.perf_counter() - started:.0f} s")
+        return 0
+
+    return command(program, kind, done, arguments)
 
 
 def folder_of(name: str, preset: str, study: Any) -> Path:
@@ -57,12 +61,3 @@ def chosen(preset: str, presets: dict[str, Any]) -> Any:
     if preset not in presets:
         raise UserError(f"unknown preset {preset!r}: choose from {', '.join(presets)}")
     return presets[preset]
-
-
-def positive(arguments: Any, *names: str) -> None:
-    """Raise UserError for an option that is given and below 1."""
-    for name in names:
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            option = name.replace("_", "-")
-            raise UserError(f"--{option} {value}: give a whole number >= 1")

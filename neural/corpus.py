@@ -20,7 +20,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ from neural.corpora import ANNOTATED, CORPORA, LAPTOP, PACKAGED, NotThere, folde
 from neural.documents import SPLITS, Document, Splits, without_repeats
 from neural.sources import Files, Folder, Hub, Source, Synthetic
 from neural.synthetic import Grammar
+from sim.runs.command import Parser, ended
 from sim.runs.errors import UserError
+from sim.runs.files import regular
 
 HELD_OUT = 0.05
 """Of the documents of a text that comes undivided: the fraction for valid, and that for test."""
@@ -163,7 +165,7 @@ def _sources(spec: str, data_dir: Path | None, held_out: float, hub_bytes: int) 
             )
             for name in names
         ]
-    path = Path(rest)
+    path = regular(Path(rest))
     if not path.exists():
         raise UserError(
             f"--corpus {spec}: no such file or folder, and no known corpus: "
@@ -208,12 +210,10 @@ def _distinct(sources: Sequence[Source]) -> None:
         seen |= given
 
 
-def main() -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m neural.corpus", description="The corpora known by name."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> Parser:
+    """Of the command line."""
+    made = Parser(prog="python -m neural.corpus", description="The corpora known by name.")
+    commands = made.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="what there is, and where it can be had")
     fetching = commands.add_parser("fetch", help="download a corpus from its origin")
     fetching.add_argument(
@@ -224,19 +224,23 @@ def main() -> int:
     fetching.add_argument(
         "--data-dir", type=Path, help="where to put it (default: the user's cache)"
     )
-    arguments = parser.parse_args()
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return ended("neural.corpus", partial(_main, parser().parse_args(arguments)))
+
+
+def _main(arguments: argparse.Namespace) -> int:
     from neural.fetch import fetch
 
-    try:
-        if arguments.command == "list":
-            print("\n".join(_listed()))
-        elif arguments.name == "laptop":
-            return _fetch_laptop(arguments.data_dir)
-        else:
-            print(fetch(arguments.name, arguments.data_dir))
-    except UserError as error:
-        print(f"neural.corpus: {error}", file=sys.stderr)
-        return 2
+    if arguments.command == "list":
+        print("\n".join(_listed()))
+    elif arguments.name == "laptop":
+        return _fetch_laptop(arguments.data_dir)
+    else:
+        print(fetch(arguments.name, arguments.data_dir))
     return 0
 
 

@@ -3,12 +3,15 @@
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sim.runs.command import command
 from sim.runs.errors import UserError
+from sim.runs.files import regular
+from sim.runs.options import Count, CountOrNone, Options, Seed
 
 if TYPE_CHECKING:
     from neural.checkpoint import Checkpoint
@@ -21,7 +24,7 @@ MEASURES = ("nats_per_token", "perplexity", "bits_per_byte")
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Options):
     """Score the models of a run on text, by sliding windows. Prints a table; intervals hold 95 % of resampled texts."""
 
     run: str
@@ -34,19 +37,19 @@ class Arguments:
     """Those to score on (default: all of the run, or of --corpus)."""
     data_dir: Path | None = None
     """Folder with the corpora known by name."""
-    step: int | None = None
+    step: CountOrNone | None = None
     """Of the checkpoint (default: the last)."""
-    window: int | None = None
+    window: Count | None = None
     """Tokens read at once (default: the model's context)."""
-    stride: int | None = None
+    stride: Count | None = None
     """Tokens between the starts of two windows (default: half a window, or the length of --span)."""
-    span: tuple[int, int] | None = None
+    span: tuple[CountOrNone, CountOrNone] | None = None
     """Score positions START to END of every window only (default: each token once, with the most context)."""
-    batch: int = 8
+    batch: Count = 8
     """Windows computed at once."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of activations."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the intervals."""
     json: bool = False
     """Print a line of JSON for each model and language."""
@@ -54,6 +57,7 @@ class Arguments:
 
 def rows(arguments: Arguments) -> Iterator[dict[str, Any]]:
     """A model and a language each, with every measure and its bounds. Raises UserError for what cannot be scored."""
+    from neural.memory import require_running
     from neural.scoring import Sliding
 
     if arguments.seed < 0:
@@ -63,6 +67,7 @@ def rows(arguments: Arguments) -> Iterator[dict[str, Any]]:
         window = model.model.context if arguments.window is None else arguments.window
         sliding = Sliding(window, _stride(arguments, window), arguments.span)
         sliding.check(model.model.context)
+        require_running(model.model, arguments.batch, window)
         texts = texts or read(arguments, model)
         for language, text in texts.items():
             yield _row(arguments, model, language, text, sliding)
@@ -131,7 +136,7 @@ def read(arguments: Arguments, model: "Checkpoint") -> "dict[str, Tokens]":
     if arguments.on in SPLITS:
         return _split(arguments, model)
     path = Path(arguments.on)
-    if not path.is_file():
+    if not regular(path).is_file():
         raise UserError(f"--on {path}: no such file: give {', '.join(SPLITS)} or a text file")
     if arguments.corpus or arguments.languages:
         raise UserError(f"--on {path} is one text: leave out --corpus and --languages")
@@ -209,22 +214,17 @@ HEAD = " ".join(
 ).rstrip()
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    import tyro
+    return command("neural.evaluate", Arguments, _main, arguments, positional=True)
 
-    arguments = tyro.cli(
-        Arguments, prog="python -m neural.evaluate", config=(tyro.conf.PositionalRequiredArgs,)
-    )
-    try:
-        for number, row in enumerate(rows(arguments)):
-            if arguments.json:
-                print(json.dumps({name: _or_none(value) for name, value in row.items()}))
-            else:
-                print(*([] if number else [HEAD]), line(row), sep="\n")
-    except UserError as error:
-        print(f"neural.evaluate: {error}", file=sys.stderr)
-        return 2
+
+def _main(arguments: Arguments) -> int:
+    for number, row in enumerate(rows(arguments)):
+        if arguments.json:
+            print(json.dumps({name: _or_none(value) for name, value in row.items()}))
+        else:
+            print(*([] if number else [HEAD]), line(row), sep="\n")
     return 0
 
 

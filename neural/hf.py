@@ -10,8 +10,9 @@ Tensors are the same on both sides, but for the prefix of their names.
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -19,8 +20,10 @@ from uuid import uuid4
 from neural.config import ModelConfig
 from neural.foreign import CONFIG, SAME, TOKENIZER, located, read
 from neural.weights import WEIGHTS
+from sim.runs.command import Parser, ended
 from sim.runs.errors import UserError
 from sim.runs.files import replacing
+from sim.runs.options import Count, CountOrNone, whole
 from theory.command.ending import temporary
 
 if TYPE_CHECKING:
@@ -157,12 +160,12 @@ def _whole(out: Path) -> Iterator[Path]:
         ) from None
 
 
-def main() -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """Of the command line."""
+    made = Parser(
         prog="python -m neural.hf", description="GPT-2 to and from Hugging Face's transformers."
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = made.add_subparsers(dest="command", required=True)
     importing = commands.add_parser("import", help="make a run out of a model of transformers")
     importing.add_argument(
         "source", metavar="SOURCE", help="folder, .safetensors, .pth of a state dict, or hub name"
@@ -171,30 +174,38 @@ def main() -> int:
     importing.add_argument(
         "--tokenizer", help="its folder or tokenizer.json, or bytes (default: SOURCE's)"
     )
-    importing.add_argument("--heads", type=int, help="of a model whose config.json is missing")
+    importing.add_argument(
+        "--heads", type=whole(Count), help="of a model whose config.json is missing"
+    )
     exporting = commands.add_parser("export", help="write a model for transformers")
     exporting.add_argument("run", metavar="RUN", help="a run of one model, a folder, a checkpoint")
     exporting.add_argument("--out", type=Path, required=True, help="folder for transformers")
-    exporting.add_argument("--step", type=int, help="of the checkpoint (default: the last)")
-    arguments = parser.parse_args()
-    try:
-        if arguments.command == "import":
-            print(
-                import_model(
-                    arguments.source,
-                    arguments.out,
-                    heads=arguments.heads,
-                    tokenizer=arguments.tokenizer,
-                )
-            )
-        else:
-            from neural.checkpoint import load
+    exporting.add_argument(
+        "--step", type=whole(CountOrNone), help="of the checkpoint (default: the last)"
+    )
+    return made
 
-            export_model(load(arguments.run, arguments.step), arguments.out)
-            print(arguments.out)
-    except UserError as error:
-        print(f"neural.hf: {error}", file=sys.stderr)
-        return 2
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return ended("neural.hf", partial(_main, parser().parse_args(arguments)))
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    if arguments.command == "import":
+        print(
+            import_model(
+                arguments.source,
+                arguments.out,
+                heads=arguments.heads,
+                tokenizer=arguments.tokenizer,
+            )
+        )
+        return 0
+    from neural.checkpoint import load
+
+    export_model(load(arguments.run, arguments.step), arguments.out)
+    print(arguments.out)
     return 0
 
 

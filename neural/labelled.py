@@ -220,6 +220,7 @@ def _labelled(path: Path, columns: int, names: Sequence[str] | None) -> Labelled
                 f"give {'a label' if columns == 2 else 'an id, a label'} and a sentence, divided by tabs"
             )
         found.append((number, cells[-2], cells[-1]))
+    _check_columns(path, [label for _, label, _ in found], [text for _, _, text in found], names)
     known = tuple(sorted({label for _, label, _ in found})) if names is None else tuple(names)
     if len(known) < 2:
         raise UserError(f"{path}: all labels are {known[0]}: give sentences of two classes or more")
@@ -233,6 +234,34 @@ def _labelled(path: Path, columns: int, names: Sequence[str] | None) -> Labelled
         tuple(known.index(label) for _, label, _ in found),
         known,
     )
+
+
+HEADS = (
+    {*("label", "labels", "category", "class", "topic", "target", "tag", "gold_label", "y")},
+    {*("sentence", "sentences", "text", "content", "document", "utterance", "review", "x")},
+)
+"""How tables that have a row of names call the columns of labels and of sentences."""
+
+
+def _check_columns(
+    path: Path, labels: Sequence[str], sentences: Sequence[str], names: Sequence[str] | None
+) -> None:
+    """Raise UserError for a first row that names the columns, and for columns that are swapped."""
+    label, sentence = labels[0], sentences[0]
+    cells = {label.strip().lower(), sentence.strip().lower()}
+    known = labels.count(label) > 1 if names is None else label in names
+    if not known and (all(cells & head for head in HEADS) or sentence.strip().lower() in HEADS[1]):
+        raise UserError(
+            f"{path}, line 1: {label!r} and {sentence!r} are names of columns: take that line out"
+        )
+    classes, texts = len(set(labels)), len(set(sentences))
+    length = [sum(map(len, column)) for column in (labels, sentences)]
+    swapped = classes > texts or (length[0] > length[1] and classes > max(len(labels) // 2, 2))
+    if swapped and names is None:
+        raise UserError(
+            f"{path}: the column of labels has {classes} different entries, as {labels[0][:40]!r}, and that of "
+            f"sentences {texts}, as {sentences[0][:40]!r}: put the label before the sentence"
+        )
 
 
 def _packed(folder: Path, stem: str) -> Path:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from neural import checkpoint, parallel
 from neural.data import Data, batch, mixtures, prepare, windows
+from neural.memory import require_training
 from neural.metrics import JsonLines, Sink
 from neural.mixture import Mixture
 from neural.optim import schedule
@@ -47,8 +48,7 @@ def train(
     how far it is. When stop() is true the state is saved and KeyboardInterrupt raised. Runs of one process share
     what is compiled if they share model, optimiser and batch. Raises UserError for what cannot be trained.
     """
-    config.check()
-    parallel.check(config.part, len(config.members))
+    require_computable(config)
     run = Run(folder)
     if data is None:
         data = prepare(config, run.tokenizer(config))
@@ -63,6 +63,21 @@ def train(
             stack.enter_context(_explained(config))
             _Training(config, data, mixed, run).go(sinks, progress, stop)
     return run
+
+
+def require_computable(config: TrainConfig) -> None:
+    """Raise UserError for a configuration that is none, and for models that the devices cannot hold or share."""
+    config.check()
+    parallel.check(config.part, len(config.members))
+    require_training(config.model, len(config.members), config.part)
+
+
+def require_trainable(config: TrainConfig, data: Data) -> None:
+    """Raise UserError for all that `train` refuses of a configuration and its data."""
+    require_computable(config)
+    mixtures(config, data)
+    if config.evaluate_every:
+        windows(config, data)
 
 
 class _Training:

@@ -1,11 +1,61 @@
-"""Huge pages for the temporary memory of compiled programs."""
+"""Memory: whether what is asked for can fit, and huge pages for the temporary memory of compiled programs."""
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neural.config import ModelConfig
 
 from theory.command.ending import hand_over
 
 TUNABLES = "GLIBC_TUNABLES"
+
+
+NUMBERS = 4
+"""Of float32 that training keeps of every parameter: itself, its gradient, and Adam's two moments."""
+FLOAT = 4
+"""Bytes of one."""
+
+
+def require_training(model: "ModelConfig", models: int, sequences: int) -> None:
+    """Raise UserError where no device could train so many models at once, on so many sequences each at once.
+
+    Counted are the parameters with what training keeps of them, and of every token the input of one layer: a lower
+    bound, whatever is divided over the devices.
+    """
+    import jax
+
+    from sim.runs.memory import require
+
+    size = FLOAT * models * NUMBERS * model.parameters
+    size += FLOAT * models * sequences * model.context * model.width
+    require(
+        size / jax.device_count(),
+        f"training {models} models of {model.parameters:,} parameters on {sequences} sequences at once",
+        "make the model smaller, lower the batch or raise --accumulation, or train fewer --seeds together",
+        _of_device(),
+    )
+
+
+def require_running(model: "ModelConfig", sequences: int, length: int) -> None:
+    """Raise UserError where no device could hold a model and so many sequences of so many ids, with logits of one."""
+    from sim.runs.memory import require
+
+    size = FLOAT * (model.parameters + sequences * (length + max(model.vocabulary, model.width)))
+    require(
+        size,
+        f"a model of {model.parameters:,} parameters on {sequences} sequences at once",
+        "take fewer at once",
+        _of_device(),
+    )
+
+
+def _of_device() -> int | None:
+    """Bytes of memory of a device that has its own; None for the processor."""
+    import jax
+
+    return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
 
 
 def restart_with_huge_pages() -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sim.runs.errors import UserError
+from sim.runs.files import regular
+from sim.runs.identity import parsed
 
 Line = Mapping[str, Any]
 
@@ -37,7 +39,7 @@ class JsonLines:
     def __init__(self, path: Path, after: int) -> None:
         self.path = path
         with _usable(path):
-            self._stream = path.open("a+", encoding="utf-8", buffering=1)
+            self._stream = regular(path).open("a+", encoding="utf-8", buffering=1)
             self._stream.truncate(_length(path, after))
 
     def write(self, line: Line) -> None:
@@ -57,9 +59,9 @@ def _length(path: Path, after: int) -> int:
     length = 0
     for line in path.read_bytes().splitlines(keepends=True):
         try:
-            if json.loads(line)["step"] > after or not line.endswith(b"\n"):
+            if parsed(line)["step"] > after or not line.endswith(b"\n"):
                 break
-        except ValueError:
+        except (ValueError, KeyError, TypeError):
             break
         length += len(line)
     return length

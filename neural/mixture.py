@@ -25,6 +25,8 @@ from sim.runs.errors import UserError
 Ids = NDArray[np.unsignedinteger[Any]]
 Shares = Mapping[str, Fraction]
 
+DIGITS = 30
+"""Of a share, at most."""
 LARGEST_BLOCK = 1000
 """Sequences a block, where shares are no simple fractions."""
 
@@ -70,7 +72,7 @@ def _stage(stage: str, text: str) -> dict[str, Fraction]:
         if language in shares:
             raise UserError(f"--languages {text}: {language} stands twice in a stage: name it once")
         try:
-            shares[language] = Fraction(number) if colon else Fraction(1)
+            shares[language] = _fraction(number) if colon else Fraction(1)
         except (ValueError, ZeroDivisionError):
             raise UserError(
                 f"--languages {text}: share {number!r} of {language} is no number: write en:0.5,el:0.5"
@@ -83,6 +85,14 @@ def _stage(stage: str, text: str) -> dict[str, Fraction]:
     if not total:
         raise UserError(f"--languages {text}: all shares of a stage are 0: give one above 0")
     return {language: share / total for language, share in shares.items()}
+
+
+def _fraction(number: str) -> Fraction:
+    """Of "9/10" or "0.9"; ValueError for what would take more digits than any share has, as 1e999999999."""
+    _, _, exponent = number.lower().partition("e")
+    if len(number) > DIGITS or abs(int(exponent or 0)) > DIGITS:
+        raise ValueError(number)
+    return Fraction(number)
 
 
 def counts(shares: Shares) -> dict[str, int]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sim.runs.errors import UserError
+from sim.runs.options import MOST_STEPS
 
 if TYPE_CHECKING:
     import jax
@@ -40,6 +41,8 @@ class OptimiserConfig:
         """Raise UserError, in one line, for the first value that cannot train."""
         if self.steps < 1:
             raise UserError(f"steps = {self.steps}: give a whole number >= 1")
+        if self.steps > MOST_STEPS:
+            raise UserError(f"steps = {self.steps}: give a whole number <= {MOST_STEPS}")
         if not 0 <= self.warmup < self.steps:
             raise UserError(
                 f"warm-up of {self.warmup} updates in a run of {self.steps}: give 0 to {self.steps - 1}"

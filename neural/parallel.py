@@ -27,6 +27,11 @@ def connect(coordinator: str, hosts: int, host: int) -> None:
 
     if not 0 <= host < hosts:
         raise UserError(f"--host {host} of {hosts}: give 0 to {hosts - 1}, each to one host")
+    address, _, port = coordinator.rpartition(":")
+    if not (address and port.isascii() and port.isdecimal() and 0 < int(port) < 2**16):
+        raise UserError(
+            f"--coordinator {coordinator}: give host 0's address:port, as 10.0.0.1:1234"
+        )
     try:
         jax.distributed.initialize(coordinator, num_processes=hosts, process_id=host)
     except (RuntimeError, ValueError) as error:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from neural import corpus, tokenizer
 from neural.config import ModelConfig
 from neural.corpora import NotThere
 from neural.corpus import Corpus
-from neural.loop import train
+from neural.data import prepare
+from neural.loop import require_trainable, train
 from neural.optim import OptimiserConfig
 from neural.recipe import TrainConfig
 from neural.scoring import Sliding
@@ -116,6 +117,12 @@ class Place:
             tokenizer.save(tokenizer.train(self.corpus, self.study.model.vocabulary), path)
         return tokenizer.load(path)
 
+    def require(self, texts: Sequence[str]) -> None:
+        """Raise UserError where models of these texts cannot be trained."""
+        _ = self.tokenizer
+        config = training(self.study, texts, self.out / TOKENIZER)
+        require_trainable(config, prepare(config))
+
     def trained(self, texts: Sequence[str], folder: Path, stop: Callable[[], bool]) -> None:
         """Train what is missing of the models of these texts."""
         _ = self.tokenizer  # in its file before anything is trained
@@ -157,6 +164,22 @@ class Pretrained(Place):
                 f"give text with {wanted}, or fewer languages"
             )
         return rows
+
+    @classmethod
+    def opened(cls, study: Any, out: Path) -> Self:
+        """A study with its text and tasks, which leave no folder behind where they cannot be read."""
+        study.check()
+        place = cls(study, out)
+        place.read()
+        return place
+
+    def read(self) -> None:
+        """Read all that can be read before the tokenizer. Raises UserError for what cannot."""
+        raise NotImplementedError
+
+    def require_trainable(self) -> None:
+        """Raise UserError where the models cannot be trained."""
+        self.require(self.names)
 
     def train(self, stop: Callable[[], bool]) -> None:
         """Train what is missing of the models."""

@@ -6,12 +6,13 @@ OUT/_provenance.json            configuration, commit, versions, machine
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
 
 import pandas as pd
 
 from sim.runs.errors import UserError
-from sim.runs.store import Run, unpacked
+from sim.runs.store import AGAIN, Run, unpacked
 from theory.command.progress import progress
 
 Work = Callable[[], pd.DataFrame]
@@ -48,9 +49,38 @@ def fill(
     return run
 
 
+class Trainable(Protocol):
+    """A study in its folder, with the text that it reads."""
+
+    def require_trainable(self) -> None:
+        """Raise UserError for a model that cannot be trained."""
+        ...
+
+
+def check(study: Any, read: Callable[[Any, Path], Trainable]) -> None:
+    """Raise UserError for all that a study refuses before it trains anything, as a dry run does; nothing is written.
+
+    read gives a study in a folder. Tokenizers are learnt, and the text is encoded.
+    """
+    with TemporaryDirectory() as folder:
+        read(study, Path(folder)).require_trainable()
+
+
 def read(out: Path, table: str) -> pd.DataFrame:
     """A table, all parts of it. Raises UserError where there is none."""
     paths = sorted(out.glob(f"part-{table}-*.parquet"))
     if not paths:
         raise UserError(f"{out} has no table {table}: finish the study with --resume")
-    return pd.concat([unpacked(path.read_bytes()) for path in paths], ignore_index=True)
+    tables = [_part(path) for path in paths]
+    for path, part in zip(paths, tables, strict=True):
+        if set(part.columns) != set(tables[0].columns):
+            raise UserError(f"{path} has other columns than {paths[0].name}: {AGAIN}")
+    return pd.concat(tables, ignore_index=True)
+
+
+def _part(path: Path) -> pd.DataFrame:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): mend that") from None
+    return unpacked(content, where=str(path))

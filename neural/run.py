@@ -21,7 +21,7 @@ from neural.data import Data
 from neural.recipe import Member, TrainConfig
 from neural.weights import loaded_json
 from sim.runs.errors import UserError
-from sim.runs.files import LocalFiles
+from sim.runs.files import LocalFiles, regular
 from sim.runs.identity import canonical, identity
 from sim.runs.lock import LOCK, held
 from sim.runs.provenance import provenance
@@ -51,7 +51,7 @@ class Run:
     def record(self) -> dict[str, Any]:
         """What was written when the run began; empty if nothing was."""
         try:
-            record = loaded_json(self.folder / CONFIG)
+            record = loaded_json(regular(self.folder / CONFIG))
             return record if "identity" in record and "text" in record else {}
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return {}
@@ -107,10 +107,20 @@ class Run:
                 f"{self.folder} holds a run on other text or with another tokenizer: "
                 "give the same --corpus and --tokenizer, or --out a new folder"
             )
+        self._check_tokenizer(data)
         if not resume and not self.is_done(config):
             raise UserError(
                 f"{self.folder} holds an unfinished run: add --resume, or give --out a new folder"
             )
+
+    def _check_tokenizer(self, data: Data) -> None:
+        """Raise UserError where the run's tokenizer is gone or another: its checkpoints could not be read."""
+        path = self.folder / checkpoint.TOKENIZER
+        remedy = "put back the one of this run, or give --out a new folder"
+        if not path.is_file():
+            raise UserError(f"{path} is gone: {remedy}")
+        if tokenizer.load(path).fingerprint != data.tokenizer.fingerprint:
+            raise UserError(f"{path} is another tokenizer than the run began with: {remedy}")
 
     @contextmanager
     def written(self, config: TrainConfig, data: Data, *, resume: bool) -> Iterator[None]:

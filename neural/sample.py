@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from sim.runs.command import command
 from sim.runs.errors import UserError
+from sim.runs.options import Count, CountOrNone, Options, Seed
 
 if TYPE_CHECKING:
     from neural.tokenizer import Tokenizer
@@ -16,26 +18,26 @@ UNFINISHED = "\ufffd"
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Options):
     """Write on, from a prompt or from nothing, until the model ends the text. The first text appears as it is made."""
 
     run: str
     """What neural.train or neural.hf wrote: a run of one model, a model's folder, or a checkpoint."""
     prompt: str = ""
     """What the text begins with."""
-    samples: int = 1
+    samples: Count = 1
     """Texts."""
-    length: int = 200
+    length: Count = 200
     """Tokens after the prompt, at most."""
     temperature: float = 1.0
     """Below 1 the likely becomes likelier; 0 takes the likeliest token each time."""
-    top_k: int | None = None
+    top_k: Count | None = None
     """Draw from so many tokens, the likeliest."""
     top_p: float = 1.0
     """Draw from the fewest tokens that have this probability together."""
-    seed: int = 0
+    seed: Seed = 0
     """The same seed gives the same text."""
-    step: int | None = None
+    step: CountOrNone | None = None
     """Of the checkpoint (default: the last)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of activations."""
@@ -81,12 +83,8 @@ def write(arguments: Arguments) -> Iterator[str]:
     from neural.checkpoint import load
     from neural.config import Compute
     from neural.generate import Sampling, generate
+    from neural.memory import require_running
 
-    for name in ("samples", "length"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name} {getattr(arguments, name)}: give a whole number >= 1")
-    if not 0 <= arguments.seed < 2**32:
-        raise UserError(f"--seed {arguments.seed}: give a whole number >= 0 and below 2^32")
     sampling = Sampling(arguments.temperature, arguments.top_k, arguments.top_p)
     sampling.check()
     compute = Compute(arguments.dtype)
@@ -97,6 +95,7 @@ def write(arguments: Arguments) -> Iterator[str]:
             f"--prompt is not valid text at character {error.start}: give it in the terminal's encoding"
         ) from None
     model = load(Path(arguments.run), arguments.step)
+    require_running(model.model, arguments.samples, arguments.length)
     tokenizer = model.tokenizer
     end = tokenizer.end_of_text
     prompt = np.concatenate([[end], tokenizer.encode(arguments.prompt)])
@@ -132,19 +131,14 @@ def write(arguments: Arguments) -> Iterator[str]:
         yield f"---\n{arguments.prompt}{shown}\n"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    import tyro
+    return command("neural.sample", Arguments, _main, arguments, positional=True)
 
-    arguments = tyro.cli(
-        Arguments, prog="python -m neural.sample", config=(tyro.conf.PositionalRequiredArgs,)
-    )
-    try:
-        for piece in write(arguments):
-            print(piece, end="", flush=True)
-    except UserError as error:
-        print(f"neural.sample: {error}", file=sys.stderr)
-        return 2
+
+def _main(arguments: Arguments) -> int:
+    for piece in write(arguments):
+        print(piece, end="", flush=True)
     return 0
 
 

@@ -250,10 +250,13 @@ def _matching(path: Path, passages: list[str], other: Path, keys: list[str]) -> 
 
 def _pairs(path: Path, pair: str, language: str) -> list[Document]:
     """One side of a file of pairs; each sentence is a document, and its translation has the same id."""
-    side = pair.split("-").index(language)
+    names = pair.split("-")
+    side = names.index(language)
     found = []
     for number, line in enumerate(lines(path)):
         cells = line.split("\t")
+        if not number and [cell.strip().lower() for cell in cells] in (names, ["source", "target"]):
+            raise UserError(f"{path}, line 1: these are names of columns: take that line out")
         if len(cells) != 2 or not all(cells):
             raise UserError(
                 f"{path}, line {number + 1}: {len(cells)} columns: give a sentence, a tab and its translation"

@@ -31,6 +31,8 @@ ALPHABETS = (
     ("бвгджзклмнпрстф", "аеиоу"),
 )
 """Consonants and vowels; languages take them in turn: Latin, Greek, Cyrillic."""
+MOST = 10_000_000
+"""Of anything that a family of languages has, its seed included."""
 SENTENCES = 12
 """Sentences a document."""
 TOPIC = 8
@@ -57,6 +59,11 @@ class Grammar:
 
     def check(self) -> None:
         """Raise UserError, in one line, for a family that cannot be spoken."""
+        for name in ("nouns", "verbs", "adjectives", "classes", "sentences", "held_out", "seed"):
+            if getattr(self, name) > MOST:
+                raise UserError(
+                    f"synthetic: {name} is {getattr(self, name)}: give a whole number <= {MOST}"
+                )
         for name, least in {
             "verbs": 1,
             "adjectives": 1,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from neural.corpus import Corpus
 from neural.subwords import END_OF_TEXT, SubwordTokenizer, of_bytes
 from sim.runs.errors import UserError
-from sim.runs.files import replacing
+from sim.runs.files import regular, replacing
 
 Ids = NDArray[np.int32]
 
@@ -190,7 +190,7 @@ def save(tokenizer: Tokenizer, path: Path) -> None:
 def load(path: Path) -> Tokenizer:
     """The tokenizer of a file. Raises UserError if it is none, or none of ours."""
     try:
-        content = path.read_text(encoding="utf-8")
+        content = regular(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"cannot read {path} ({reason}): give a tokenizer.json") from None

@@ -24,6 +24,7 @@ from neural.corpus import Corpus
 from neural.documents import SPLITS, Document
 from neural.tokenizer import Tokenizer
 from sim.runs.errors import UserError
+from sim.runs.identity import parsed
 from theory.command.progress import progress
 
 Ids = NDArray[np.unsignedinteger[Any]]
@@ -222,7 +223,7 @@ def _cuts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _open(made: Path, split: str, bytes_of: NDArray[np.int64] | None) -> Tokens:
     try:
-        index = json.loads((made / INDEX).read_text())
+        index = parsed((made / INDEX).read_text())
         dtype, altered = np.dtype(index["dtype"]), index.get("altered", {}).get(split)
         ends = np.load(made / f"{split}.ends.npy", allow_pickle=False)
         sizes = np.load(made / f"{split}.sizes.npy", allow_pickle=False)

@@ -1,17 +1,20 @@
 """python -m neural.train: train GPTs on several languages, from text to checkpoints, on one device or many."""
 
-import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neural.memory import restart_with_huge_pages
+from sim.runs.command import command
 from sim.runs.errors import UserError
-from theory.command.ending import can_resume, grace, interrupted
+from sim.runs.files import regular
+from sim.runs.identity import parsed
+from sim.runs.options import Count, CountOrNone, Options, Steps, Tokens
+from theory.command.ending import can_resume, grace
 
 if TYPE_CHECKING:
     from neural.config import Compute
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Options):
     """Train a GPT on one or several languages. Exit code 0 when it is trained, 2 on bad input.
 
     Presets: tiny (1 million parameters, about a minute on two cores), mini, small, gpt2, gpt2-medium, gpt2-large,
@@ -40,26 +43,26 @@ class Arguments:
     """Go on with an unfinished run in that folder."""
     tokenizer: str = "bpe"
     """bytes, bpe (learnt from the corpus), or the path of a tokenizer.json."""
-    vocabulary: int | None = None
+    vocabulary: Count | None = None
     """Ids of the model; of bpe, how many are learnt."""
-    layers: int | None = None
-    width: int | None = None
-    heads: int | None = None
-    context: int | None = None
+    layers: Count | None = None
+    width: Count | None = None
+    heads: Count | None = None
+    context: Count | None = None
     """Tokens that the model sees at once."""
     untied: bool = False
     """Give the output a matrix of its own instead of the token embedding."""
-    steps: int = 300
+    steps: Steps = 300
     """Updates."""
-    tokens: int | None = None
+    tokens: Tokens | None = None
     """Train on so many tokens instead, rounded up to whole updates."""
-    batch: int = 16
+    batch: Count = 16
     """Sequences an update."""
-    accumulation: int = 1
+    accumulation: Count = 1
     """Compute a batch in so many parts: less memory for more time."""
     peak: float = 3e-3
     """Highest learning rate. GPT-2's sizes want less: 6e-4 for gpt2, 2e-4 for gpt2-xl."""
-    warmup: int | None = None
+    warmup: CountOrNone | None = None
     """Updates of linear warm-up (default: a twentieth of all)."""
     final: float = 0.1
     """Last learning rate, as a fraction of the peak."""
@@ -71,9 +74,9 @@ class Arguments:
     """Of weights and order of text: 0,1,2 trains three models together."""
     checkpoints: str = "log"
     """Steps whose models are kept: log (0, 1, 2, 4, 8, ...) or 0,10,100; always the last."""
-    evaluate_every: int | None = None
+    evaluate_every: CountOrNone | None = None
     """Updates between two looks at the validation text (default: a tenth of all); 0 is never."""
-    save_every: int | None = None
+    save_every: CountOrNone | None = None
     """Updates between two states for --resume (default: a twentieth of all); 0 is never."""
     dtype: str | None = None
     """float32 or bfloat16, of activations (default: bfloat16 on accelerators)."""
@@ -87,8 +90,8 @@ class Arguments:
     """On several devices: data (each has all parameters) or full (each has its part of every matrix)."""
     coordinator: str | None = None
     """address:port of host 0, where several hosts train one run. They share --out."""
-    hosts: int = 1
-    host: int = 0
+    hosts: Count = 1
+    host: CountOrNone = 0
     """Which of the hosts this is."""
     data_dir: Path | None = None
     """Folder with the corpora known by name."""
@@ -109,10 +112,6 @@ def config_of(arguments: Arguments) -> "TrainConfig":
     asked = {name: value for name, value in asked.items() if value is not None}
     model = replace(preset(arguments.preset), tied=not arguments.untied, **asked)
     model = replace(model, vocabulary=_vocabulary(arguments) or model.vocabulary)
-    for name in ("steps", "batch", "tokens"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name} {value}: give a whole number >= 1")
     model.check()
     steps = arguments.steps
     if arguments.tokens is not None:
@@ -180,8 +179,10 @@ def run_of(arguments: Arguments, stop: Callable[[], bool]) -> "Run":
 
     if arguments.coordinator is not None:
         parallel.connect(arguments.coordinator, arguments.hosts, arguments.host)
-    elif arguments.hosts != 1:
-        raise UserError(f"--hosts {arguments.hosts}: add --coordinator, host 0's address:port")
+    elif (arguments.hosts, arguments.host) != (1, 0):
+        raise UserError(
+            f"--hosts {arguments.hosts} --host {arguments.host}: add --coordinator, host 0's address:port"
+        )
     config = config_of(arguments)
     from neural.loop import train
 
@@ -210,34 +211,35 @@ def _sinks(arguments: Arguments, config: "TrainConfig") -> "Iterator[Sink]":
 
 def report(run: "Run", seconds: float) -> str:
     """The closing table: what each model has come to."""
-    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
-    last = {(line["model"], line["kind"], line.get("language")): line for line in lines}
     table = [f"{'model':24} {'language':10} {'nats/token':>10} {'bits/byte':>10}"]
-    for (model, _, language), line in last.items():
-        bits = "" if line.get("bits_per_byte") is None else f"{line['bits_per_byte']:10.3f}"
-        table.append(
-            f"{model:24} {language or '(training)':10} {line['loss']:10.3f} {bits}".rstrip()
-        )
+    try:
+        lines = [parsed(line) for line in regular(run.metrics).read_text().splitlines()]
+        last = {(line["model"], line["kind"], line.get("language")): line for line in lines}
+        for (model, _, language), line in last.items():
+            bits = "" if line.get("bits_per_byte") is None else f"{line['bits_per_byte']:10.3f}"
+            table.append(
+                f"{model:24} {language or '(training)':10} {line['loss']:10.3f} {bits}".rstrip()
+            )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{run.metrics} is damaged ({type(error).__name__}: {error}), the models are not: "
+            "judge them with python -m neural.evaluate"
+        ) from None
     return "\n".join([*table, f"checkpoints in {run.folder}, {seconds:.0f} s"])
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    import tyro
+    return command("neural.train", Arguments, _main, arguments)
 
-    arguments = tyro.cli(Arguments, prog="python -m neural.train")
+
+def _main(arguments: Arguments) -> int:
     started = time.perf_counter()
-    try:
-        can_resume()
-        with ExitStack() as stack:
-            # Of several hosts one cannot stop by itself: there a signal ends the process at once.
-            stop = stack.enter_context(grace()) if arguments.hosts == 1 else lambda: False
-            run = run_of(arguments, stop)
-    except UserError as error:
-        print(f"neural.train: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return interrupted("neural.train")
+    can_resume()
+    with ExitStack() as stack:
+        # Of several hosts one cannot stop by itself: there a signal ends the process at once.
+        stop = stack.enter_context(grace()) if arguments.hosts == 1 else lambda: False
+        run = run_of(arguments, stop)
     print(report(run, time.perf_counter() - started))
     return 0
 

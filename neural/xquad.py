@@ -9,7 +9,6 @@ Files lie below --data-dir in qa/xquad (or xquad): el.jsonl, packed or not, a pa
 each with `id`, `answer` and `start`, the same ids in the same order in every language.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 from neural.corpora import NotThere
 from neural.text import lines
 from sim.runs.errors import UserError
+from sim.runs.identity import parsed
 
 Span = tuple[int, int]
 
@@ -181,6 +181,11 @@ def _folder(data_dir: Path) -> Path:
 def _read(language: str, data_dir: Path) -> list[dict[str, Any]]:
     folder = _folder(data_dir)
     known = languages(data_dir)
+    if language not in known and (folder / f"xquad.{language}.json").is_file():
+        raise UserError(
+            f"{folder}/xquad.{language}.json is the official file, and xquad is read from a paragraph a line: make "
+            f"{language}.jsonl of it by `python -m neural.corpus fetch xquad`"
+        )
     if language not in known:
         raise UserError(f"no xquad in {language!r}: {folder} has {', '.join(known)}")
     path = next(
@@ -189,9 +194,9 @@ def _read(language: str, data_dir: Path) -> list[dict[str, Any]]:
         if (path := folder / f"{language}.jsonl{packed}").is_file()
     )
     found = []
-    for number, line in enumerate(lines(path), start=1):
+    for number, line in enumerate(lines(path, marks=True), start=1):
         try:
-            row = json.loads(line)
+            row = parsed(line)
             for item in row["qas"]:
                 start, answer = item["start"], item["answer"]
                 if not answer or row["context"][start : start + len(answer)] != answer:

@@ -5,7 +5,14 @@ from itertools import product
 
 from sim.image_config import ImageNetworks
 from sim.runs.errors import UserError
+from sim.runs.memory import require
 from sim.transformer_config import TransformerTasks
+
+CELLS_AT_ONCE = 256
+"""Of one batch, at most."""
+CELL = 500
+"""Bytes of a Cell in a list, at least."""
+FLOAT = 8
 
 TRAINERS = ("orthonormal", "ridge", "descent")
 
@@ -118,6 +125,30 @@ class Config:
             raise UserError(
                 "the set of tasks is empty: name --geometries, or a data set with --images"
             )
+
+    def check_memory(self) -> None:
+        """Raise UserError where the list of cells, the task matrices of a batch or the risks of its draws cannot fit.
+
+        Of every model of a batch the risk of each draw at each strength is held three times: in the parts that are
+        measured together, joined, and less its mean.
+        """
+        models = len(self.geometries) * self.seeds
+        shapes = len(self.d) * len(self.T) * len(self.k) * len(self.trainers)
+        require(CELL * models * shapes, f"a list of {models * shapes:,} models", "lower --seeds")
+        largest = max(self.d) * max(self.T) if self.geometries else 0
+        require(
+            FLOAT * min(models, CELLS_AT_ONCE) * largest,
+            f"tasks of d = {max(self.d)}, T = {max(self.T)}",
+            "lower --d or --T",
+        )
+        draws = max(self.draws, self.data_draws)
+        if self.transformer is not None:
+            draws = self.transformer.draws
+        if self.networks is not None:
+            draws = self.networks.draws
+        strengths = max((len(STRENGTHS[name]) for name in self.perturbations), default=1)
+        of_draws = 3 * FLOAT * max(min(models, CELLS_AT_ONCE), 1) * strengths * draws
+        require(of_draws, f"{draws:,} draws", "lower --draws")
 
     def cells(self) -> list[Cell]:
         """Every synthetic cell, shape by shape; combinations that do not exist (orthonormal, T > d) are left out."""

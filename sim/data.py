@@ -23,7 +23,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.lookalikes import relative, scaled_apart, size
 from sim.runs.errors import UserError
+from sim.runs.files import regular
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -90,7 +92,9 @@ def load(path: str | Path) -> LabelledInputs:
     Raises DataError for anything missing, unreadable, truncated, of another format, or
     inconsistent.
     """
-    path = Path(path)
+    path = regular(Path(path))
+    if known := relative(path):
+        raise DataError(path, *known)
     try:
         if path.is_dir():
             return _folder(path)
@@ -216,12 +220,14 @@ def _cifar_batch(path: Path) -> Array:
 
 def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        content = regular(path).read_bytes()
     except FileNotFoundError:
         raise DataError(path, "no such file", TOGETHER) from None
     except OSError as error:
         raise DataError(path, error.strerror or error, "make it readable") from None
     if path.suffix != ".gz":
+        if content.startswith(b"\x1f\x8b"):
+            raise DataError(path, "is packed by gzip", f"name it {path.name}.gz")
         return content
     try:
         return gzip.decompress(content)
@@ -248,6 +254,13 @@ def _images(
     if train.shape[1] != test.shape[1]:
         problem = f"{train.shape[1]} pixels in x_train, {test.shape[1]} in x_test"
         raise DataError(path, problem, "crop or resize to one shape")
+    shapes = [[n for n in arrays[key].shape[1:] if n > 1] for key in ("x_train", "x_test")]
+    if (
+        shapes[0] != shapes[1] and min(map(len, shapes)) > 1
+    ):  # a flat part is in the order of the other
+        problem = f"images of {arrays['x_train'].shape[1:]} in x_train, of {arrays['x_test'].shape[1:]} in x_test"
+        raise DataError(path, problem, "save both in one order of rows, columns and channels")
+    sizes = [size(part) for part in (train, test)]
     labels = _label_pair(path, arrays, len(train), len(test))
     with np.errstate(all="ignore"):  # what overflows or divides by zero is refused below
         mean = standard[0] if standard else float(train.mean())
@@ -259,6 +272,9 @@ def _images(
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
         problem = f"training pixels of standard deviation {deviation} cannot be standardised"
         raise DataError(path, problem, "check the images")
+    if scaled_apart(*sizes):
+        problem = f"pixels up to {sizes[0][0]:g} in x_train, up to {sizes[1][0]:g} in x_test"
+        raise DataError(path, problem, "scale both alike, for example to 0..255")
     return LabelledInputs(name, train, labels[0], test, labels[1])
 
 

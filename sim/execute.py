@@ -1,6 +1,5 @@
 """What one task of a sweep does, and where tasks run: here, in local processes, or on an existing Dask cluster."""
 
-import json
 import os
 import signal
 import socket
@@ -18,7 +17,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from sim.runs.errors import UserError
-from sim.runs.identity import digest, identity
+from sim.runs.files import regular
+from sim.runs.identity import digest, identity, parsed
 from sim.runs.provenance import versions
 from sim.runs.store import Run
 
@@ -238,7 +238,7 @@ def _address(scheduler: str) -> str:
     deadline = time.monotonic() + CONNECT
     while True:
         try:
-            return json.loads(Path(scheduler).read_text())["address"]
+            return parsed(regular(Path(scheduler)).read_text())["address"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             if time.monotonic() > deadline:
                 raise UserError(

@@ -3,12 +3,15 @@
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.runs.command import command
 from sim.runs.errors import UserError
+from sim.runs.options import Count, Options, Seed, Seeds
 from theory.command.ending import can_resume
 from theory.command.progress import progress
 
@@ -25,7 +28,7 @@ VISIBLE = 90.0
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Options):
     """Train linear multitask models over task geometries, break them in every way the theory covers, and compare each
     measured risk with its closed form. Ends with a table and a figure; exit code 0 if everything agrees, 1 if a cell
     contradicts the theory, 2 on bad input.
@@ -40,11 +43,11 @@ class Arguments:
     """Folder for the results (default: runs/PRESET-IDENTITY), or a URL as of an object store (s3://bucket/run)."""
     resume: bool = False
     """Go on with an unfinished run in that folder."""
-    workers: int = 1
+    workers: Count = 1
     """Local processes."""
     scheduler: str | None = None
     """Run on an existing Dask cluster: its scheduler's address (tcp://host:8786) or scheduler file."""
-    seed: int = 0
+    seed: Seed = 0
     """Everything random is a function of it."""
     images: tuple[str, ...] = ()
     """Data sets for D22's procedure: files of images (.npz, IDX, CIFAR-10 binary) or word counts; digits; none."""
@@ -54,15 +57,15 @@ class Arguments:
     """orthonormal, ridge, descent."""
     perturbations: tuple[str, ...] | None = None
     """Failures."""
-    d: tuple[int, ...] | None = None
+    d: tuple[Count, ...] | None = None
     """Input dimensions."""
-    T: tuple[int, ...] | None = None
+    T: tuple[Count, ...] | None = None
     """Numbers of tasks, of the geometries and of the data sets."""
-    k: tuple[int, ...] | None = None
+    k: tuple[Count, ...] | None = None
     """Representation dimensions."""
-    seeds: int | None = None
+    seeds: Seeds | None = None
     """Seeds a cell."""
-    draws: int | None = None
+    draws: Count | None = None
     """Draws of each random failure."""
     ridge: float | None = None
     """Weight penalty of the ridge trainer."""
@@ -86,8 +89,6 @@ def config_of(arguments: Arguments) -> "Config":
         raise UserError(f"unknown preset {arguments.preset!r}: choose from {', '.join(known)}")
     if arguments.preset == "images" and not arguments.images:
         raise UserError("preset images needs a data set: add --images FILE")
-    if arguments.workers < 1:
-        raise UserError(f"--workers {arguments.workers}: give a whole number >= 1")
     if arguments.scheduler is not None and arguments.workers > 1:
         raise UserError("--workers counts local processes: leave it out with --scheduler")
     asked = {
@@ -102,6 +103,7 @@ def config_of(arguments: Arguments) -> "Config":
     else:
         config = _linear(arguments, asked, preset)
     config.check()
+    config.check_memory()
     for source in config.data:
         if config.networks is None:
             _check_classes(source, max(config.data_T))
@@ -324,31 +326,30 @@ def _spent(run: "Run") -> tuple[float, float]:
     return work, compiling
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    import tyro
+    return command("sim.sweep", Arguments, _main, arguments)
 
-    arguments = tyro.cli(Arguments, prog="python -m sim.sweep")
+
+def _main(arguments: Arguments) -> int:
     started = time.perf_counter()
-    try:
-        config = config_of(arguments)
-        can_resume()
-        from sim.runs.identity import identity
-        from sim.verdict import judge
+    config = config_of(arguments)
+    can_resume()
+    from sim.runs.identity import identity
+    from sim.runs.store import readable
+    from sim.verdict import judge
 
-        folder = arguments.out or Path("runs") / f"{arguments.preset}-{identity(config)[:8]}"
-        run = sweep(
-            config,
-            folder,
-            resume=arguments.resume,
-            workers=arguments.workers,
-            scheduler=arguments.scheduler,
-        )
+    folder = arguments.out or Path("runs") / f"{arguments.preset}-{identity(config)[:8]}"
+    run = sweep(
+        config,
+        folder,
+        resume=arguments.resume,
+        workers=arguments.workers,
+        scheduler=arguments.scheduler,
+    )
+    with readable(run.folder):
         verdict = judge(run.tables())
-        figures = render(run)
-    except UserError as error:
-        print(f"sim.sweep: {error}", file=sys.stderr)
-        return 2
+    figures = render(run)
     print(report(verdict, run, figures, time.perf_counter() - started))
     return 1 if len(verdict.contradictions) else 0
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim import image_networks
-from sim.config import DATA_STRENGTHS, STRENGTHS, Cell, Config, DataSource
+from sim.config import CELLS_AT_ONCE, DATA_STRENGTHS, STRENGTHS, Cell, Config, DataSource
 from sim.failures import MAKE, exposure
 from sim.image_networks import NetworkBatch
 from sim.runs.identity import identity
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from sim.measure import Measured
     from sim.tasks import TrainingRecord
     from sim.train import Trained
-
-CELLS_AT_ONCE = 256
 
 MORE_STARTS = 64
 """Of an attack whose first ascents ended short of the worst case."""

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from theory.claim_file.limits import Limits
 from theory.command.ending import temporary
@@ -69,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"{error.name} is not installed: pip install 'cognitive-reserve[proofs]'")
     except ValueError as error:
         return _refuse(str(error))
+    except OSError as error:
+        return _refuse(f"cannot use {error.filename or 'a file'} ({error.strerror}): mend that")
     except KeyboardInterrupt:
         return 130
 
@@ -80,10 +82,15 @@ def _refuse(message: str) -> int:
     return 2
 
 
+class Parser(argparse.ArgumentParser):
+    """Bad arguments end in one line and code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_refuse(f"{message}: see {self.prog} --help"))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m theory", description=(__doc__ or "").partition(": ")[2]
-    )
+    parser = Parser(prog="python -m theory", description=(__doc__ or "").partition(": ")[2])
     commands = parser.add_subparsers(required=True, metavar="list | check | explain")
     one = commands.add_parser("list", help="the statements of the registry")
     one.set_defaults(command=_list)

@@ -1,22 +1,22 @@
 """python -m neural.across: one study across the four."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
-from neural.command import Stop, chosen, positive, run, studied, told
+from neural.command import Stop, chosen, run, studied, told
 from neural.memory import restart_with_huge_pages
+from sim.runs.options import Count, Options, Seeds, Steps
+from sim.runs.store import readable
 
 if TYPE_CHECKING:
     from neural.across.plan import Study
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Options):
     """Does sharing of sub-networks predict robustness, does imbalance create the sharing, and when?
 
     Trains models of two languages, cloned and real, at shares of 50/50 and 90/10, and of one alone; measures on the
@@ -43,13 +43,13 @@ class Arguments:
     """Real languages to train beside it; --others alone for none."""
     data_dir: Path | None = None
     """Folder with the corpora known by name, and treebanks."""
-    seeds: int | None = None
+    seeds: Seeds | None = None
     """Models of each kind."""
-    steps: int | None = None
+    steps: Steps | None = None
     """Updates of each model."""
-    rounds: int | None = None
+    rounds: Count | None = None
     """Of pruning; each removes a tenth of the weights."""
-    draws: int | None = None
+    draws: Count | None = None
     """Copies broken at each strength of a random failure."""
 
 
@@ -58,7 +58,6 @@ def study_of(arguments: Arguments) -> "Study":
     from neural.across.plan import Study, presets
 
     study: Study = chosen(arguments.preset, presets())
-    positive(arguments, "seeds", "steps", "rounds", "draws")
     study = replace(study, data_dir=arguments.data_dir)
     asked = {
         name: value
@@ -81,24 +80,25 @@ def study_of(arguments: Arguments) -> "Study":
     return study
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    arguments = tyro.cli(Arguments, prog="python -m neural.across")
-    return run("neural.across", partial(_study, arguments))
+    return run("neural.across", Arguments, _study, arguments)
 
 
 def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     from neural.across.claims import claims
     from neural.across.join import Results
-    from neural.across.study import check, do
+    from neural.across.study import do, read
     from neural.forecast import forecast
+    from neural.results import check
 
     study = study_of(arguments)
     if arguments.dry_run:
-        check(study)
+        check(study, read)
         return None, forecast(study.trainings)
     out = studied("across", arguments, study, do, stop)
-    return out, told(claims(Results(study, out)))
+    with readable(out):
+        return out, told(claims(Results(study, out)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ OUT/masks/NAME/step-…/LANGUAGE-ORDER/       the tickets of a stack of models
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 
@@ -39,20 +38,17 @@ def do(study: Study, out: Path, *, resume: bool = False, stop: Stop = lambda: Fa
         resume=resume,
         stop=stop,
         before=[
-            (f"training {recipe.name}", partial(_train, subjects, recipe, stop))
-            for recipe in study.runs
+            ("reading", subjects.require_trainable),
+            *(
+                (f"training {recipe.name}", partial(_train, subjects, recipe, stop))
+                for recipe in study.runs
+            ),
         ],
     )
 
 
-def check(study: Study) -> None:
-    """Raise UserError for what `do` refuses before it trains anything. Nothing is written."""
-    with TemporaryDirectory() as folder:
-        read(study, Path(folder))
-
-
 def read(study: Study, out: Path) -> Subjects:
-    """A study with its text and tasks, which leave no folder behind where they cannot be read."""
+    """A study with its text, which leaves no folder behind where it cannot be read."""
     study.check()
     subjects = Subjects(study, out)
     subjects.read()

@@ -20,6 +20,7 @@ from neural.data import Data, Encode
 from neural.dynamics.invented import invented, parsed
 from neural.imbalance import real
 from neural.imbalance.real import Sentences
+from neural.loop import require_trainable
 from neural.stack import Stack, stack
 from neural.subnetworks.tagging import UPOS, places
 from neural.tokenizer import Tokenizer
@@ -112,6 +113,11 @@ class Subjects:
         if pair not in self._pairs:
             self._pairs[pair] = self._cloned() if pair == CLONES else self._real(pair)
         return self._pairs[pair]
+
+    def require_trainable(self) -> None:
+        """Raise UserError for a run that cannot be trained."""
+        for recipe in self.study.runs:
+            require_trainable(self.study.training(recipe), self.both(recipe.languages).data)
 
     def stack(self, recipe: Recipe, step: int | None = None) -> Stack:
         """The models of a run at a step, or the last."""

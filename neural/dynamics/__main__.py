@@ -1,23 +1,23 @@
 """python -m neural.dynamics: the whole study B22."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-import tyro
-
-from neural.command import Stop, chosen, positive, run, studied, told
+from neural.command import Stop, chosen, run, studied, told
 from neural.memory import restart_with_huge_pages
 from sim.runs.errors import UserError
+from sim.runs.options import Count, Options, Seeds, Steps
+from sim.runs.store import readable
 
 if TYPE_CHECKING:
     from neural.dynamics.plan import Study
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Options):
     """When, in the training of multilingual models, does what become readable from their states (Blevins et al. 2022)?
 
     Trains models of several languages, fits linear probes to the states of every layer at many steps, within each
@@ -49,11 +49,11 @@ class Arguments:
     """Languages in which XNLI is probed too; fetched by Hugging Face's datasets."""
     data_dir: Path | None = None
     """Folder with the corpora known by name, treebanks, topics and XQuAD."""
-    seeds: int | None = None
+    seeds: Seeds | None = None
     """Models."""
-    steps: int | None = None
+    steps: Steps | None = None
     """Updates of each model."""
-    draws: int | None = None
+    draws: Count | None = None
     """Runs again of what is drawn at random: wrong examples, control labels, orders of online coding."""
 
 
@@ -63,7 +63,6 @@ def study_of(arguments: Arguments) -> "Study":
     from neural.dynamics.plan import Name, Study, presets
 
     study: Study = chosen(arguments.preset, presets())
-    positive(arguments, "seeds", "steps", "draws")
     if arguments.tasks == ():
         raise UserError(f"no tasks: choose from {', '.join(get_args(Name))}")
     if arguments.corpus is not None:
@@ -136,24 +135,26 @@ def _of_own_text(study: "Study", arguments: Arguments) -> "Study":
     return replace(study, tasks=tuple(task for task in study.tasks if task not in reasons))
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    arguments = tyro.cli(Arguments, prog="python -m neural.dynamics")
-    return run("neural.dynamics", partial(_study, arguments))
+    return run("neural.dynamics", Arguments, _study, arguments)
 
 
 def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     from neural.dynamics.claims import claims
     from neural.dynamics.results import Results
-    from neural.dynamics.study import check, do
+    from neural.dynamics.study import do
+    from neural.dynamics.subjects import Subjects
     from neural.forecast import forecast
+    from neural.results import check
 
     study = study_of(arguments)
     if arguments.dry_run:
-        check(study)
+        check(study, Subjects.opened)
         return None, forecast(study.trainings)
     out = studied("dynamics", arguments, study, do, stop)
-    return out, told(claims(Results(study, out)))
+    with readable(out):
+        return out, told(claims(Results(study, out)))
 
 
 if __name__ == "__main__":

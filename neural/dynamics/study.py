@@ -24,14 +24,17 @@ Stop = Callable[[], bool]
 
 def do(study: Study, out: Path, *, resume: bool = False, stop: Stop = lambda: False) -> Run:
     """Do what is missing of a study in its folder. Raises UserError for a study that cannot be done."""
-    place = _Place(read(study, out))
+    place = _Place(Subjects.opened(study, out))
     return fill(
         out,
         study,
         dict(_parts(place)),
         resume=resume,
         stop=stop,
-        before=[("training", partial(place.subjects.train, stop))],
+        before=[
+            ("reading", place.subjects.require_trainable),
+            ("training", partial(place.subjects.train, stop)),
+        ],
     )
 
 

@@ -1,23 +1,23 @@
 """python -m neural.imbalance: the whole study S24."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
-from neural.command import Stop, chosen, positive, run, studied, told
+from neural.command import Stop, chosen, run, studied, told
 from neural.memory import restart_with_huge_pages
 from sim.runs.errors import UserError
+from sim.runs.options import Count, Options, Seeds, Steps
+from sim.runs.store import readable
 
 if TYPE_CHECKING:
     from neural.imbalance.plan import Study
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Options):
     """Do unequal shares of two languages help a model to share what it learns between them (Schäfer et al. 2024)?
 
     Trains models of cloned languages at every share, budget and width, with their controls, and of two real languages,
@@ -45,11 +45,11 @@ class Arguments:
     """Classifications learnt in one clone and tested in the other: sib200:en, tense:en, or a folder."""
     data_dir: Path | None = None
     """Folder with the corpora known by name, treebanks and topics."""
-    seeds: int | None = None
+    seeds: Seeds | None = None
     """Models of each kind."""
-    steps: int | None = None
+    steps: Steps | None = None
     """Updates of a run of 1x."""
-    widths: tuple[int, ...] | None = None
+    widths: tuple[Count, ...] | None = None
     """Of the grid; the last is that of all other runs."""
     budgets: tuple[float, ...] | None = None
     """Of the grid, in multiples of 1x."""
@@ -62,7 +62,6 @@ def study_of(arguments: Arguments) -> "Study":
     from neural.imbalance.plan import BALANCED, IMBALANCED, Study, presets
 
     study: Study = chosen(arguments.preset, presets())
-    positive(arguments, "seeds", "steps")
     for name in ("widths", "budgets", "shares"):
         if getattr(arguments, name) == ():
             raise UserError(f"--{name} is empty: give one or more")
@@ -93,28 +92,32 @@ def study_of(arguments: Arguments) -> "Study":
 
 def _of_widths(study: "Study", widths: tuple[int, ...]) -> "Study":
     unit = study.model.width // study.model.heads
-    heads = max(widths[-1] // unit, 1)
+    for width in widths:
+        if width % unit:
+            raise UserError(f"width {width}: give a multiple of {unit}, the width of a head")
+    heads = widths[-1] // unit
     model = replace(study.model, width=widths[-1], heads=heads)
     return replace(study, widths=widths, model=model)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    arguments = tyro.cli(Arguments, prog="python -m neural.imbalance")
-    return run("neural.imbalance", partial(_study, arguments))
+    return run("neural.imbalance", Arguments, _study, arguments)
 
 
 def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     from neural.forecast import forecast
     from neural.imbalance.claims import Results, claims
-    from neural.imbalance.study import check, do
+    from neural.imbalance.study import do, read
+    from neural.results import check
 
     study = study_of(arguments)
     if arguments.dry_run:
-        check(study)
+        check(study, read)
         return None, f"1x is {study.one:,} tokens\n{forecast(study.trainings)}"
     out = studied("imbalance", arguments, study, do, stop)
-    return out, told(claims(Results(study, out)))
+    with readable(out):
+        return out, told(claims(Results(study, out)))
 
 
 if __name__ == "__main__":

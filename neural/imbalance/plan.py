@@ -18,6 +18,7 @@ from neural.optim import OptimiserConfig
 from neural.recipe import TrainConfig
 from neural.scoring import Sliding
 from sim.runs.errors import UserError
+from sim.runs.options import MOST_STEPS
 
 Experiment = Literal["grid", "reference", "anchors", "languages", "schedules", "real"]
 """What a run belongs to: shares by budgets by widths; the monolingual curve; ids that both languages share; more
@@ -309,9 +310,9 @@ class Study:
                     f"share {share:g} of the second language: give numbers from 0 to 0.5"
                 )
         for budget in (*self.budgets, *self.reference, *self.real, *self.real_reference):
-            if not budget * self.optimiser.steps >= 1:
+            if not 1 <= budget * self.optimiser.steps <= MOST_STEPS:
                 raise UserError(
-                    f"budget {budget:g}: {self.optimiser.steps} updates are 1; give a greater one"
+                    f"budget {budget:g} of {self.optimiser.steps} updates: give one of 1 to {MOST_STEPS} updates"
                 )
         if self.further not in self.budgets:
             raise UserError(

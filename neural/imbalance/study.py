@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from neural.imbalance import measure, real
 from neural.imbalance.plan import BALANCED, IMBALANCED, Recipe, Study
 from neural.imbalance.transfer import transferred, transferred_real
 from neural.labelled import task
-from neural.loop import train
+from neural.loop import require_trainable, train
 from neural.results import Work, fill
 from neural.stack import Stack, stack
 from neural.tokenizer import Tokenizer
@@ -50,15 +49,13 @@ def do(
         resume=resume,
         stop=stop,
         before=[
-            (f"training {recipe.name}", partial(place.train, recipe, stop)) for recipe in study.runs
+            ("reading", place.require_trainable),
+            *(
+                (f"training {recipe.name}", partial(place.train, recipe, stop))
+                for recipe in study.runs
+            ),
         ],
     )
-
-
-def check(study: Study) -> None:
-    """Raise UserError for what `do` refuses before it trains anything. Nothing is written."""
-    with TemporaryDirectory() as folder:
-        read(study, Path(folder))
 
 
 def read(study: Study, out: Path) -> "_Place":
@@ -148,6 +145,11 @@ class _Place:
             hashlib.sha256(described.encode()).hexdigest(),
             clones.encoders(),
         )
+
+    def require_trainable(self) -> None:
+        """Raise UserError for a run that cannot be trained."""
+        for recipe in self.study.runs:
+            require_trainable(self.study.training(recipe), self.data(recipe))
 
     def train(self, recipe: Recipe, stop: Callable[[], bool]) -> None:
         config = self.study.training(recipe)

@@ -1,16 +1,18 @@
 """python -m neural.robustness: the whole study D22, or its measurements of models that exist."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
-from neural.command import Stop, chosen, positive, run, studied
+from neural.command import Stop, chosen, run, studied
 from neural.memory import restart_with_huge_pages
 from sim.runs.errors import UserError
+from sim.runs.options import Count, Options, Seed, Seeds, Steps
+from sim.runs.store import readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Options):
     """Do models of several languages survive structural failure better than models of one (Daras et al. 2022)?
 
     Trains them from nothing on equal tokens, with their controls, breaks them, and ends with what became of each claim.
@@ -51,17 +53,17 @@ class Arguments:
     """With --run: the texts to judge on (default: all of the first run)."""
     data_dir: Path | None = None
     """Folder with the corpora known by name, treebanks and topics."""
-    seeds: int | None = None
+    seeds: Seeds | None = None
     """Models of each kind."""
-    steps: int | None = None
+    steps: Steps | None = None
     """Updates of each model."""
-    draws: int | None = None
+    draws: Count | None = None
     """Copies broken at each strength of a random failure."""
-    text: int | None = None
+    text: Count | None = None
     """Held-out tokens of each text that models are judged on."""
     groups: tuple[str, ...] | None = None
     """With --run: the groups of parameters that fail (default: attention, mlp, embeddings, all)."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the failures."""
 
 
@@ -76,7 +78,6 @@ def study_of(arguments: Arguments) -> "Study":
 
     study: Study = chosen(arguments.preset, presets())
     _refuse(arguments, OF_SURVEY, "add --run, or leave it out")
-    positive(arguments, "seeds", "steps")
     study = replace(study, data_dir=arguments.data_dir, measures=_measures(arguments, study))
     if arguments.corpus is not None:
         study = replace(study, corpus=arguments.corpus)
@@ -183,23 +184,28 @@ def summary(out: Path) -> str:
     return str(table.to_string(index=False, float_format="{:.4f}".format))
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    arguments = tyro.cli(Arguments, prog="python -m neural.robustness")
-    return run("neural.robustness", partial(_survey if arguments.run else _study, arguments))
+    return run("neural.robustness", Arguments, _study_or_survey, arguments)
+
+
+def _study_or_survey(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
+    return _survey(arguments, stop) if arguments.run else _study(arguments, stop)
 
 
 def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     from neural.forecast import forecast
+    from neural.results import check
     from neural.robustness.claims import Results, claims
-    from neural.robustness.study import check, do
+    from neural.robustness.study import do, read
 
     study = study_of(arguments)
     if arguments.dry_run:
-        check(study)
+        check(study, read)
         return None, forecast(study.trainings)
     out = studied("robustness", arguments, study, do, stop)
-    return out, report(claims(Results(study, out)))
+    with readable(out):
+        return out, report(claims(Results(study, out)))
 
 
 def _survey(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
@@ -209,7 +215,8 @@ def _survey(arguments: Arguments, stop: Stop) -> tuple[Path, str]:
     survey = survey_of(arguments)
     out = arguments.out or Path("runs") / f"robustness-{identity(survey)[:8]}"
     do(survey, out, resume=arguments.resume, stop=stop)
-    return out, summary(out)
+    with readable(out):
+        return out, summary(out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import pandas as pd
@@ -37,14 +36,11 @@ def do(
         dict(_parts(place)),
         resume=resume,
         stop=stop,
-        before=[(f"training {model}", partial(place.train, model, stop)) for model in study.models],
+        before=[
+            ("reading", place.require_trainable),
+            *((f"training {model}", partial(place.train, model, stop)) for model in study.models),
+        ],
     )
-
-
-def check(study: Study) -> None:
-    """Raise UserError for what `do` refuses before it trains anything. Nothing is written."""
-    with TemporaryDirectory() as folder:
-        read(study, Path(folder))
 
 
 def read(study: Study, out: Path) -> "_Place":
@@ -79,6 +75,11 @@ class _Place(Place):
     def tuning(self) -> Tuning | None:
         plan = self.study.classification
         return None if plan is None else Tuning(plan, self.study, self.tokenizer)
+
+    def require_trainable(self) -> None:
+        """Raise UserError for a model that cannot be trained."""
+        for model in self.study.models:
+            self.require(model.split("+"))
 
     def train(self, model: str, stop: Callable[[], bool]) -> None:
         self.trained(model.split("+"), self.out / MODELS / model, stop)

@@ -1,23 +1,23 @@
 """python -m neural.subnetworks: the whole study F22."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
-from neural.command import Stop, chosen, positive, run, studied, told
+from neural.command import Stop, chosen, run, studied, told
 from neural.memory import restart_with_huge_pages
 from sim.runs.errors import UserError
+from sim.runs.options import Options, Seeds, Steps
+from sim.runs.store import readable
 
 if TYPE_CHECKING:
     from neural.subnetworks.plan import Study, Task
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Options):
     """Do the languages of a multilingual model share its sub-networks (Foroutan et al. 2022)?
 
     Pretrains multilingual models, finds tickets of every language and task by iterative magnitude pruning, trains those
@@ -49,11 +49,11 @@ class Arguments:
     --corpus those that --data-dir annotates in its languages)."""
     data_dir: Path | None = None
     """Folder with the corpora known by name, treebanks, named entities and topics."""
-    seeds: int | None = None
+    seeds: Seeds | None = None
     """Pretrained models."""
-    steps: int | None = None
+    steps: Steps | None = None
     """Updates of pretraining."""
-    tuning_steps: int | None = None
+    tuning_steps: Steps | None = None
     """Updates of each round of pruning, and of each transfer."""
 
 
@@ -63,7 +63,6 @@ def study_of(arguments: Arguments) -> "Study":
     from neural.subnetworks.plan import Study, presets
 
     study: Study = chosen(arguments.preset, presets())
-    positive(arguments, "seeds", "steps", "tuning_steps")
     study = replace(study, data_dir=arguments.data_dir)
     if arguments.corpus is not None:
         study = replace(study, corpus=arguments.corpus)
@@ -145,23 +144,25 @@ def _of_own_text(study: "Study", arguments: Arguments) -> "Study":
     return replace(study, aligned=found)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    arguments = tyro.cli(Arguments, prog="python -m neural.subnetworks")
-    return run("neural.subnetworks", partial(_study, arguments))
+    return run("neural.subnetworks", Arguments, _study, arguments)
 
 
 def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     from neural.forecast import forecast
+    from neural.results import check
     from neural.subnetworks.claims import Results, claims
-    from neural.subnetworks.study import check, do
+    from neural.subnetworks.study import do
+    from neural.subnetworks.subjects import Subjects
 
     study = study_of(arguments)
     if arguments.dry_run:
-        check(study)
+        check(study, Subjects.opened)
         return None, forecast(study.trainings)
     out = studied("subnetworks", arguments, study, do, stop)
-    return out, told(claims(Results(study, out)))
+    with readable(out):
+        return out, told(claims(Results(study, out)))
 
 
 if __name__ == "__main__":

@@ -29,8 +29,11 @@ Stop = Callable[[], bool]
 
 def do(study: Study, out: Path, *, resume: bool = False, stop: Stop = lambda: False) -> Run:
     """Do what is missing of a study in its folder. Raises UserError for a study that cannot be done."""
-    subjects = read(study, out)
-    before: list[tuple[str, Callable[[], None]]] = [("pretraining", partial(subjects.train, stop))]
+    subjects = Subjects.opened(study, out)
+    before: list[tuple[str, Callable[[], None]]] = [
+        ("reading", subjects.require_trainable),
+        ("pretraining", partial(subjects.train, stop)),
+    ]
     before += [(hunt.name, partial(_hunt, subjects, hunt, stop)) for hunt in study.hunts]
     return fill(out, study, dict(_parts(subjects)), resume=resume, stop=stop, before=before)
 

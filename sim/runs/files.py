@@ -15,6 +15,21 @@ ABANDONED = 3600.0
 """Seconds after which a temporary file is the leftover of a kill: no write takes so long."""
 
 
+def regular(path: Path) -> Path:
+    """The path, unless it is of something whose reading may never end: UserError for a pipe, a socket or a device."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return path  # whoever reads it says what is wrong
+    kinds = {"pipe": stat.S_ISFIFO, "socket": stat.S_ISSOCK, "device": stat.S_ISCHR}
+    for kind, is_kind in (kinds | {"disk": stat.S_ISBLK}).items():
+        if is_kind(mode):
+            raise UserError(
+                f"{path} is a {kind}, not a file: save what it gives in a file, and give that"
+            )
+    return path
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary to write, which takes the place of path when the block ends: whole, on disk, and with the mode that

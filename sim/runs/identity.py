@@ -39,6 +39,14 @@ def written(record: Any) -> bytes:
     return (json.dumps(_finite(record), indent=2, allow_nan=False) + "\n").encode()
 
 
+def parsed(content: str | bytes) -> Any:
+    """The value of some JSON. Raises ValueError for what is none, be it nested too deep to be read."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}

@@ -68,6 +68,27 @@ def small(folder: Path, name: str = "dynamics", more: str = "") -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("name", "table", "said"),
+    [
+        ("dynamics-curve", "", "dynamics-curve.csv is empty or no table"),
+        ("dynamics-curve", "a,b\n", "dynamics-curve.csv has no rows"),
+        ("dynamics-claims", CLAIMS.splitlines()[0] + "\n", "dynamics-claims.csv has no rows"),
+        ("dynamics-curve", "a,b\n1,2\n3\n", "dynamics-curve.csv, line 3: 1 columns, not 2"),
+    ],
+)
+def test_an_empty_table_is_refused(
+    name: str, table: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small(tmp_path / "page")
+    (folder / f"{name}.csv").write_text(table)
+    assert cli("--out", tmp_path / "out", "--from", folder) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def made(out: Path, *folders: Path) -> Element:
     """The report of folders."""
     assert cli("--out", out, "--from", *folders) == 0

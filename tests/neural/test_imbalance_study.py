@@ -70,7 +70,10 @@ def test_shares_are_those_of_the_second_language():
     [
         (["--preset", "huge"], "unknown preset 'huge'"),
         (["--seeds", "0"], "--seeds 0"),
-        (["--widths", "33"], "width of 33"),
+        (["--widths", "33"], "width 33: give a multiple of 16"),
+        (["--widths", "15"], "width 15: give a multiple of 16"),
+        (["--budgets", "1e30"], "budget 1e+30 of 16 updates"),
+        (["--tasks", "foo:s1"], "task foo:s1: no such folder"),
         (["--shares", "0.5", "0.2"], "--shares has no 0.1"),
         (["--shares", "0.5", "0.1", "0.7"], "share 0.7"),
         (["--budgets"], "--budgets is empty"),
@@ -80,14 +83,19 @@ def test_shares_are_those_of_the_second_language():
         (["--tasks", "colours"], "colours"),
     ],
 )
-def test_bad_input_is_one_line(arguments, said, monkeypatch, tmp_path, capsys):
+def test_a_run_and_a_dry_run_refuse_bad_input_in_the_same_line(
+    arguments, said, monkeypatch, tmp_path, capsys
+):
     out = tmp_path / "out"
-    assert run(monkeypatch, *arguments, "--out", out) == 2
-    message = capsys.readouterr().err
-    assert said in message
-    assert message.startswith("neural.imbalance: ")
-    assert message.count("\n") == 1
-    assert not out.exists()
+    lines = []
+    for dry in ([], ["--dry-run"]):
+        assert run(monkeypatch, *arguments, *dry, "--out", out) == 2
+        lines.append(capsys.readouterr().err)
+        assert said in lines[-1]
+        assert not list(out.glob("models/*"))
+    assert lines[0] == lines[1]
+    assert lines[0].startswith("neural.imbalance: ")
+    assert lines[0].count("\n") == 1
 
 
 @pytest.fixture(scope="module")

@@ -200,3 +200,45 @@ def test_shared_topics_are_parallel() -> None:
         assert item.train.labels == found[0].train.labels
         assert not set(item.train.sentences) & set(item.test.sentences)
         assert max(Counter(item.test.labels).values()) / 204 == item.test.majority == 0.25
+
+
+HEADS = ("label\tsentence", "Category\tText", "0_label\tsentence", "y\tx")
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_row_that_names_the_columns_is_no_sentence(head: str, tmp_path: Path) -> None:
+    rows = "".join(f"{'good' if n % 2 else 'bad'}\tfilm number {n}\n" for n in range(20))
+    path = write(tmp_path / "train.tsv", f"{head}\n{rows}")
+    label, sentence = head.split("\t")
+    assert message(table, path) == (
+        f"{path}, line 1: {label!r} and {sentence!r} are names of columns: take that line out"
+    )
+    assert "are names of columns" in message(table, path, ("bad", "good"))
+    assert len(table(write(tmp_path / "dev.tsv", rows), ("bad", "good"))) == 20
+
+
+def test_swapped_columns_are_no_classes(tmp_path: Path) -> None:
+    rows = "".join(f"film number {n} is long\t{'good' if n % 2 else 'bad'}\n" for n in range(21))
+    assert message(table, write(tmp_path / "train.tsv", rows)) == (
+        f"{tmp_path / 'train.tsv'}: the column of labels has 21 different entries, as 'film number 0 is long', "
+        "and that of sentences 2, as 'bad': put the label before the sentence"
+    )
+
+
+def test_a_sentence_that_is_one_of_those_words_is_a_sentence(tmp_path: Path) -> None:
+    rows = "noun\tlabel of a bottle\nverb\tto label\nnoun\ta text\nverb\tto target\n"
+    assert len(table(write(tmp_path / "train.tsv", rows))) == 4
+    few = "a\tone\nb\ttwo\n"
+    assert len(table(write(tmp_path / "dev.tsv", few))) == 2
+
+
+@needs_data
+def test_no_shared_labelled_set_is_refused(tmp_path: Path) -> None:
+    sets = [f"sib200:{name}" for name in "ar de el en es fi fr hi sw tr zh".split()]
+    for spec in (*sets, "tense:tr", "tense:el"):
+        read = task(spec, DATA)
+        for part in (read.train, read.dev, read.test):  # and as a table of one's own
+            rows = zip(part.labels, part.sentences, strict=True)
+            lines = "".join(f"{part.names[label]}\t{text}\n" for label, text in rows)
+            own = table(write(tmp_path / "own.tsv", lines))
+            assert own.sentences == part.sentences

@@ -1,5 +1,7 @@
 """The whole study in its smallest form, from the command line, and the measurement of models that exist."""
 
+import errno
+import os
 import sys
 from dataclasses import replace
 from io import BytesIO
@@ -148,6 +150,26 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     assert words in told
     assert "\n" not in told
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_a_full_disk_is_one_line(room, tmp_path, monkeypatch, capsys):
+    """After so many files that were flushed to disk."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    flushed, fsync = [], os.fsync
+
+    def full(descriptor):
+        flushed.append(descriptor)
+        if len(flushed) > room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert run(monkeypatch, "--out", tmp_path / "out") == 2
+    told = capsys.readouterr().err.strip()
+    assert "No space left on device" in told
+    assert "\n" not in told
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_sentences_that_are_not_there_are_missed_before_anything_is_trained(tmp_path):

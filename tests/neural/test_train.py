@@ -530,7 +530,7 @@ def test_options_change_a_preset():
     ],
 )
 def test_a_command_that_cannot_be_run_is_refused(options, told):
-    assert told in message(config_of, replace(Arguments(out="x"), **options))
+    assert told in message(lambda: config_of(replace(Arguments(out="x"), **options)))
 
 
 def command_line(monkeypatch, *arguments):
@@ -551,12 +551,49 @@ def test_the_command_line_from_text_to_checkpoints(tmp_path, monkeypatch, capsys
     assert "seed-0" in told
     assert load(tmp_path / "run").tokenizer.vocabulary == load(tmp_path / "run").model.vocabulary
     assert steps(tmp_path / "run" / "seed-0") == (0, 1, 2, 4)
-    for wrong in (["--languages", "yy"], ["--languages", "xx:-1"], ["--hosts", "2"]):
+    for wrong in (
+        ["--languages", "yy"],
+        ["--languages", "xx:-1"],
+        ["--languages", "xx:1e999999999"],
+        ["--hosts", "2"],
+        ["--host", "5"],
+        ["--host", "-1"],
+        ["--vocabulary", "0"],
+        ["--coordinator", "foo"],
+        ["--coordinator", "foo:70000"],
+        ["--batch", "10000000000"],
+        ["--batch", "2000000000"],
+        ["--out", tmp_path / ("x" * 300)],
+    ):
         assert command_line(monkeypatch, "--out", tmp_path / "no", *options, *wrong) == 2
         error = capsys.readouterr().err
         assert error.startswith("neural.train: ")
         assert error.count("\n") == 1
     assert not (tmp_path / "no").exists()
+
+
+def test_a_run_without_its_tokenizer_does_not_go_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "xx.txt").write_text("\n\n".join(f"passage {i} of text " * 20 for i in range(60)))
+    options = ["--corpus", tmp_path / "xx.txt", "--languages", "xx", *SMALL]
+    assert command_line(monkeypatch, "--out", tmp_path / "run", *options) == 0
+    metrics = (tmp_path / "run" / "metrics.jsonl").read_text()
+    for damage in ("", "{", "[1]\n", "[" * 100_000):
+        (tmp_path / "run" / "metrics.jsonl").write_text(damage or '{"kind": "train"}\n')
+        capsys.readouterr()
+        assert command_line(monkeypatch, "--out", tmp_path / "run", "--resume", *options) == 2
+        assert "metrics.jsonl is damaged" in capsys.readouterr().err
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    (tmp_path / "run" / "metrics.jsonl").mkdir()
+    assert command_line(monkeypatch, "--out", tmp_path / "run", "--resume", *options) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    (tmp_path / "run" / "metrics.jsonl").rmdir()
+    (tmp_path / "run" / "metrics.jsonl").write_text(metrics)
+    (tmp_path / "run" / "tokenizer.json").unlink()
+    assert command_line(monkeypatch, "--out", tmp_path / "run", "--resume", *options) == 2
+    error = capsys.readouterr().err
+    assert "tokenizer.json is gone: put back the one of this run" in error
+    assert error.count("\n") == 1
 
 
 def test_optional_sinks_get_the_numbers(tmp_path, monkeypatch):

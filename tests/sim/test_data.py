@@ -1,4 +1,5 @@
 import gzip
+import os
 import pickle
 import struct
 from pathlib import Path
@@ -8,6 +9,9 @@ import pytest
 from scipy.sparse import csr_array
 
 from sim.data import DataError, LabelledInputs, digits, load
+from sim.runs.errors import UserError
+
+IMAGES = Path(__file__).resolve().parents[3] / "shared" / "data" / "images"
 
 
 def pictures(n=40, shape=(4, 3), classes=4, seed=0):
@@ -204,6 +208,27 @@ def test_word_counts_stay_sparse_with_entries_of_unit_mean_square(tmp_path):
         ({"x_train": np.zeros((0, 12)), "y_train": np.zeros(0)}, ["shape (0, 12)"]),
         ({"x_train": np.zeros((40, 12), dtype=complex)}, ["complex128"]),
         ({"x_train": np.array([{}] * 40)}, ["Python objects"]),
+        (
+            {
+                "x_train": np.arange(480).reshape(40, 12) % 256,
+                "x_test": np.arange(144).reshape(12, 12) / 144,
+            },
+            ["up to 255 in x_train, up to 0.993056 in x_test; scale both alike"],
+        ),
+        (
+            {
+                "x_train": np.arange(480).reshape(40, 12) / 480,
+                "x_test": np.arange(144).reshape(12, 12) + 100,
+            },
+            ["in x_train, up to 243 in x_test; scale both alike"],
+        ),
+        (
+            {
+                "x_train": np.ones((40, 3, 4, 4)) * np.arange(4),
+                "x_test": np.ones((12, 4, 4, 3)) * np.arange(3),
+            },
+            ["images of (3, 4, 4) in x_train, of (4, 4, 3) in x_test; save both in one order"],
+        ),
         ({"x_train": None}, ["lacks x_train", "it holds x_test, y_test, y_train"]),
     ],
 )
@@ -342,3 +367,49 @@ def test_what_is_no_data_set_is_refused(tmp_path):
     refused(tmp_path, "pickled version of CIFAR-10")
     (tmp_path / "locked.npz").symlink_to(tmp_path / "locked.npz")
     refused(tmp_path / "locked.npz")
+
+
+def test_relatives_of_known_data_sets_are_called_by_their_names(tmp_path):
+    for name, file, said in (
+        (
+            "cifar100",
+            "train.bin",
+            "the binary version of CIFAR-100, whose records have two labels; save images",
+        ),
+        (
+            "cifar100p",
+            "meta",
+            "the pickled version of CIFAR-100, which could run code; take the binary",
+        ),
+        (
+            "qmnist",
+            "qmnist-train-images-idx3-ubyte",
+            "QMNIST, whose labels have eight columns; save images",
+        ),
+    ):
+        (tmp_path / name).mkdir()
+        for part in ("train.bin", "test.bin") if file == "train.bin" else (file, "train"):
+            (tmp_path / name / part).write_bytes(bytes(3074))
+        refused(tmp_path / name, said)
+    refused(tmp_path / "qmnist" / "qmnist-train-images-idx3-ubyte", "QMNIST")
+
+
+def test_a_packed_file_without_its_ending_is_named(tmp_path):
+    folder = save_idx(tmp_path / "mnist")
+    path = folder / "train-labels-idx1-ubyte"
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    refused(
+        folder, "train-labels-idx1-ubyte: is packed by gzip; name it train-labels-idx1-ubyte.gz"
+    )
+
+
+def test_a_pipe_is_no_data_set(tmp_path):
+    os.mkfifo(tmp_path / "x.npz")
+    with pytest.raises(UserError, match="is a pipe, not a file"):
+        load(tmp_path / "x.npz")
+
+
+@pytest.mark.skipif(not IMAGES.is_dir(), reason=f"no images in {IMAGES}")
+@pytest.mark.parametrize("name", ["mnist.npz", "sign_digits32.npz"])
+def test_no_shared_images_are_refused(name):
+    assert len(load(IMAGES / name).classes) == 10

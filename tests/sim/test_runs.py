@@ -21,7 +21,7 @@ from sim.runs.files import RemoteFiles
 from sim.runs.identity import canonical, digest, identity, written
 from sim.runs.lock import LOCK
 from sim.runs.provenance import provenance
-from sim.runs.store import Run
+from sim.runs.store import Run, packed, readable, unpacked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,6 +73,61 @@ def test_parts_read_as_one_table_in_order(tmp_path: Path) -> None:
     assert Run.existing(tmp_path / "run").table().x.tolist() == [1, 2, 3, 4]
     assert [table.x.tolist() for table in run.tables()] == [[1, 2], [3, 4]]
     assert run.parts() == {"part-0", "part-1"}
+
+
+def test_no_flipped_bit_of_a_part_changes_a_number() -> None:
+    table = pd.DataFrame({"x": [0.5, 2.0, float("nan")], "name": ["a", "b", "c"]})
+    content = packed(table)
+    pd.testing.assert_frame_equal(unpacked(content), table)
+    unseen = 0
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        try:
+            pd.testing.assert_frame_equal(unpacked(bytes(damaged)), table)
+            unseen += 1
+        except UserError:
+            continue
+    assert unseen < 100  # in the digest itself, which is then no digest
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "cut at its end": lambda content: content[:-1],
+    "flipped": lambda content: content[:20] + bytes([content[20] ^ 1]) + content[21:],
+    "of other columns": lambda content: packed(TABLE.rename(columns={"x": "y"})),
+    "text": lambda content: b"x,y\n1,2\n",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_part_is_named_with_the_remedy(damage: str, tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    run.write("part-0", TABLE)
+    run.write("part-1", TABLE)
+    path = tmp_path / "part-1.parquet"
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    with pytest.raises(
+        UserError, match=r"part-1\.parquet .*: delete it, and --resume makes it again"
+    ):
+        run.table()
+    if damage != "of other columns":
+        with pytest.raises(UserError, match=r"part-1\.parquet .* damaged"):
+            opened(tmp_path, resume=True)
+
+
+def test_a_part_that_others_wrote_is_named_where_it_cannot_be_used(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    run.write("part-0", TABLE)
+    with pytest.raises(KeyError), readable(tmp_path):
+        run.table()["y"]
+    TABLE.to_parquet(tmp_path / "part-1.parquet")
+    with (
+        pytest.raises(UserError, match=r"part-1\.parquet is not what this version writes"),
+        readable(tmp_path),
+    ):
+        run.table()["y"]
 
 
 def test_parts_are_read_as_pandas_reads_them_and_without_threads(tmp_path: Path) -> None:
@@ -309,7 +364,7 @@ def test_one_client_at_a_time(tmp_path: Path) -> None:
 
 HOLD = """
 import sys, time
-from sim.runs.store import Run
+from sim.runs.store import Run, packed, readable, unpacked
 with Run(sys.argv[1]).held():
     print("in", flush=True)
     time.sleep(600)
@@ -355,7 +410,7 @@ RACE = """
 import sys, time
 from pathlib import Path
 from sim.runs.errors import UserError
-from sim.runs.store import Run
+from sim.runs.store import Run, packed, readable, unpacked
 
 CLIENTS = 4
 folder, signs, client, name = *map(Path, sys.argv[1:3]), *sys.argv[3:]

@@ -185,6 +185,13 @@ BAD: dict[str, list[str]] = {
     "has no --ridge": ["--preset", "transformer", "--ridge", "1"],
     "has no --k": ["--preset", "images-nonlinear", "--k", "3"],
     "--d of preset transformer is one number": ["--preset", "transformer", "--d", "8", "16"],
+    "--seed 99999999999999999999: give a whole number <=": ["--seed", "9" * 20],
+    "--seeds 99999999999999999999: give a whole number <=": ["--seeds", "9" * 20],
+    "--draws 99999999999999999999: give a whole number <=": ["--draws", "9" * 20],
+    "2,000,000,000 draws: at least": ["--draws", "2000000000"],
+    "tasks of d = 2000000000": ["--d", "2000000000", "--T", "2000000000"],
+    "Unrecognized options: --bogus": ["--bogus"],
+    "File name too long": ["--out", f"/tmp/{'x' * 300}"],
     "make 9 pairs; lower --T": ["--preset", "images-nonlinear", "--T", "10"],
 }
 
