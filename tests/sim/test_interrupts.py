@@ -24,7 +24,7 @@ SWEEP = "--geometries sphere duplicated --d 5 --T 3 4 --k 2 --seeds 1 --draws 64
 BEFORE_ANY_OF_OURS = (-signal.SIGINT, -signal.SIGTERM)
 """While Python itself starts its own handlers end it, Ctrl-C with a traceback."""
 
-MARKS = ("start", "run/_provenance.json", "run/part-*", "run/_figures*")
+MARKS = ("start", "run/_provenance.json", "run/part-*", "run/part-00005*", "run/_figures*")
 """What a sweep writes as it goes: a kill waits for one of them, and then some."""
 SPAN = 4.0
 """Seconds, at most, from a mark to the kill: to import and to compile takes as long."""
