@@ -1,6 +1,5 @@
 """python -m sim.sweep: train linear multitask models over task geometries, break them, and hold them against theory."""
 
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sim.runs.command import command
 from sim.runs.errors import UserError
 from sim.runs.options import Count, Options, Seed, Seeds
-from theory.command.ending import can_resume
+from theory.command.ending import answer_of, can_resume
 from theory.command.progress import progress
 
 if TYPE_CHECKING:
@@ -256,7 +255,7 @@ def render(run: "Run") -> str:
     if not isinstance(run.folder, Path):
         return "none (copy the results to a local folder, and python -m figures.render --from it)"
     command = [sys.executable, "-m", "figures.render", "--from", str(run.folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = answer_of(command)
     figures = [path for path in done.stdout.splitlines() if path.endswith(".png")]
     return (
         f"{run.folder / FIGURES}  ({len(figures)} drawn)"

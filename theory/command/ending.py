@@ -11,19 +11,26 @@ written is whole at any moment, so that a command that can go on goes on from th
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import select
 from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING
 
 from theory.command.beginning import SIGNALS, hold
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
 
 GRACE = 3.0
 """Seconds that work which saves what it has may take for that."""
 
 FLUSH = 0.5
 """Seconds in which what was printed must have gone out."""
+
+STARTING = 1.0
+"""Seconds in which a process that is being started must have started."""
 
 NO_SIGNAL = 0
 """Written into the pipe to learn that what was written before is read."""
@@ -35,6 +42,8 @@ _came: list[int] = []
 """Signals, in order."""
 _temporary: set[Path] = set()
 _read_so_far = Event()
+_starting = Lock()
+"""Held while a process is started."""
 _ending = Lock()
 """Held from the moment that the process ends."""
 
@@ -121,6 +130,16 @@ def temporary(path: Path) -> Iterator[Path]:
         _temporary.discard(path)
 
 
+def answer_of(command: Sequence[str]) -> "CompletedProcess[str]":
+    """What a program prints. It ends with this command, even if that ends while the program is being started."""
+    from subprocess import PIPE, CompletedProcess, Popen
+
+    with _starting:
+        process = Popen(command, stdout=PIPE, stderr=PIPE, text=True)
+    out, complaint = process.communicate()
+    return CompletedProcess(command, process.returncode, out, complaint)
+
+
 def interrupted(program: str) -> int:
     """End a command that has saved what it had; elsewhere the exit code, after the closing line."""
     number = _came[0] if _came else signal.SIGINT
@@ -163,6 +182,7 @@ def _end(number: int) -> None:
     line = ("\n" if os.isatty(2) else "") + _line(_program()) + "\n"  # after ^C and a bar
     with suppress(OSError):
         os.write(2, line.encode())
+    _starting.acquire(timeout=STARTING)
     for child in _children():
         with suppress(OSError):
             os.kill(child, signal.SIGTERM)

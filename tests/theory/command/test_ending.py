@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,20 @@ with temporary(Path('half')) as half:
 """,
     # Whoever reads what they print sees its end only when both are gone.
     "with a child": "subprocess.Popen(['sleep', '3600']); ready(); time.sleep(3600)",
+    "starting a child": """
+start, children = subprocess.Popen, ending._children
+def slow_children():
+    found = children()
+    time.sleep(0.6)
+    return found
+ending._children = slow_children
+def slowly(*arguments, **options):
+    ready()
+    time.sleep(0.3)
+    return start(*arguments, **options)
+subprocess.Popen = slowly
+ending.answer_of(['sh', '-c', 'echo $$ > pid; exec sleep 3600'])
+""",
     "saving": """
 can_resume()
 try:
@@ -116,6 +131,24 @@ def ended(folder: Path, body: str, number: int) -> tuple[int, str, str]:
     return process.returncode, out, error
 
 
+def await_end(pid: str) -> None:
+    """Wait for a process that nobody waits for: its name stays until its new parent has noticed."""
+    for _ in range(100 * HANGS):
+        if not pid or "sleep" not in commands().get(pid, ""):
+            return
+        signal.sigtimedwait([], 0.01)
+    raise AssertionError(f"process {pid} outlives the command that started it")
+
+
+def commands() -> dict[str, str]:
+    """Command lines of all processes."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found[path.parent.name] = path.read_text()
+    return found
+
+
 @pytest.fixture(scope="module")
 def answers(
     tmp_path_factory: pytest.TempPathFactory,
@@ -127,6 +160,9 @@ def answers(
         futures = {key: pool.submit(ended, folders[key], BODIES[key[0]], key[1]) for key in asked}
         found = {key: future.result() for key, future in futures.items()}
     for (name, _), folder in folders.items():
+        if (folder / "pid").exists():
+            await_end((folder / "pid").read_text().strip())
+            (folder / "pid").unlink()
         left = {path.name for path in folder.iterdir()} - {"command", "ready"}
         assert left == ({"saved"} if name == "saving" else set()), name
     return found
