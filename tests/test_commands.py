@@ -17,15 +17,17 @@ HANGS = 600
 NO_COMMANDS = {"theory.claim_file.child"}
 """Programs that ours start, and that take no arguments."""
 
-COMMAND_LINE = {"docstring_parser", "typeguard", "typing_extensions", "tyro"}
+NUMBERS = {"docstring_parser", "typing_extensions", "tyro"}
+COMMAND_LINE = NUMBERS | {"typeguard"}
+"""What tyro takes for options of all types."""
 
 IMPORTED: dict[str, set[str]] = {
     "theory": set(),
     "sim.sweep": COMMAND_LINE,
     "neural.train": COMMAND_LINE,
     "neural.evaluate": COMMAND_LINE,
-    "neural.sample": COMMAND_LINE,
-    "neural.bench": COMMAND_LINE,
+    "neural.sample": NUMBERS,
+    "neural.bench": NUMBERS,
     "neural.robustness": COMMAND_LINE,
     "neural.imbalance": COMMAND_LINE,
     "neural.subnetworks": COMMAND_LINE,

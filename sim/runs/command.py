@@ -1,8 +1,8 @@
 """What all commands share: how options are read, and the ways in which a command ends.
 
 0: done. 1: done, with a verdict that is no. 2: bad input, or a machine that does not suffice, after one line on stderr
-that says what, where and the remedy. 130: interrupted (143 by
-SIGTERM). A traceback is a mistake of ours.
+that says what, where and the remedy. 130, or 143 by SIGTERM: interrupted. A
+traceback is a mistake of ours.
 """
 
 import argparse
