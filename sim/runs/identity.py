@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from sim.runs.files import regular
+
 
 def canonical(value: Any) -> Any:
     """Plain JSON values of a configuration; dataclass fields with metadata {"identity": False} are left out."""
@@ -60,7 +62,7 @@ def _finite(value: Any) -> Any:
 def digest(path: Path) -> str:
     """sha256 of a file; of a folder, that of its files' names and digests in order of name."""
     if not path.is_dir():
-        with path.open("rb") as stream:
+        with regular(path).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return identity([(str(file.relative_to(path)), digest(file)) for file in files])

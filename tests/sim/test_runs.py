@@ -52,6 +52,12 @@ def test_only_plain_values_have_an_identity() -> None:
         canonical({"x": object()})
 
 
+def test_a_pipe_has_no_digest(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe is a pipe, not a file"):
+        digest(tmp_path / "pipe")
+
+
 def test_digest_of_a_folder_sees_names_and_contents(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     first = digest(tmp_path)
