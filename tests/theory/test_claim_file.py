@@ -19,6 +19,7 @@ from theory.claim_file import load
 from theory.claim_file.ask import Answer, ask
 from theory.claim_file.errors import Unfit
 from theory.claim_file.limits import Limits
+from theory.evidence.instances import effort
 
 ROOT = Path(__file__).resolve().parents[2]
 BADCLAIMS = ROOT.parent / "shared" / "cases" / "badclaims"
@@ -292,11 +293,13 @@ def test_a_limit_after_some_instances_is_inconclusive(tmp_path, body, limits, sa
     path = tmp_path / "claim.py"
     path.write_text(HEAD + sides(f"if C.shape == (2, 2):\n        {body}") + STATEMENT)
     answer = ask(str(path), "quick", limits)
-    assert re.fullmatch(
-        r"mine  Inconclusive: stopped after \d+(?: of [\d,]+)? instances, at the limit of "
+    stopped = re.fullmatch(
+        r"mine  Inconclusive: stopped after (\d+) of ([\d,]+) instances, at the limit of "
         + re.escape(says),
         answer.summary,
     )
+    assert stopped, answer.summary
+    assert 0 < int(stopped[1]) < effort("quick").instances == int(stopped[2].replace(",", ""))
     assert not answer.expected
     assert answer.report["verdict"]["grade"] == "Inconclusive"
     assert answer.report["id"] == "mine"

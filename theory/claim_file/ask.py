@@ -59,9 +59,8 @@ def ask(file: str, profile: str, limits: Limits) -> Answer:
         raise ValueError(f"{file}: {_end(ended)}")
     evaluated, total = ended["evaluated"], ended["of"]
     if statement is not None and evaluated:
-        of_how_many = f" of {total:,}" if total else ""
         reason = (
-            f"stopped after {evaluated:,}{of_how_many} instances, "
+            f"stopped after {evaluated:,} of {total:,} instances, "
             f"at the limit of {limits.describe(limit)}"
         )
         return _inconclusive(statement, profile, reason, file)

@@ -86,7 +86,6 @@ class Guard:
                     self.finite += 1
                 elif not self.unbounded and not holds(*value):
                     self.unbounded = _ordinary_instance((arguments, named))
-                self.progress.set(self.evaluated, self.progress.get()[1])
             if (count <= FIRST or count % EVERY == 0) and len(self.repeated) < MOST:
                 kept = (
                     tuple(map(_copy, arguments)),

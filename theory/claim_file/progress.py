@@ -8,7 +8,7 @@ FLAG = struct.Struct("?")
 
 
 class Progress:
-    """Instances evaluated, of how many (0 where that is unknown), and whether the file's code forks."""
+    """Instances that the search evaluated, of how many, and whether the file's code forks."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, NUMBERS.size + FLAG.size)
