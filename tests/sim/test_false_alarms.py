@@ -102,12 +102,10 @@ def of_pool(risks: np.ndarray, n: int) -> Sampler:
 class Row:
     """A strength of a failure of a model: what the sweep records of chance, and means to come."""
 
-    strength: float
     standard_error: float
     below: float
     above: float
     sampler: Sampler
-    exposed: float
     expected: float
 
 
@@ -155,21 +153,40 @@ def isotropic(config: Config, n: int, most: int) -> Iterator[Curve]:
             for T in config.data_T
             for seed in config.data_seed_range
         ]
+    stacks: dict[tuple[int, ...], list[tuple[str, Representation, np.ndarray]]] = {}
     for model, C, k, trainer, ridge in tasks[:most]:
-        best: Representation = optimal_representation(
+        best = optimal_representation(
             C, k, ridge=ridge if trainer == "ridge" else 0.0, balanced=trainer != "orthonormal"
         )
+        stacks.setdefault((*C.shape, k), []).append((model, best, C))
+    for stack in stacks.values():
+        models = Representation(
+            np.stack([best.W for _, best, _ in stack]),
+            np.stack([best.heads for _, best, _ in stack]),
+        )
+        C = np.stack([C for _, _, C in stack])
         for name in random_failures(config):
-            rows = []
+            rows: list[list[Row]] = [[] for _ in stack]
             for strength in STRENGTHS[name][1:]:
                 failure = MAKE[name](strength)
-                law = failure.risk_distribution(best, C)
+                law = failure.risk_distribution(models, C)
                 assert not isinstance(law, NoClosedForm)
-                chance = scatter(law.variance, law, of_sample(np.zeros(1)), n)
-                if chance.standard_error > 0:
-                    expected = float(failure.expected_risk(best, C))
-                    rows.append(Row(strength, *map(float, chance), of_law(law, n), 1.0, expected))
-            yield Curve(model, name, "isotropic", tuple(rows))
+                chance = scatter(law.variance, law, of_sample(np.zeros((len(stack), 1))), n)
+                expected = np.asarray(failure.expected_risk(models, C))
+                for i, of_model in enumerate(rows):
+                    if chance.standard_error[i] > 0:
+                        of_row = [float(column[i]) for column in chance]
+                        of_model.append(Row(*of_row, of_law(part(law, i), n), float(expected[i])))
+            for (model, _, _), of_model in zip(stack, rows, strict=True):
+                yield Curve(model, name, "isotropic", tuple(of_model))
+
+
+def part(law: Distribution, i: int) -> Distribution:
+    """The law of model i of a stack."""
+    if isinstance(law, GaussianQuadratic):
+        return GaussianQuadratic(law.curvature[i], law.pull[i])
+    assert isinstance(law, IndependentOutcomes)
+    return IndependentOutcomes(law.values[i], law.probabilities)
 
 
 def on_data(config: Config, n: int) -> Iterator[Curve]:
@@ -196,7 +213,7 @@ def on_data(config: Config, n: int) -> Iterator[Curve]:
                         else:
                             chance = scatter(variance, law, of_sample(np.zeros(1)), n)
                             sampler = of_law(law, n)
-                        rows.append(Row(strength, *map(float, chance), sampler, 1.0, expected))
+                        rows.append(Row(*map(float, chance), sampler, expected))
                     if rows:
                         yield Curve(f"{source.name} {T} {seed}", name, "data", tuple(rows))
 
