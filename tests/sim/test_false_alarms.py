@@ -321,12 +321,11 @@ def check(counts: Counts, n: int) -> None:
     assert counts.alarmed <= stats.binom.ppf(0.9995, counts.tables, FALSE_ALARM), counts
     if n >= 256:
         assert counts.one_row_found >= 0.99 * counts.tables, counts
-        assert min(counts.failure_found.values()) >= 0.99 * counts.tables, counts
 
 
 @pytest.mark.parametrize("n", [4, 256])
 def test_some_models_of_the_quick_preset(n: int) -> None:
-    """As below, at a speed for every day: 6 models, and 1,000 tables."""
+    """As below, at a speed for every day: 6 models, too few for a failure as a whole to show, and 1,000 tables."""
     check(simulate(curves_of("quick", n, most=6), 1000, seed=n), n)
 
 
@@ -354,3 +353,5 @@ def test_false_alarms_and_power(preset: str, n: int) -> None:
     counts = simulate(curves_of(preset, n), 20_000, seed=n)
     print(preset, n, counts)  # pytest -s shows them
     check(counts, n)
+    if n >= 256:
+        assert min(counts.failure_found.values()) >= 0.99 * counts.tables, counts
