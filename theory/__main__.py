@@ -39,6 +39,20 @@ STATEMENT = Statement(
     sides=lambda C, k: (slope(C, k), slope(C[:, :-1], k)),
 )
 """
+STEPS_EXAMPLE = """\
+from theory import Statement
+from theory.evidence.certificates import Identity
+from theory.evidence.lemmas import step
+from theory.evidence.symbolic import dimensions, frob2, matrix, trace
+d, T = dimensions("d T")
+a, b = matrix("a", d, 1), matrix("b", d, 1)
+STATEMENT = Statement(
+    id="inner-product",
+    claim=r"2 \\langle c_1, c_T\\rangle \\le \\|c_1\\|^2 + \\|c_T\\|^2",
+    sides=lambda C: (2 * C[:, 0] @ C[:, -1], (C[:, 0] ** 2).sum() + (C[:, -1] ** 2).sum()),
+    proof=[step("square", "the gap is a square", Identity(frob2(a - b), frob2(a) + frob2(b) - 2 * trace(a.T @ b)))],
+)
+"""
 FORM = """\
 A claim of your own is a file that defines STATEMENT. It says lhs <= rhs (or, with relation="==", lhs == rhs) for every
 task matrix C (d, T), one task per column, and every 1 <= k <= min(d, T) that satisfy the hypotheses: names from the
@@ -54,6 +68,13 @@ A false one, for `python -m theory check` to refute:
 
 {false}
 Hypotheses: {hypotheses}
+
+A proof may stand beside it, proof=[...], whose steps hold data that the checker evaluates itself (certificates:
+Identity, Nonnegative, Limit, Entries, PositiveSemidefinite, Inequality, Citation of a lemma); a step that holds a
+function is not counted. The verdict says what the steps assume, and that they imply the claim is by hand:
+
+{proof}
+Slacks are relative to scale="sides" (|lhs| + |rhs|) or scale="risk" (|C|_F^2/T if larger); a tolerance is at most 1e-9.
 """
 
 
@@ -161,7 +182,7 @@ def _check(given: argparse.Namespace) -> int:
         else:
             from theory.check import check
 
-            report = check(statement, given.profile)
+            report = check(statement, given.profile, registry=True)
             write(report.summary() + "  <-- not as it should be" * (not report.as_expected))
             reports.append(report)
             records.append(report.as_json())
@@ -183,8 +204,11 @@ def _explain(given: argparse.Namespace) -> int:
     if given.what is None:
         from theory.statement import HYPOTHESES
 
-        true, false = (textwrap.indent(text, "    ") for text in (TRUE_EXAMPLE, FALSE_EXAMPLE))
-        print(FORM.format(true=true, false=false, hypotheses=", ".join(HYPOTHESES)))
+        true, false, proof = (
+            textwrap.indent(text, "    ") for text in (TRUE_EXAMPLE, FALSE_EXAMPLE, STEPS_EXAMPLE)
+        )
+        names = ", ".join(HYPOTHESES)
+        print(FORM.format(true=true, false=false, proof=proof, hypotheses=names))
         return 0
     limits, [statement] = _limits(given), _chosen([given.what])
     if isinstance(statement, str):
@@ -197,7 +221,7 @@ def _explain(given: argparse.Namespace) -> int:
         from theory import explain
         from theory.check import check
 
-        report = check(statement, "quick")
+        report = check(statement, "quick", registry=True)
         page, steps, summary = explain.page(statement), explain.step_lines(report), report.summary()
         source, expected = statement.source, report.as_expected
     print(page, *steps, f"Verdict     {summary}", f"Source      {source or 'not given'}", sep="\n")

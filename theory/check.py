@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -11,7 +11,10 @@ import numpy as np
 from theory.evidence import search, witness
 from theory.evidence.instances import instances
 from theory.evidence.numbers import Surd, exactly, show
+from theory.evidence.scope import KINDS, merged
 from theory.statement import (
+    HYPOTHESES,
+    SCALES,
     Checked,
     Grade,
     Inconclusive,
@@ -21,16 +24,19 @@ from theory.statement import (
     Step,
     StepsChecked,
     Supported,
+    Unchecked,
     Verdict,
     call,
+    source,
 )
 
-KINDS = ("symbolic", "exact", "interval")
+LARGEST_TOLERANCE = 1e-9
+"""Of a statement: what rounding explains of its relative slack, with room for long sums."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was found about a statement: its verdict, each step of its proof with seconds, and the sampled search."""
+    """What came of a statement: verdict, steps of its proof with seconds, the search, and the hypotheses in words."""
 
     statement: Statement
     profile: str
@@ -38,6 +44,7 @@ class Report:
     steps: tuple[tuple[Step, Verdict, float], ...]
     sampled: Supported | Refuted | Inconclusive
     seconds: float
+    hypotheses: tuple[str, ...] = ()
 
     @property
     def as_expected(self) -> bool:
@@ -55,12 +62,20 @@ class Report:
         return sum(isinstance(verdict, Checked) for _, verdict, _ in self.steps)
 
     def summary(self) -> str:
-        """One line: id, strongest evidence with its scope, and the search beside it."""
-        strongest = describe(self.verdict)
-        if self.checked_steps and isinstance(self.verdict, Supported):
-            strongest += f"; {self.checked_steps} of {len(self.steps)} steps checked"
-        beside = "" if self.verdict is self.sampled else f"  · {describe(self.sampled)}"
-        return f"{self.statement.id}  {strongest}{beside}"
+        """One line: id, strongest evidence with its scope, the hypotheses, and the search beside it."""
+        parts = [describe(self.verdict)]
+        if isinstance(self.verdict, Supported):
+            if self.steps:
+                parts.append(f"{self.checked_steps} of {len(self.steps)} steps checked")
+            code = [step.name for step, verdict, _ in self.steps if isinstance(verdict, Unchecked)]
+            if code:
+                parts.append(f"code that answers for itself is not counted: {', '.join(code)}")
+            parts += [f"hypotheses: {', '.join(self.hypotheses)}"] if self.hypotheses else []
+        if self.verdict is not self.sampled:
+            parts[-1] += f"  · {describe(self.sampled)}"
+        if isinstance(self.sampled, Supported) and self.statement.scale != "sides":
+            parts[-1] += f" of {self.statement.scale_says()}"
+        return " ".join(f"{self.statement.id}  {'; '.join(parts)}".split(" "))
 
     def as_json(self) -> dict[str, Any]:
         """The report in plain values; exact numbers as text."""
@@ -69,6 +84,8 @@ class Report:
             "number": self.statement.number,
             "claim": self.statement.claim,
             "source": self.statement.source,
+            "hypotheses": [*self.hypotheses],
+            "scale": self.statement.scale_says(),
             "profile": self.profile,
             "expected": self.as_expected,
             "verdict": _plain(self.verdict),
@@ -92,27 +109,100 @@ def check(
     *,
     instances: int | None = None,
     progress: search.Progress | None = None,
+    registry: bool = False,
 ) -> Report:
     """Run every step of the proof, and the search; see `Report` for what comes back.
 
-    `instances` is the budget of the search (the profile's own if None); `progress` is told how many of how many.
+    `instances` is the budget of the search (the profile's own if None); `progress` is told how many of how many. Of a
+    statement that is not of this package's registry, steps count only where they hold data, the search tries general
+    instances beside those of the statement's own `generate`, and the scale is one that this package computes.
 
     A refutation decides. Where no sampled instance met the hypotheses nothing is above Inconclusive. Else a proof whose
     steps were all checked, within the narrowest scope of them; else the strongest evidence that is left. Raises
-    ValueError if the claim cannot be evaluated.
+    ValueError if the claim cannot be evaluated, or its tolerance or scale is not its own to choose.
     """
     start = time.perf_counter()
-    steps = tuple(_timed(step) for step in statement.proof)
+    _refuse_leniency(statement, registry)
+    steps = tuple(_timed(step) for step in statement.proof) if registry else _apart(statement)
     if statement.as_refuted is not None:
         found = witness.confirm(statement, exactly(statement.as_refuted))
         sampled: Supported | Refuted | Inconclusive = (
             Refuted(found) if found else Inconclusive("its witness does not violate the claim")
         )
     else:
-        sampled = search.falsify(statement, profile, instances=instances, progress=progress)
+        options = {"instances": instances, "progress": progress}
+        sampled = _searched(statement, profile, registry, options)
     verdicts = [] if statement.as_refuted is not None else [verdict for _, verdict, _ in steps]
-    verdict = _overall(verdicts, sampled)
-    return Report(statement, profile, verdict, steps, sampled, time.perf_counter() - start)
+    hypotheses = _hypotheses(statement, registry)
+    verdict = _overall(hypotheses, verdicts, sampled)
+    seconds = time.perf_counter() - start
+    return Report(statement, profile, verdict, steps, sampled, seconds, hypotheses)
+
+
+def _refuse_leniency(statement: Statement, registry: bool) -> None:
+    """Raises ValueError for a tolerance, or a scale that slacks are relative to, under which violations would pass."""
+    if not 0 <= statement.tolerance <= LARGEST_TOLERANCE:
+        raise ValueError(
+            f"{statement.id}: tolerance is {statement.tolerance}: it is for rounding, at most "
+            f"{LARGEST_TOLERANCE}; weaken the claim itself"
+        )
+    if not registry and not isinstance(statement.scale, str):
+        raise ValueError(f"{statement.id}: scale is code: use {' or '.join(map(repr, SCALES))}")
+
+
+def _searched(
+    statement: Statement, profile: str, registry: bool, options: dict[str, Any]
+) -> Supported | Refuted | Inconclusive:
+    """The search; for a user's claim on (C, k) with a generator of its own, first among general instances."""
+    if registry or statement.generate is None or _more_than_tasks(statement):
+        return search.falsify(statement, profile, **options)
+    general = search.falsify(replace(statement, generate=None), profile, **options)
+    if isinstance(general, Refuted):
+        return general
+    own = search.falsify(statement, profile, **options)
+    if isinstance(own, Refuted) or not isinstance(general, Supported):
+        return own
+    if not isinstance(own, Supported):
+        return general
+    tightest = min(general, own, key=lambda found: found.worst_slack)
+    return replace(
+        general,
+        n=general.n + own.n,
+        worst_slack=tightest.worst_slack,
+        tightest=tightest.tightest,
+    )
+
+
+def _more_than_tasks(statement: Statement) -> bool:
+    """Whether the statement's own instances have other values than C and k, which only they can give."""
+    assert statement.generate is not None
+    rng = np.random.default_rng(0)
+    drawn = (statement.generate(rng, i) for i in range(32))
+    return any(set(instance) != {"C", "k"} for instance in drawn if instance is not None)
+
+
+def _hypotheses(statement: Statement, registry: bool) -> tuple[str, ...]:
+    """The hypotheses in words; those of a user's file by their source too."""
+    said = []
+    for condition in statement.conditions():
+        text = str(condition)
+        code = "" if registry or condition in HYPOTHESES.values() else source(condition.holds)
+        said.append(text if code in text else f"{text}: {code}")
+    return tuple(said)
+
+
+def _apart(statement: Statement) -> tuple[tuple[Step, Verdict, float], ...]:
+    """The steps of a user's file, evaluated in a process that does not run it."""
+    if not statement.proof:
+        return ()
+    from theory.evidence import apart
+
+    start = time.perf_counter()
+    verdicts = apart.verdicts(statement.proof)
+    seconds = (time.perf_counter() - start) / len(verdicts)
+    return tuple(
+        (step, verdict, seconds) for step, verdict in zip(statement.proof, verdicts, strict=True)
+    )
 
 
 def _timed(step: Step) -> tuple[Step, Verdict, float]:
@@ -126,7 +216,11 @@ def _timed(step: Step) -> tuple[Step, Verdict, float]:
     return step, verdict, time.perf_counter() - start
 
 
-def _overall(steps: list[Verdict], sampled: Supported | Refuted | Inconclusive) -> Grade:
+def _overall(
+    hypotheses: tuple[str, ...],
+    steps: list[Verdict],
+    sampled: Supported | Refuted | Inconclusive,
+) -> Grade:
     if not isinstance(sampled, Supported):
         return sampled
     for verdict in steps:
@@ -134,11 +228,9 @@ def _overall(steps: list[Verdict], sampled: Supported | Refuted | Inconclusive) 
             return verdict
     checked = [verdict for verdict in steps if isinstance(verdict, Checked)]
     if steps and len(checked) == len(steps):
-        scopes = list(dict.fromkeys(verdict.scope for verdict in checked))
-        narrow = [scope for scope in scopes if not scope.startswith("all")]
-        used = {verdict.kind for verdict in checked}
-        kinds = tuple(kind for kind in KINDS if kind in used)
-        return StepsChecked(len(steps), kinds, "; ".join(narrow or scopes))
+        kinds = tuple(kind for kind in KINDS if kind in {verdict.kind for verdict in checked})
+        together = merged(checked)
+        return StepsChecked(len(steps), kinds, together.scope, together.hypotheses, hypotheses)
     if any(isinstance(verdict, Inconclusive) for verdict in steps):
         return sampled
     solved = [verdict for verdict in steps if isinstance(verdict, Supported)]
@@ -148,10 +240,16 @@ def _overall(steps: list[Verdict], sampled: Supported | Refuted | Inconclusive) 
 def describe(verdict: Verdict | Grade) -> str:
     """A verdict in one line."""
     match verdict:
-        case StepsChecked(_, kinds, scope):
-            return f"{verdict.grade}: {' + '.join(kinds)}; {scope}"
-        case Checked(kind, scope):
-            return f"Checked ({kind}; {scope})"
+        case StepsChecked(_, kinds, scope, assumed, hypotheses):
+            parts = [" + ".join(kinds), scope]
+            parts += [f"the steps assume {', '.join(assumed)}"] if assumed else []
+            parts += [f"hypotheses: {', '.join(hypotheses)}"] if hypotheses else []
+            return f"{verdict.grade}: {'; '.join(parts)}"
+        case Checked(kind, scope, assumed):
+            given = f"; assuming {', '.join(assumed)}" if assumed else ""
+            return f"Checked ({kind}; {scope}{given})"
+        case Unchecked(reason):
+            return f"Not checked: {reason}"
         case Supported(kind, n, worst):
             how = "sampled" if kind == "sampled" else "Supported(sdp)"
             searched = f" in {verdict.searched}" if verdict.searched else ""
@@ -166,7 +264,7 @@ def describe(verdict: Verdict | Grade) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Checked | StepsChecked | Supported | Refuted | Inconclusive):
+    if isinstance(value, Checked | Unchecked | StepsChecked | Supported | Refuted | Inconclusive):
         return {"grade": getattr(value, "grade", type(value).__name__)} | {
             name: _plain(getattr(value, name)) for name in value.__dataclass_fields__
         }

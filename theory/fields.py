@@ -78,11 +78,16 @@ def _functions(statement: "Statement") -> str | None:
 
 
 def _values(statement: "Statement") -> str | None:
+    from theory.statement import SCALES, Scale
+
     name, number, tolerance = statement.id, statement.number, statement.tolerance
     if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
         return f"{name}: number is {_short(number)}: give an int or None"
     if isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not tolerance >= 0:
         return f"{name}: tolerance is {_short(tolerance)}: give a number >= 0"
+    if not isinstance(statement.scale, Scale) and statement.scale not in (*SCALES,):
+        kind = "a function" if callable(statement.scale) else _short(statement.scale)
+        return f"{name}: scale is {kind}: use {' or '.join(map(repr, SCALES))}"
     for field in ("needed", "mutants"):
         if not isinstance(getattr(statement, field), Mapping):
             return f"{name}: {field} is {_short(getattr(statement, field))}: give a dict"

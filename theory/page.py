@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from theory.check import Report, describe
+from theory.check import Report
 from theory.evidence.numbers import show
+from theory.evidence.scope import ORDER, every
 from theory.statement import Refuted, Statement, StepsChecked, Supported
 
 HEAD = """\
@@ -20,7 +21,7 @@ Grades are never merged. **Steps checked (n of n)** means that a machine checked
 for the shapes in the scope; exact: rational arithmetic; interval: Arb enclosures), and that the steps imply the claim
 is by hand; **Supported** a solver's primal-dual pair or sampled instances; **Refuted** a witness that survives exact
 or high-precision arithmetic. Beside every proof a search for counterexamples runs over all geometries and degenerate
-corners.
+corners. What the steps assume of letters of their own stands in `explain`.
 
 | no. | id | claim | verdict | hypotheses (needed?) | tight at | source |
 |---|---|---|---|---|---|---|
@@ -49,14 +50,25 @@ def row(report: Report) -> str:
 
 def _verdict(report: Report) -> str:
     match report.verdict:
-        case StepsChecked():
-            return describe(report.verdict)
+        case StepsChecked(_, kinds, scope):
+            return f"{report.verdict.grade}: {' + '.join(kinds)}; {_scope(scope)}"
         case Refuted(found):
             return f"Refuted at {_instance(found.instance)}"
         case Supported(kind):
             return f"Supported({kind}); {report.checked_steps} of {len(report.steps)} steps checked"
         case other:
             return type(other).__name__
+
+
+def _scope(scope: str) -> str:
+    """A scope without the letters that are the steps' own: sizes, intervals, and what is not quantified over."""
+    *narrow, names = scope.split("; ") if "all " in scope else [*scope.split("; "), ""]
+    kept: dict[str, None] = {}
+    for item in names.removeprefix("all ").split(", "):
+        name = item.split(" ")[0]
+        if name in ORDER or item.count("<=") == 2:
+            kept[name if name in ORDER else item] = None
+    return "; ".join([*narrow, every(kept)] if names else narrow)
 
 
 def _names(statement: Statement) -> list[str]:

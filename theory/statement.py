@@ -9,7 +9,9 @@ Supported (a solver's primal-dual pair, or sampled instances with the worst slac
 (why). A step's own verdict is Checked (symbolic, exact or interval, with its scope) or one of the others.
 """
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -28,19 +30,32 @@ ROUNDING = 1e-11
 
 @dataclass(frozen=True)
 class Checked:
-    """A step that a machine checked, within `scope` ("all d, T, k"; "these shapes"; "this instance")."""
+    """A step that a machine checked, within `scope` ("all d, T, k"; "2 x 2"; "this instance"), under `hypotheses`."""
 
     kind: Literal["symbolic", "exact", "interval"]
     scope: str
+    hypotheses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """A step that counts for nothing: its check is code of a user's file, which would answer for itself."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
 class StepsChecked:
-    """Each of the n steps of a proof was checked, in these ways and scopes; that they imply the claim is by hand."""
+    """Each of the n steps of a proof was checked, in these ways and scopes; that they imply the claim is by hand.
+
+    `assumed` is what the steps took for granted, `hypotheses` what the statement does.
+    """
 
     n: int
     kinds: tuple[str, ...]
     scope: str
+    assumed: tuple[str, ...] = ()
+    hypotheses: tuple[str, ...] = ()
 
     @property
     def grade(self) -> str:
@@ -107,7 +122,7 @@ class Inconclusive:
     reason: str
 
 
-Verdict = Checked | Supported | Refuted | Inconclusive
+Verdict = Checked | Unchecked | Supported | Refuted | Inconclusive
 """Of a step."""
 
 Grade = StepsChecked | Supported | Refuted | Inconclusive
@@ -116,7 +131,10 @@ Grade = StepsChecked | Supported | Refuted | Inconclusive
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a proof: what it says in a line, and the check that a machine makes of it."""
+    """One step of a proof: what it says in a line, and the check that a machine makes of it.
+
+    In a user's file the check is a certificate of `theory.evidence.certificates`: data, which the checker evaluates.
+    """
 
     name: str
     says: str
@@ -131,6 +149,26 @@ class Hypothesis:
     says: str
     holds: Callable[..., bool]
 
+    def __str__(self) -> str:
+        return self.name if self.says == self.name else f"{self.name} ({self.says})"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What slacks are relative to, where the sides may both be rounding: a function of an instance, in words too."""
+
+    says: str
+    size: Callable[..., float]
+
+
+SCALES: Mapping[str, Scale] = MappingProxyType(
+    {
+        "sides": Scale("|lhs| + |rhs|", lambda: 0.0),
+        "risk": Scale("|C|_F^2/T", lambda C: float(np.linalg.norm(C)) ** 2 / C.shape[1]),
+    }
+)
+"""Scales by name; each is the larger of |lhs| + |rhs| and its own."""
+
 
 @dataclass(frozen=True, eq=False)
 class Statement:
@@ -140,7 +178,8 @@ class Statement:
     HYPOTHESES, Hypothesis values, or callables of an instance. `generate(rng, i)` makes the i-th random instance
     (default: every geometry and corner with every k). `tight_at` is an instance where both sides agree, or the reason
     why there is none; `needed` maps each hypothesis to an instance that violates the claim without it, or to the reason
-    why it is not needed; `as_refuted` marks a claim that the registry holds to be false, with its witness.
+    why it is not needed; `as_refuted` marks a claim that the registry holds to be false, with its witness; `scale`
+    names what slacks are relative to.
     """
 
     id: str
@@ -158,7 +197,7 @@ class Statement:
     as_refuted: Instance | None = None
     remark: str = ""
     tolerance: float = ROUNDING
-    scale: Callable[..., float] | None = None
+    scale: str | Scale = "sides"
 
     def __post_init__(self) -> None:
         """Raises ValueError, naming the field, if one is of the wrong kind."""
@@ -189,7 +228,7 @@ class Statement:
         return _real(self.id, lhs), _real(self.id, rhs)
 
     def slack(self, instance: Instance, sides: Callable[..., Any] | None = None) -> float:
-        """(rhs - lhs) / scale, or -|rhs - lhs| / scale for an equality; scale is that of the larger side, or given."""
+        """(rhs - lhs) / size, or -|rhs - lhs| / size for an equality; see `size`."""
         return self.relative(*self.values(instance, sides), instance)
 
     def relative(self, lhs: float, rhs: float, instance: Instance) -> float:
@@ -197,8 +236,19 @@ class Statement:
         if np.isinf([lhs, rhs]).any():
             return 0.0 if lhs == rhs else -np.inf if self.relation == "==" or lhs > rhs else np.inf
         gap = rhs - lhs if self.relation == "<=" else -abs(rhs - lhs)
-        scale = max(abs(lhs), abs(rhs), call(self.scale, instance) if self.scale else 0.0)
+        scale = self.size(instance, lhs, rhs)
         return gap / scale if scale else gap
+
+    def size(self, instance: Instance, lhs: float, rhs: float) -> float:
+        """What the slack is relative to: |lhs| + |rhs|, or the statement's own scale if that is larger."""
+        return max(abs(lhs) + abs(rhs), float(call(self._scale().size, instance)))
+
+    def scale_says(self) -> str:
+        """The scale in words."""
+        return self._scale().says
+
+    def _scale(self) -> Scale:
+        return self.scale if isinstance(self.scale, Scale) else SCALES[self.scale]
 
 
 def call(function: Callable[..., Any], instance: Instance) -> Any:
@@ -274,7 +324,34 @@ def _hypothesis(given: str | Hypothesis | Callable[..., bool]) -> Hypothesis:
             )
         return HYPOTHESES[given]
     name = getattr(given, "__name__", "hypothesis")
-    return Hypothesis(name, (inspect.getdoc(given) or name).splitlines()[0], given)
+    said = [*(inspect.getdoc(given) or "").splitlines()[:1], source(given)]
+    return Hypothesis(name, "; ".join(filter(None, said)) or name, given)
+
+
+LONGEST_SOURCE = 100
+
+
+def source(function: Callable[..., Any]) -> str:
+    """What a function returns as its source says it, in a line; empty if it cannot be read."""
+    try:
+        text = textwrap.dedent(inspect.getsource(function))
+        nodes = [*ast.walk(ast.parse(text))]
+    except (OSError, TypeError, SyntaxError):
+        return ""
+    names = [*inspect.signature(function).parameters]
+    lambdas = [
+        n for n in nodes if isinstance(n, ast.Lambda) and [a.arg for a in n.args.args] == names
+    ]
+    bodies = [n.body for n in nodes if isinstance(n, ast.FunctionDef)]
+    if len(lambdas) == 1 and function.__name__ == "<lambda>":
+        said = ast.unparse(lambdas[0].body)
+    elif bodies:
+        start = isinstance(bodies[0][0], ast.Expr) and isinstance(bodies[0][0].value, ast.Constant)
+        said = "; ".join(ast.unparse(node) for node in bodies[0][start:])
+    else:
+        said = text
+    said = " ".join(said.removeprefix("return ").split())
+    return said if len(said) <= LONGEST_SOURCE else f"{said[: LONGEST_SOURCE - 3]}..."
 
 
 def _unit_tasks(C: Any) -> bool:

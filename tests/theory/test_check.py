@@ -52,12 +52,12 @@ FALSE = replace(GOOD, id="false", sides=lambda C, k: (slope(C, k), 0.9 * ky_fan(
     ("proof", "verdict"),
     [
         ([EVERYWHERE], StepsChecked(1, ("symbolic",), "all d, T, k")),
-        ([EVERYWHERE, SMALL], StepsChecked(2, ("symbolic", "interval"), "d, T <= 3")),
+        ([EVERYWHERE, SMALL], StepsChecked(2, ("symbolic", "interval"), "d, T <= 3; all d, T, k")),
         ([EVERYWHERE, SOLVED], Supported("sdp", 3, 1e-9, None)),
     ],
 )
 def test_the_verdict_is_that_of_the_weakest_step(proof, verdict) -> None:
-    report = check(replace(GOOD, proof=proof), instances=300)
+    report = check(replace(GOOD, proof=proof), instances=300, registry=True)
     assert report.verdict == verdict
     assert isinstance(report.sampled, Supported)
     assert report.as_expected
@@ -65,14 +65,14 @@ def test_the_verdict_is_that_of_the_weakest_step(proof, verdict) -> None:
 
 
 def test_an_open_step_leaves_sampled_evidence_and_is_not_as_expected() -> None:
-    report = check(replace(GOOD, proof=[EVERYWHERE, OPEN]), instances=300)
+    report = check(replace(GOOD, proof=[EVERYWHERE, OPEN]), instances=300, registry=True)
     assert report.verdict is report.sampled
     assert not report.as_expected
 
 
 def test_a_step_that_raises_is_inconclusive() -> None:
     raising = Step("raises", "", lambda: Checked("exact", str(1 // 0)))
-    [(_, verdict, _)] = check(replace(GOOD, proof=[raising]), instances=300).steps
+    [(_, verdict, _)] = check(replace(GOOD, proof=[raising]), instances=300, registry=True).steps
     assert verdict == Inconclusive(
         "the check raises ZeroDivisionError: integer division or modulo by zero"
     )
@@ -86,7 +86,7 @@ def test_a_counterexample_outweighs_a_proof() -> None:
 
 def test_a_refuted_step_refutes() -> None:
     wrong = step("wrong", Refuted(Witness({"C": [[1]], "k": 1}, 1, 0, "exactly")))
-    report = check(replace(GOOD, proof=[EVERYWHERE, wrong]), instances=300)
+    report = check(replace(GOOD, proof=[EVERYWHERE, wrong]), instances=300, registry=True)
     assert isinstance(report.verdict, Refuted)
     assert not report.as_expected
 
@@ -100,10 +100,12 @@ def test_a_statement_held_to_be_false_is_expected_to_be_refuted() -> None:
 
 
 def test_the_summary_names_kinds_scope_and_search() -> None:
-    summary = check(replace(GOOD, proof=[EVERYWHERE, SMALL]), instances=300).summary()
+    summary = check(
+        replace(GOOD, proof=[EVERYWHERE, SMALL]), instances=300, registry=True
+    ).summary()
     assert summary.startswith(
         "trace  Steps checked (2 of 2; that they imply the claim is by hand): symbolic + interval; "
-        "d, T <= 3  · sampled n="
+        "d, T <= 3; all d, T, k  · sampled n="
     )
     assert "worst slack" in summary
     assert "Refuted at C = [[1]], k = 1: 1 against 0.9" in check(FALSE).summary()
@@ -111,7 +113,9 @@ def test_the_summary_names_kinds_scope_and_search() -> None:
 
 def test_a_report_is_json() -> None:
     for statement in (GOOD, FALSE, UNIT):
-        report = json.loads(json.dumps(check(statement, instances=300).as_json(), allow_nan=False))
+        report = json.loads(
+            json.dumps(check(statement, instances=300, registry=True).as_json(), allow_nan=False)
+        )
         assert report["id"] == statement.id
         assert report["verdict"]["grade"] in {
             "Steps checked (1 of 1; that they imply the claim is by hand)",
@@ -189,7 +193,7 @@ def test_automatic_mutants() -> None:
 
 
 def test_without_an_instance_that_meets_the_hypotheses_nothing_is_above_inconclusive() -> None:
-    report = check(replace(GOOD, hypotheses=[never]), instances=300)
+    report = check(replace(GOOD, hypotheses=[never]), instances=300, registry=True)
     assert report.verdict == report.sampled
     assert isinstance(report.verdict, Inconclusive)
     assert not report.as_expected
@@ -201,6 +205,6 @@ def test_the_word_proved_is_no_grade() -> None:
 
     assert Proved is Checked
     for proof in ([EVERYWHERE], [EVERYWHERE, SOLVED], [EVERYWHERE, OPEN], []):
-        report = check(replace(GOOD, proof=proof), instances=300)
+        report = check(replace(GOOD, proof=proof), instances=300, registry=True)
         said = report.summary() + json.dumps(report.as_json()) + repr(report.verdict)
         assert "prove" not in said.lower()

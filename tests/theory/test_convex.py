@@ -173,6 +173,13 @@ def test_one_optimal_witness_against_the_claim_refutes_it() -> None:
     assert answer.witness.instance["k"] == 1
 
 
+def test_what_a_solver_that_stopped_early_left_refutes_nothing() -> None:
+    pair = ky_fan_sdp(np.eye(2), 1)
+    stopped = Solution("SCS", "optimal_inaccurate", primal=2.0, dual=2.0, residual=1.0)
+    answer = verdict(replace(pair, solutions=(stopped, *pair.solutions[:1])), 1.0)
+    assert isinstance(answer, Supported)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [

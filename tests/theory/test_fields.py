@@ -56,6 +56,8 @@ def test_a_statement_may_use_every_field() -> None:
         ({"sides": None}, "mine: sides is None: give a function of (C, k)"),
         ({"sides": dict}, "whose parameters cannot be read"),
         ({"generate": 3}, "mine: generate is 3: give a function"),
+        ({"scale": 1.0}, "mine: scale is 1.0: use 'sides' or 'risk'"),
+        ({"scale": lambda C: 1e9}, "mine: scale is a function: use 'sides' or 'risk'"),
         ({"hypotheses": "unit_tasks"}, "mine: hypotheses is 'unit_tasks': give a list"),
         ({"hypotheses": None}, "mine: hypotheses is None: give a list"),
         ({"hypotheses": {"unit_tasks"}}, "mine: hypotheses is {'unit_tasks'}: give a list"),

@@ -28,7 +28,7 @@ def test_the_table_has_a_line_a_statement() -> None:
 @pytest.mark.parametrize("name", statements())
 def test_statement(name: str) -> None:
     statement = statements()[name]
-    report = check(statement, "quick")
+    report = check(statement, "quick", registry=True)
     assert report.as_expected, report.summary()
     if statement.as_refuted is None:
         grades = [verdict for _, verdict, _ in report.steps]

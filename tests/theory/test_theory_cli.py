@@ -103,7 +103,7 @@ def test_check_writes_its_reports(registry, tmp_path: Path, capsys) -> None:
     assert cli.main(["check", "right", "held-false", "--profile", "quick", "--json", str(out)]) == 0
     printed = capsys.readouterr().out
     grade = "Steps checked (1 of 1; that they imply the claim is by hand)"
-    assert f"right  {grade}: exact; d <= 2  · sampled n=" in printed
+    assert f"right  {grade}: exact; d <= 2; hypotheses: nonzero (C \\ne 0)  · sampled n=" in printed
     assert "held-false  Refuted at C = [[1]], k = 1" in printed
     reports = json.loads(out.read_text())["reports"]
     assert [report["id"] for report in reports] == ["right", "held-false"]
@@ -112,6 +112,7 @@ def test_check_writes_its_reports(registry, tmp_path: Path, capsys) -> None:
         "grade": "Checked",
         "kind": "exact",
         "scope": "d <= 2",
+        "hypotheses": [],
     }
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
 
@@ -147,6 +148,7 @@ def test_the_examples_of_explain_are_what_it_says_they_are(tmp_path: Path, capsy
     for text, code, says in (
         (cli.FALSE_EXAMPLE, 1, "Refuted at C = [["),
         (cli.TRUE_EXAMPLE, 0, "sampled n="),
+        (cli.STEPS_EXAMPLE, 0, "Steps checked (1 of 1; that they imply the claim is by hand)"),
     ):
         assert all(line.strip() in page for line in text.splitlines())
         assert len(text.splitlines()) <= 12

@@ -1,32 +1,106 @@
-"""Scalars checked by machine: identities, signs, flows, limits, and identities entry by entry for explicit shapes."""
+"""Scalars checked by machine: identities, signs, flows, limits, and identities entry by entry for explicit shapes.
+
+What sympy answers is also evaluated at random points that the symbols' assumptions allow, to 30 digits. What a check
+had to assume (a denominator that is not 0) is a hypothesis of its verdict.
+"""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
+from theory.evidence import examples
+from theory.evidence.scope import all_checked, every, quantified
 from theory.statement import Checked, Inconclusive, Verdict
+
+Region = Mapping[sp.Symbol, tuple[Any, Any]]
+"""Closed intervals by symbol, with rational or infinite ends."""
+
+POINTS = 6
+"""Random points at which an answer is evaluated."""
+AGREE = 1e-12
+"""Relative difference of sides that are evaluated to 30 digits, and whose traces are float64 numbers."""
 
 
 def identity(lhs: Any, rhs: Any) -> Verdict:
     """Whether lhs = rhs wherever both are defined, for all values that the symbols' assumptions allow."""
-    difference = exact_expression(lhs) - exact_expression(rhs)
+    lhs, rhs = exact_expression(lhs), exact_expression(rhs)
+    difference = lhs - rhs
+    symbols = lhs.free_symbols | rhs.free_symbols
+    if clash := twice_named(symbols):
+        return Inconclusive(f"two symbols are called {clash}: rename one of them")
     for simplify in (sp.expand, sp.cancel, sp.trigsimp, sp.simplify):
         if simplify(difference) == 0:
-            return Checked("symbolic", scope_of(difference.free_symbols))
-    return Inconclusive(f"the sides differ by {sp.simplify(difference)}, not shown to be 0")
+            break
+    else:
+        return Inconclusive(f"the sides differ by {sp.simplify(difference)}, not shown to be 0")
+    seen = 0
+    for at, (left, right) in points([lhs, rhs]):
+        seen += 1
+        if abs(left - right) > AGREE * max(1.0, abs(left), abs(right)):
+            return Inconclusive(f"the sides are {left:.6g} and {right:.6g} at {at}")
+    if not seen:
+        return Inconclusive("the sides are real numbers at no point that was tried")
+    return Checked("symbolic", every(map(quantified, symbols)), nonzero_hypotheses([lhs, rhs]))
+
+
+def points(
+    exprs: Sequence[sp.Expr], region: Region | None = None
+) -> Iterator[tuple[str, list[float]]]:
+    """The values of the expressions at random points where all are real numbers, and each point in words."""
+    rng = np.random.default_rng(0)
+    symbols = sorted({x for e in exprs for x in e.free_symbols}, key=str)
+    atoms = sorted(
+        {a for e in exprs for a in e.atoms(sp.AtomicExpr) if hasattr(a, "word")}, key=str
+    )
+    numbers = {atom: sp.Dummy(real=True) for atom in atoms}
+    scalars = [e.xreplace(numbers) for e in exprs]
+    for _ in range(4 * POINTS if symbols or atoms else 1):
+        values = {x: _point(x, (region or {}).get(x), rng) for x in symbols}
+        values |= {x: float(rng.normal()) for x in numbers.values()}
+        found = examples.numbers(scalars, values)
+        if not any(np.isnan(found)):
+            yield ", ".join(f"{x} = {values[x]:.6g}" for x in symbols) or "its value", found
+
+
+def _point(x: sp.Symbol, ends: tuple[Any, Any] | None, rng: np.random.Generator) -> float:
+    value = examples.value_of(x, rng)
+    if ends is None or (ends[0] <= value and value <= ends[1]):
+        return value
+    low, high = (float(end) if end.is_finite else None for end in ends)
+    if low is not None and high is not None:
+        return low + (high - low) * float(rng.random())
+    return low + abs(value) if low is not None else (high or 0.0) - abs(value)
+
+
+def twice_named(names: Iterable[Any]) -> str:
+    """A name that two different symbols or letters have; empty if there is none."""
+    counts = Counter(getattr(x, "name", str(x)) for x in set(names))
+    return next((name for name, n in sorted(counts.items()) if n > 1), "")
+
+
+def nonzero_hypotheses(exprs: Iterable[sp.Expr]) -> tuple[str, ...]:
+    """That denominators which may vanish do not, and that logarithms have a positive argument."""
+    said: dict[str, None] = {}
+    for expr in exprs:
+        for power in sorted(expr.atoms(sp.Pow), key=str):
+            if power.exp.could_extract_minus_sign() and not power.base.is_nonzero:
+                factors = sp.Mul.make_args(sp.factor_terms(power.base))
+                said |= {f"{f} != 0": None for f in factors if not f.is_nonzero}
+        for log in sorted(expr.atoms(sp.log), key=str):
+            if not log.args[0].is_positive:
+                said[f"{log.args[0]} > 0"] = None
+    return tuple(said)
 
 
 def exact_expression(expr: Any) -> sp.Expr:
     expr = sp.sympify(expr)
     if expr.has(sp.Float):
-        raise ValueError(f"{expr} has rounded numbers, which prove nothing: write sympy.Rational")
+        raise ValueError(f"{expr} has rounded numbers, which show nothing: write sympy.Rational")
     return expr
-
-
-def scope_of(names: Iterable[Any]) -> str:
-    return "all " + (", ".join(sorted(map(str, names), key=str.lower)) or "values")
 
 
 def explicit_shapes(sides: Callable[..., tuple[Any, Any]], shapes: Iterable[Any]) -> Verdict:
@@ -34,13 +108,19 @@ def explicit_shapes(sides: Callable[..., tuple[Any, Any]], shapes: Iterable[Any]
     shapes = [tuple(shape) for shape in shapes]
     if not shapes:
         raise ValueError("no shapes to check: pass at least one, such as [(2, 3)]")
+    names = inspect.signature(sides).parameters
+    hypotheses: dict[str, None] = {}
     for shape in shapes:
         lhs, rhs = sides(*shape)
-        for entry in sp.Matrix([lhs - rhs]):
-            if not isinstance(verdict := identity(entry, 0), Checked):
+        for left, right in zip(sp.Matrix([lhs]), sp.Matrix([rhs]), strict=True):
+            verdict = identity(left, right)
+            if not isinstance(verdict, Checked):
                 return Inconclusive(f"at shape {shape}: {verdict}")
-    names = ", ".join(inspect.signature(sides).parameters)
-    return Checked("symbolic", f"({names}) = {', '.join(map(str, shapes))}")
+            hypotheses |= dict.fromkeys(verdict.hypotheses)
+    said = [" x ".join(map(str, shape)) for shape in shapes]
+    if len(names) == 1:
+        said = [f"{name} = {size}" for name in names for size in said]
+    return Checked("symbolic", ", ".join(said), tuple(hypotheses))
 
 
 def entries(name: str, rows: int, cols: int) -> sp.Matrix:
@@ -67,7 +147,7 @@ def ode_solution(
     """Whether s(t) solves s' = rhs(s), s(0) = initial."""
     flow = identity(sp.diff(solution, t), rhs(solution))
     start = identity(solution.subs(t, 0), initial)
-    return flow if isinstance(start, Checked) else start
+    return all_checked([start, flow])
 
 
 def limit(expr: sp.Expr, x: sp.Symbol, point: Any, value: Any, side: str = "+") -> Verdict:
@@ -78,14 +158,30 @@ def limit(expr: sp.Expr, x: sp.Symbol, point: Any, value: Any, side: str = "+") 
         return Inconclusive(f"sympy finds no limit of {expr}: {error}")
     if not isinstance(verdict := identity(reached, value), Checked):
         return verdict
-    return Checked("symbolic", scope_of(expr.free_symbols - {x}))
+    if not _approaches(expr, exact_expression(value), x, sp.sympify(point), side):
+        return Inconclusive(f"{expr} does not come nearer to {value} where it is evaluated")
+    others = expr.free_symbols - {x}
+    said = every(map(quantified, others | exact_expression(value).free_symbols))
+    return Checked("symbolic", said, nonzero_hypotheses([exact_expression(value)]))
+
+
+def _approaches(expr: sp.Expr, value: sp.Expr, x: sp.Symbol, point: sp.Expr, side: str) -> bool:
+    """Whether expr comes ever nearer to value, at random values of the other symbols."""
+    steps = [sp.Rational(1, 10**n) for n in (2, 4, 8)]
+    if point.is_infinite:
+        at = [1 / step if point.is_extended_positive else -1 / step for step in steps]
+    else:
+        at = [point + step if side == "+" else point - step for step in steps]
+    for _, (end, *reached) in points([value, *(expr.subs(x, near) for near in at)]):
+        far, nearer, nearest = (abs(y - end) for y in reached)
+        rounding = 1e-9 * max(1.0, abs(end))  # of float64 differences of what evalf rounds
+        if nearest > rounding and not (nearest <= nearer <= far and nearest < far / 2):
+            return False
+    return True
 
 
 POLYA_POWERS = 9
 """How many powers of (1 + sum y) `nonnegative` tries."""
-
-Region = Mapping[sp.Symbol, tuple[Any, Any]]
-"""Closed intervals by symbol, with rational or infinite ends."""
 
 
 def nonnegative(
@@ -93,19 +189,21 @@ def nonnegative(
 ) -> Verdict:
     """Whether a rational function is >= 0 on the region (default: where the symbols' assumptions allow).
 
-    `squares` is a certificate, expr = sum of weight * root^2 over its pairs with every weight >= 0. Without it, the
-    sign comes factor by factor, each settled by one of: assumptions, Sturm's count of real roots (one symbol), a
-    positive semidefinite matrix (quadratics), coefficients >= 0 after the region is mapped to the positive orthant.
+    `squares` is a certificate, expr = sum of weight * root^2 over its pairs, every weight >= 0, every root real.
+    Without it, the sign comes factor by factor, each settled by one of: assumptions, Sturm's count of real roots (one
+    symbol), a positive semidefinite matrix (quadratics), coefficients >= 0 after the region is mapped to the positive
+    orthant.
     """
     expr = exact_expression(expr)
     region = {x: _interval(x, region or {}) for x in sorted(expr.free_symbols, key=str)}
-    within = ", ".join(_says_interval(x, *ends) for x, ends in region.items()) or "all values"
+    if clash := twice_named(expr.free_symbols):
+        return Inconclusive(f"two symbols are called {clash}: rename one of them")
+    within = every(_says_interval(x, *ends) for x, ends in region.items())
+    for at, (value,) in points([expr], region):
+        if value < -AGREE:
+            return Inconclusive(f"{expr} is {value:.6g} at {at}")
     if squares:
-        for weight, _ in squares:
-            if not isinstance(verdict := nonnegative(weight, region), Checked):
-                return verdict
-        verdict = identity(expr, sum(weight * root**2 for weight, root in squares))
-        return Checked("symbolic", within) if isinstance(verdict, Checked) else verdict
+        return _sum_of_squares(expr, region, squares, within)
     numerator, denominator = sp.fraction(sp.together(expr))
     try:
         constant, factors = sp.factor_list(sp.expand(numerator * denominator))
@@ -116,8 +214,50 @@ def nonnegative(
         if power % 2:
             sign *= _sign(factor, region)
     if sign.is_nonnegative:
-        return Checked("symbolic", within)
-    return Inconclusive(f"no proof that {sp.factor(expr)} >= 0 on {within}")
+        return Checked("symbolic", within, _poles(expr, region))
+    return Inconclusive(f"no proof that {sp.factor(expr)} >= 0 for {within}")
+
+
+def positive(expr: Any) -> Verdict:
+    """Whether expr > 0 where it is defined: >= 0 as `nonnegative` says, and by the symbols' assumptions never 0."""
+    expr = sp.factor(exact_expression(expr))
+    verdict = nonnegative(expr)
+    if isinstance(verdict, Checked) and not expr.is_positive:
+        return Inconclusive(f"{expr} is not known to differ from 0")
+    return verdict
+
+
+def _sum_of_squares(
+    expr: sp.Expr, region: Region, squares: Sequence[tuple[Any, Any]], within: str
+) -> Verdict:
+    verdicts = [nonnegative(weight, region) for weight, _ in squares]
+    for _, root in squares:
+        if not _is_real(exact_expression(root)):
+            return Inconclusive(f"{root} is not known to be real: its square has no sign")
+    verdicts.append(identity(expr, sum(weight * root**2 for weight, root in squares)))
+    verdict = all_checked(verdicts)
+    if not isinstance(verdict, Checked):
+        return verdict
+    return Checked("symbolic", within, verdict.hypotheses)
+
+
+def _is_real(root: sp.Expr) -> bool:
+    """Whether it is real wherever it is defined: known to sympy, or a rational function of real symbols."""
+    symbols = root.free_symbols
+    numbers = root.atoms(sp.Number, sp.NumberSymbol)
+    rational = root.is_rational_function(*symbols) and all(x.is_rational for x in numbers)
+    rational = rational and not root.has(sp.I)
+    return bool(root.is_real) or (rational and all(x.is_real for x in symbols))
+
+
+def _poles(expr: sp.Expr, region: Region) -> tuple[str, ...]:
+    """The denominators that may vanish on the region."""
+    positive = {x: sp.Dummy(positive=True) for x, (low, _) in region.items() if low.is_positive}
+    back = {dummy: x for x, dummy in positive.items()}
+    said = nonzero_hypotheses([expr.xreplace(positive)])
+    for dummy, x in back.items():
+        said = tuple(line.replace(str(dummy), str(x)) for line in said)
+    return said
 
 
 def _interval(x: sp.Symbol, region: Region) -> tuple[sp.Expr, sp.Expr]:
@@ -135,9 +275,15 @@ def _interval(x: sp.Symbol, region: Region) -> tuple[sp.Expr, sp.Expr]:
 
 
 def _says_interval(x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> str:
-    if low.is_infinite and high.is_infinite:
-        return f"all {x}"
+    if (low.is_infinite and high.is_infinite) or _bound_by_itself(x, low, high):
+        return quantified(x)
     return " <= ".join(str(end) for end in (low, x, high) if not end.is_infinite)
+
+
+def _bound_by_itself(x: sp.Symbol, low: sp.Expr, high: sp.Expr) -> bool:
+    """Whether the interval is what the symbol's own assumptions say."""
+    own = (sp.S.Zero if x.is_nonnegative else -sp.oo, sp.S.Zero if x.is_nonpositive else sp.oo)
+    return (low, high) == own
 
 
 def _sign(p: sp.Expr, region: Region) -> sp.Expr:

@@ -2,25 +2,30 @@
 
 A matrix expression is a sum of scalars times words in letters; a trace is a word up to rotation and transposition, and
 a commuting real number like any other, so that two scalars agree for all shapes if their difference expands to 0.
-A word that a rule matches is replaced; rules are hypotheses, and the verdict's scope names them. What does not reduce
-to 0 is Inconclusive: a normal form proves equality, never its absence.
+A word that a rule matches is replaced. Rules are hypotheses, which the verdict names; those of a `Definition` are not,
+as every matrix has the letters that it defines. What does not reduce to 0 is Inconclusive: a normal form shows
+equality, never its absence. An identity is also evaluated at random matrices that satisfy the rules, of which there
+must be some.
 
     >>> d, T, k = dimensions("d T k")
     >>> C, W = matrix("C", d, T), matrix("W", k, d)
     >>> equal(frob2(C - W.T @ W @ C), frob2(C) - frob2(W @ C), [orthonormal_rows(W)])
-    Checked(kind='symbolic', scope="all d, k, T with W W' = I")
+    Checked(kind='symbolic', scope='all d, T, k', hypotheses=("W W' = I",))
 """
 
 import functools
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import sympy as sp
 
-from theory.evidence.scalars import exact_expression, scope_of
+from theory.evidence import examples
+from theory.evidence.scalars import exact_expression, nonzero_hypotheses, twice_named
+from theory.evidence.scope import every, quantified
 from theory.statement import Checked, Inconclusive, Verdict
 
 
@@ -138,6 +143,82 @@ Rule = tuple[Matrix, Matrix | Literal[0]]
 """What holds by hypothesis: a single word, and the shorter expression that it equals."""
 
 
+@dataclass(frozen=True)
+class Definition:
+    """Letters that every matrix has, and so no hypothesis; see DEFINITIONS for the kinds and their letters."""
+
+    kind: str
+    letters: tuple[Matrix, ...]
+
+    @property
+    def rules(self) -> list[Rule]:
+        """Raises ValueError if the kind is unknown or the letters have not its shapes."""
+        if self.kind not in DEFINITIONS:
+            raise ValueError(f"unknown definition {self.kind!r}: use {', '.join(DEFINITIONS)}")
+        for M in self.letters:
+            if len(M.terms) != 1 or [len(w) for w in M.terms] != [1]:
+                raise ValueError(f"{self.kind}: {M} is no single letter: define matrix(name, ...)")
+        rules = DEFINITIONS[self.kind](*self.letters)
+        if rules is None:
+            said = ", ".join(map(str, self.letters))
+            raise ValueError(f"{said} have not the shapes of {self.kind}: see symbolic.DEFINITIONS")
+        return rules
+
+
+Given = Rule | Definition
+"""What `equal` may use of letters."""
+
+
+def _singular_values(U: Matrix, D: Matrix, V: Matrix) -> list[Rule] | None:
+    """C = U D V' (d, T), U (d, r) and V (T, r) with orthonormal columns, D diagonal, r = min(d, T)."""
+    free = {str(U.rows), str(V.rows), "1"}
+    r = str(U.cols)
+    fits = U.cols == V.cols == D.rows and r not in free and not r.isdigit() and _is_diagonal(D)
+    return [orthonormal_rows(U.T), orthonormal_rows(V.T)] if fits else None
+
+
+def _eigenvalues(V: Matrix, L: Matrix) -> list[Rule] | None:
+    """A symmetric matrix (n, n) is V L V', V orthogonal and L diagonal."""
+    return _orthogonal(V) if _is_diagonal(L) and L.rows == V.rows else None
+
+
+def _orthogonal(Q: Matrix) -> list[Rule] | None:
+    """Q (n, n), a rotation."""
+    return [orthonormal_rows(Q), orthonormal_rows(Q.T)] if Q.rows == Q.cols else None
+
+
+def _selection(K: Matrix, J: Matrix) -> list[Rule] | None:
+    """K (r, k), the first k columns of the identity, k <= r, and the diagonal J = K K'."""
+    fits = _is_diagonal(J) and J.rows == K.rows and str(K.cols) != str(K.rows)
+    return [orthonormal_rows(K.T), (K @ K.T, J), (J @ J, J), (J @ K, K)] if fits else None
+
+
+def _projector(J: Matrix) -> list[Rule] | None:
+    """J (n, n), diagonal with ones and zeros."""
+    return [(J @ J, J)] if _is_diagonal(J) else None
+
+
+def _is_diagonal(M: Matrix) -> bool:
+    ((letter,),) = M.terms
+    return letter.kind == "diagonal"
+
+
+def _unit_vector(e: Matrix) -> list[Rule] | None:
+    """e (n, 1) of length 1, such as a column of the identity."""
+    return [orthonormal_rows(e.T)] if str(e.cols) == "1" else None
+
+
+DEFINITIONS: Mapping[str, Callable[..., list[Rule] | None]] = {
+    "singular values": _singular_values,
+    "eigenvalues": _eigenvalues,
+    "orthogonal": _orthogonal,
+    "selection": _selection,
+    "projector": _projector,
+    "unit vector": _unit_vector,
+}
+"""The rules of each kind of definition, from its letters; None where their shapes do not fit."""
+
+
 def _collect(rows: sp.Expr, cols: sp.Expr, terms: Iterable[tuple[Word, sp.Expr]]) -> Matrix:
     total: defaultdict[Word, sp.Expr] = defaultdict(lambda: sp.Integer(0))
     for word, coefficient in terms:
@@ -204,18 +285,64 @@ def _trace(word: Word, size: sp.Expr) -> sp.Expr:
     return sp.Mul(*(Trace((word + word)[start:end]) for start, end in zip(cuts, ends, strict=True)))
 
 
-def equal(lhs: Any, rhs: Any, rules: Sequence[Rule] = ()) -> Verdict:
+def equal(lhs: Any, rhs: Any, rules: Sequence[Given] = ()) -> Verdict:
     """Whether two scalars made of traces, or two matrices, agree for all shapes, given the rules."""
+    given = [r for rule in rules for r in (rule.rules if isinstance(rule, Definition) else [rule])]
     if isinstance(lhs, Matrix):  # M = 0 iff tr(M X) = 0 for every X
-        probe = matrix("any matrix", lhs.cols, lhs.rows)
+        taken = {letter.name for side in (lhs, rhs, *_sides(given)) for letter in letters_of(side)}
+        fresh = next(name for n in itertools.count() if (name := f"X{n}") not in taken)
+        probe = matrix(fresh, lhs.cols, lhs.rows)
         lhs, rhs = trace(lhs @ probe), trace(rhs @ probe)
     lhs, rhs = exact_expression(lhs), exact_expression(rhs)
-    rest = reduce(lhs - rhs, rules)
+    letters = {letter for side in (lhs, rhs, *_sides(given)) for letter in letters_of(side)}
+    symbols = lhs.free_symbols | rhs.free_symbols
+    symbols |= {x for M in _sides(given) for c in M.terms.values() for x in c.free_symbols}
+    if clash := twice_named([*symbols, *letters]):
+        return Inconclusive(f"two letters or symbols are called {clash}: rename one of them")
+    rest = reduce(lhs - rhs, given)
     if rest != 0:
         return Inconclusive(f"the sides differ by {rest}, which does not reduce to 0")
-    traces = lhs.atoms(Trace) | rhs.atoms(Trace)
-    shapes = {name for t in traces for x in t.word for name in x.shape if not name.isdigit()}
-    return Checked("symbolic", scope_of(shapes) + (f" with {_says(rules)}" if rules else ""))
+    pairs = [(a, b or 0 * a) for a, b in given]
+    values = examples.example(sorted(letters), sorted(symbols, key=str), pairs)
+    if values is None:
+        return Inconclusive(f"no numerical example satisfies {_says(given)}: do they contradict?")
+    if clash := disagreement(lhs, rhs, values):
+        return Inconclusive(clash)
+    shapes = {n for x in letters for n in (x.rows, x.cols) if not n.isdigit()}
+    sizes = {str(x) for x in symbols if str(x) in shapes}
+    said = every({*shapes, *(quantified(x) for x in symbols if str(x) not in sizes)})
+    defined = {
+        x
+        for rule in rules
+        if isinstance(rule, Definition)
+        for M in rule.letters
+        for x in letters_of(M)
+    }
+    kinds = sorted(f"{x.name} {x.kind}" for x in letters - defined if x.kind)
+    assumed = [_says([rule]) for rule in rules if not isinstance(rule, Definition)]
+    return Checked("symbolic", said, (*assumed, *kinds, *nonzero_hypotheses([lhs, rhs])))
+
+
+def _sides(rules: Sequence[Rule]) -> list[Matrix]:
+    return [side for rule in rules for side in rule if isinstance(side, Matrix)]
+
+
+def letters_of(side: Any) -> set[Letter]:
+    """The letters of a matrix, or of the traces in a scalar, untransposed."""
+    if isinstance(side, Matrix):
+        words = [*side.terms, *(t.word for c in side.terms.values() for t in c.atoms(Trace))]
+    else:
+        words = [t.word for t in side.atoms(Trace)]
+    return {letter._replace(transposed=False) for word in words for letter in word}
+
+
+def disagreement(lhs: sp.Expr, rhs: sp.Expr, values: Mapping[Any, Any]) -> str:
+    """Where the sides differ by more than the rounding of entries known to 1e-9; empty if they agree."""
+    terms = [*sp.Add.make_args(lhs), *sp.Add.make_args(rhs)]
+    left, right, *sizes = examples.numbers([lhs, rhs, *terms], values)
+    if abs(left - right) <= 1e-6 * max(1.0, *map(abs, sizes)):
+        return ""
+    return f"the sides are {left:.6g} and {right:.6g} at a numerical example"
 
 
 def _says(rules: Sequence[Rule]) -> str:
@@ -223,9 +350,10 @@ def _says(rules: Sequence[Rule]) -> str:
     return ", ".join(" = ".join(pair) for pair in sides)
 
 
-def reduce(expr: Any, rules: Sequence[Rule] = ()) -> sp.Expr:
+def reduce(expr: Any, rules: Sequence[Given] = ()) -> sp.Expr:
     """A scalar expanded, with every word in it that a rule or its transpose matches replaced, until none does."""
-    pairs = [pair for rule in rules for pair in _both_ways(rule)]
+    given = [r for rule in rules for r in (rule.rules if isinstance(rule, Definition) else [rule])]
+    pairs = [pair for rule in given for pair in _both_ways(rule)]
     before, after = None, sp.expand(expr)
     while after != before:
         before = after

@@ -12,7 +12,7 @@ import numpy as np
 
 from theory.evidence.numbers import approximately, each, is_numeric, readable
 from theory.evidence.precise import evaluate, precise_sides
-from theory.statement import Instance, Statement, Witness, call
+from theory.statement import Instance, Statement, Witness
 
 EPS = float(np.finfo(float).eps)
 
@@ -129,7 +129,7 @@ def _in_floats(statement: Statement, exact: Instance, near: Instance) -> Found |
     if noise is None:
         return None
     lhs, rhs = statement.values(near)
-    scale = max(abs(lhs), abs(rhs), call(statement.scale, near) if statement.scale else 0.0)
+    scale = statement.size(near, lhs, rhs)
     size = sum(np.size(value) for value in near.values())
     bound = max(64 * EPS * size, statement.tolerance) * scale + 64 * noise
     found = _violation(statement, lhs, rhs)

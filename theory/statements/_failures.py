@@ -8,6 +8,8 @@ import sympy as sp
 
 from theory.evidence.lemmas import optimum, step
 from theory.evidence.symbolic import (
+    Definition,
+    Given,
     diagonal,
     dimensions,
     equal,
@@ -59,7 +61,6 @@ def optimum_splits_the_energy() -> Step:
         "optimum_splits_the_energy",
         r"T R^* = \|C\|^2 - T\rho_k with T\rho_k = \sum_{i\le k}\sigma_i^2 = \|\Gamma^*\|^2; unit tasks have "
         r"\|C\|^2 = \sum_t \|c_t\|^2 = T",
-        "all d, T, k",
         lambda: equal(frob2(o.C - o.W.T @ o.heads), frob2(o.C) - o.kept, o.rules),
         lambda: equal(frob2(o.heads), o.kept, o.rules),
         lambda: equal(expect(frob2(C @ e), e), frob2(C)),  # the sum over t of |c_t|^2
@@ -74,7 +75,6 @@ def change_at_the_optimum() -> Step:
     return step(
         "change_at_the_optimum",
         r"(C - W^{*\top}\Gamma^*)\Gamma^{*\top} = 0, hence T R(W^*+N) = T R^* + \|N^\top\Gamma^*\|^2",
-        "all d, T, k",
         lambda: equal((o.C - o.W.T @ o.heads) @ o.heads.T, 0 * o.W.T, o.rules),
         lambda: equal(frob2(o.C - (o.W + N).T @ o.heads), o.lost + frob2(N.T @ o.heads), o.rules),
     )
@@ -92,7 +92,6 @@ def mean_of_a_quadratic() -> Step:
     return step(
         "mean_of_a_quadratic",
         r"entries w_i uncorrelated, of mean m_i and variance s_i^2: \mathbb{E}\,q(w) = q(m) + \sum_i Q_{ii} s_i^2",
-        "all d, T, k",
         lambda: equal(expect(quadratic(m + s @ z), z), quadratic(m) + trace(Q @ s @ s)),
     )
 
@@ -114,7 +113,6 @@ def curvatures() -> Step:
         "curvatures",
         r"W + h\,e_i f_j^\top: h^2 has the coefficient S_{jj}\|\gamma^i\|^2 in T R; W + h\,e_i e_i^\top W: "
         r"(w_i^\top S w_i)\|\gamma^i\|^2",
-        "all d, T, k",
         lambda: equal(cost(e @ f.T), h**2 * trace(f.T @ S @ f) * heads),
         lambda: equal(cost(e @ e.T @ W), h**2 * trace(e.T @ W @ S @ W.T @ e) * heads),
     )
@@ -124,12 +122,11 @@ def rows_of_unit_energy() -> Step:
     """For W W' = I and S = I, the input energies of the rows are 1, so that the spread is the heads' energy."""
     d, T, k = dimensions("d T k")
     W, G, e, f = matrix("W", k, d), matrix("Γ", k, T), matrix("e", k, 1), matrix("f", d, 1)
-    rules = [orthonormal_rows(W), orthonormal_rows(e.T)]
+    rules: list[Given] = [orthonormal_rows(W), Definition("unit vector", (e,))]
     return step(
         "rows_of_unit_energy",
         r"W W^\top = I, S = I: \sum_j W_{ij}^2 = \|w_i\|^2 = 1 and \sum_i \|\gamma^i\|^2 = \|\Gamma\|^2, hence "
         r"\sum_{ij} W_{ij}^2 \|\gamma^i\|^2 = \|\Gamma\|^2",
-        "all d, T, k",
         lambda: equal(expect(frob2(e.T @ W @ f), f), frob2(e.T @ W)),  # the sum over j
         lambda: equal(frob2(e.T @ W), 1, rules),
         lambda: equal(expect(frob2(e.T @ G), e), frob2(G)),  # the sum over i
@@ -143,6 +140,5 @@ def length_of_orthonormal_weights() -> Step:
     return step(
         "length_of_orthonormal_weights",
         r"W W^\top = I: \|W\|_F^2 = k",
-        "all d, T, k",
         lambda: equal(frob2(W), trace(eye(k)), [orthonormal_rows(W)]),
     )

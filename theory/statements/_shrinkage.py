@@ -10,13 +10,14 @@ import sympy as sp
 from theory.evidence.lemmas import ky_fan_maximum_principle, orthonormal_rows_contract, step
 from theory.evidence.scalars import identity, nonnegative
 from theory.evidence.symbolic import (
+    Definition,
+    Given,
     diagonal,
     dimensions,
     equal,
     eye,
     frob2,
     matrix,
-    orthonormal_rows,
     symmetric,
     trace,
 )
@@ -48,7 +49,6 @@ def heads_fitted() -> Step:
         "heads_fitted",
         r"H = (WW^\top+qI)^{-1}: \|C-W^\top\Gamma\|^2 + q\|\Gamma\|^2 = \operatorname{tr} C^\top F C + "
         r"\|W^\top(\Gamma-HWC)\|^2 + q\|\Gamma-HWC\|^2, F = I - W^\top HW = q(W^\top W+qI)^{-1}",
-        "all d, T, k",
         lambda: equal(
             frob2(C - W.T @ heads) + q * frob2(heads),
             trace(C.T @ left @ C) + frob2(W.T @ away) + q * frob2(away),
@@ -63,15 +63,15 @@ def modes_of_the_weights() -> Step:
     d, T, k = dimensions("d T k")
     C, W, X = matrix("C", d, T), matrix("W", k, d), matrix("X", d, d)
     e, F = diagonal("e", d), diagonal("F", d)
-    rules = [orthonormal_rows(X), orthonormal_rows(X.T), (e @ F, q * eye(d) - q * F)]
+    basis = Definition("eigenvalues", (X.T, e))
+    rules: list[Given] = [basis, (e @ F, q * eye(d) - q * F)]
     return step(
         "modes_of_the_weights",
         r"W^\top W = \sum_j e_j x_j x_j^\top, at most k of them nonzero: \operatorname{tr} C^\top F C = "
         r"\sum_j \tfrac{q}{e_j+q} m_j, m_j = x_j^\top CC^\top x_j, and \|W\|^2 = \sum_j e_j",
-        "all d, T, k",
         lambda: equal((X.T @ e @ X + q * eye(d)) @ X.T @ F @ X, q * eye(d), rules),
         lambda: equal(trace(C.T @ X.T @ F @ X @ C), trace(F @ X @ C @ C.T @ X.T)),
-        lambda: equal(frob2(W @ X.T), frob2(W), [orthonormal_rows(X.T)]),
+        lambda: equal(frob2(W @ X.T), frob2(W), [basis]),
         lambda: equal(frob2(W @ X.T), trace(e), [(X @ W.T @ W @ X.T, e)]),
     )
 
@@ -87,7 +87,6 @@ def price_of_each_mode() -> Step:
         r"a \ge \ell: \tfrac{q a^2}{e+q} + \tfrac{\ell^2}{q}e - a^2 + (a-\ell)^2 = "
         r"\tfrac{(qa-\ell(e+q))^2}{q(e+q)} \ge 0; a \le \ell: \tfrac{q a^2}{e+q} + \tfrac{\ell^2}{q}e - a^2 = "
         r"\tfrac{e(\ell^2e + q(\ell^2-a^2))}{q(e+q)} \ge 0; both 0 at e = 0 without the bonus \psi",
-        "all values",
         lambda: identity(price - a**2 + (a - level) ** 2, (q * a - level * t) ** 2 / (q * t)),
         lambda: nonnegative(
             (q * a - level * t) ** 2 / (q * t), squares=[(1 / (q * t), q * a - level * t)]
@@ -108,7 +107,6 @@ def shrunk_energy_is_convex() -> Step:
         "shrunk_energy_is_convex",
         r"b \ge \ell: \psi(a^2) - \psi(b^2) - (1-\tfrac{\ell}{b})(a^2-b^2) = \tfrac{\ell}{b}(a-b)^2 if a \ge \ell, "
         r"\tfrac{(b-\ell)(\ell b-a^2)}{b} if a \le \ell; b \le \ell: \psi(b^2) = 0 with tangent 0; the slope is \ge 0",
-        "all values",
         lambda: identity(beyond - tangent, level * (a - b) ** 2 / b),
         lambda: identity(within - tangent, (b - level) * (level * b - a**2) / b),
         lambda: nonnegative((within - tangent).subs({b: level + y}).subs({level: a + x})),
@@ -128,6 +126,5 @@ def jensen_in_the_eigenbasis() -> Step:
         r"m = \sum_i p_i\lambda_i, \sum_i p_i = 1: \sum_i p_i\psi(\lambda_i) - \psi(m) = "
         r"\sum_i p_i[\psi(\lambda_i)-\psi(m)-\psi'(m)(\lambda_i-m)] \ge 0; summed over k modes the weights are "
         r"P = \sum_j x_j x_j^\top, and \operatorname{tr}(\psi(CC^\top)P) is what Ky Fan bounds",
-        "all sizes",
         lambda: equal(trace(p.T @ psi) - here, trace(p.T @ gaps), [(p.T @ one, eye(1))]),
     )

@@ -16,7 +16,7 @@ import sympy as sp
 from theory.evidence import exact
 from theory.evidence.lemmas import step
 from theory.evidence.scalars import identity, nonnegative
-from theory.evidence.symbolic import dimensions, equal, matrix, orthonormal_rows
+from theory.evidence.symbolic import Definition, Given, dimensions, equal, matrix, orthonormal_rows
 from theory.spectra import slope
 from theory.statement import Checked, Statement, Step, Verdict
 
@@ -44,14 +44,13 @@ def repeated_orthonormal_task() -> Step:
     """Q are the tasks, c = Q e the repeated one: Q Q' + c c' has eigenvalue 2 at c, 1 at the rest of their span."""
     d, T = dimensions("d T")
     Q, e, y = matrix("Q", d, T), matrix("e", T, 1), matrix("y", T, 1)
-    rules = [orthonormal_rows(Q.T), orthonormal_rows(e.T), (e.T @ y, 0)]
+    rules: list[Given] = [orthonormal_rows(Q.T), Definition("unit vector", (e,)), (e.T @ y, 0)]
     gram = Q @ Q.T + Q @ e @ e.T @ Q.T
     size, k, more = sp.symbols("T k more", positive=True)
     return step(
         "repeated_orthonormal_task",
         r"Q^\top Q = I, c = Qe_1: (QQ^\top + cc^\top)c = 2c, and it keeps Qy for y \perp e_1; "
         r"\tfrac{k+1}{T+1} - \tfrac kT = \tfrac{T-k}{T(T+1)} > 0",
-        "all d, T, k < T",
         lambda: equal(gram @ Q @ e, 2 * (Q @ e), rules),
         lambda: equal(gram @ Q @ y, Q @ y, rules),
         lambda: identity((k + 1) / (size + 1) - k / size, (size - k) / (size * (size + 1))),

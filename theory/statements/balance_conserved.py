@@ -17,7 +17,7 @@ from theory.dynamics import imbalance
 from theory.evidence.lemmas import step
 from theory.evidence.scalars import identity
 from theory.evidence.symbolic import dimensions, equal, frob2, matrix, trace
-from theory.statement import Statement, Step
+from theory.statement import Scale, Statement, Step
 from theory.statements._draws import tasks
 
 
@@ -67,7 +67,6 @@ def velocities_are_gradients() -> Step:
         "velocities_are_gradients",
         r"\tfrac{d}{dh}L(W+hN,\Gamma+hM)|_0 = -\langle N, \Gamma E^\top\rangle - \langle M, WE\rangle; the mean risk "
         r"2L/T falls 2/T times as fast",
-        "all d, T, k",
         lambda: equal(slope(moved / 2), -fall),
         lambda: equal(slope(moved / T), -2 / T * fall),
     )
@@ -83,7 +82,6 @@ def first_order_cancels() -> Step:
         "first_order_cancels",
         r"\tfrac{d}{dt}(WW^\top-\Gamma\Gamma^\top) = \Gamma E^\top W^\top + WE\Gamma^\top - WE\Gamma^\top - "
         r"\Gamma E^\top W^\top = 0; a step of size h leaves h^2(ww^\top - gg^\top)",
-        "all d, T, k",
         lambda: equal(rate, 0 * rate),
         lambda: equal(
             W1 @ W1.T - heads1 @ heads1.T,
@@ -102,7 +100,7 @@ STATEMENT = Statement(
     relation="==",
     sides=sides,
     generate=generate,
-    scale=size,
+    scale=Scale("the terms that cancel", size),
     tight_at="an equality",
     proof=[velocities_are_gradients(), first_order_cancels()],
     mutants={

@@ -55,7 +55,6 @@ def mean_of_the_cut_tasks() -> Step:
         "mean_of_the_cut_tasks",
         r"\operatorname{tr}(ACB^\top) - jT\delta = \tfrac1{T-1}\sum_t[\operatorname{tr}(AC_{-t}B_{-t}^\top) - "
         r"j(T-1)\delta]",
-        "all d, T, k",
         lambda: identity(expect(cut, n) * T / (T - 1), whole),
     )
 
@@ -70,7 +69,6 @@ def shrunk_sum_is_a_maximum() -> Step:
         r"\sum_{i\le k}(\sigma_i-\lambda)_+ - [\sum_{i\le j}\sigma_i - j\lambda] = \sum_{j<i\le "
         r"k}(\sigma_i-\lambda)_+ + \sum_{i\le j}(\lambda-\sigma_i)_+ \ge 0, and 0 for the j with \sigma_j > "
         r"\lambda \ge \sigma_{j+1}",
-        "all sizes",
         lambda: equal(gap, trace(M @ P) + trace(J @ N)),
         lambda: equal(gap, 0, [(M @ P, 0), (J @ N, 0)]),
     )
@@ -82,7 +80,6 @@ def rank_is_capped() -> Step:
     return step(
         "rank_is_capped",
         r"(0 - \lambda)_+ = 0: k = T adds nothing to C_{-t}",
-        "all values",
         lambda: nonnegative(ridge - 0),
     )
 

@@ -29,6 +29,7 @@ from theory.evidence.symbolic import (
 from theory.representation import optimal_representation
 from theory.statement import Hypothesis, Statement, Step
 from theory.statements._draws import tasks
+from theory.statements._scales import ENERGY
 from theory.statements._shrinkage import shrinkage
 
 
@@ -74,7 +75,6 @@ def optimum_is_balanced_and_attains() -> Step:
         "optimum_is_balanced_and_attains",
         r"WW^\top = \Gamma\Gamma^\top, 2L = \|C\|^2 + \sum_{i\le k}(s_i^2 - 2s_i\sigma_i + 2\lambda s_i) "
         r"= \|C\|^2 - \sum_{i\le k}(\sigma_i-\lambda)_+^2",
-        "all d, T, k",
         lambda: equal(W @ W.T, heads @ heads.T, o.rules),
         lambda: equal(
             frob2(o.C - W.T @ heads) + ridge * (frob2(W) + frob2(heads)),
@@ -94,7 +94,6 @@ def no_ridge_is_the_limit() -> Step:
         "no_ridge_is_the_limit",
         r"L \to \tfrac12\|C-W^\top\Gamma\|^2 and (\sigma-\lambda)^2 \to \sigma^2 as \lambda \to 0: inequalities "
         r"survive",
-        "all values",
         lambda: limit(fit / 2 + ridge * decay / 2, ridge, 0, fit / 2),
         lambda: limit((sigma - ridge) ** 2, ridge, 0, sigma**2),
     )
@@ -116,7 +115,6 @@ def dual_certificate() -> Step:
         r"C = A + Z, \langle Z,A\rangle = \lambda\|A\|_*: L - \tfrac12\|Z\|^2 - \lambda\|A\|_* = "
         r"\tfrac12\|A-W^\top\Gamma\|^2 + \tfrac\lambda2\|W-\Gamma Z^\top/\lambda\|^2 + "
         r"\tfrac1{2\lambda}\operatorname{tr}\Gamma(\lambda^2I-Z^\top Z)\Gamma^\top, all \ge 0 if \|Z\|_2 \le \lambda",
-        "all d, T, k",
         lambda: identity(
             given - least,
             frob2(A - W.T @ heads) / 2 + spare + trace(Z.T @ A) - ridge * nuclear,
@@ -143,7 +141,6 @@ def certificate_at_the_optimum() -> Step:
         "certificate_at_the_optimum",
         r"\sigma_{k+1} \le \lambda: Z = U M V^\top, M = \min(\Sigma,\lambda), has \|Zx\| = \|MV^\top x\| and, as "
         r"s_i = 0 where \sigma_i < \lambda, \langle Z, A\rangle = \sum_i M_i s_i = \lambda\|A\|_*",
-        "all d, T, k",
         lambda: equal(frob2(Z @ x), frob2(M @ V.T @ x), rules),
         lambda: equal(trace(Z.T @ A), ridge * trace(s), rules),
         # sigma = ridge + above: s = above and M = sigma - s = ridge. (Below the ridge s = 0 and M = sigma.)
@@ -170,7 +167,7 @@ STATEMENT = Statement(
     sides=sides,
     generate=generate,
     # At ridge = 0 and full rank both sides vanish up to the rounding of |C|^2.
-    scale=lambda C: float((C**2).sum()),
+    scale=ENERGY,
     tight_at={"C": _C, "k": 2, "ridge": 0.5, "W": _BEST.W, "heads": _BEST.heads},
     needed={
         "penalty": "below 0 there is no minimum to speak of: weights with W' heads = 0 grow without bound"

@@ -43,7 +43,7 @@ STATEMENT = Statement(
     sides=sides,
     generate=generate,
     # Both risks vanish up to the rounding of |C|^2 / T where k reaches the rank.
-    scale=lambda C: float((C**2).sum()) / C.shape[1],
+    scale="risk",
     tight_at={"C": np.array([[1.0, 0.6, 0.0], [0.0, 0.8, 2.0]]), "k": 1, "amounts": np.ones(3)},
     needed={
         "shares": "not needed for the bound: any weights yield some representation of dimension k"

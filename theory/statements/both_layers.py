@@ -71,14 +71,12 @@ def _proof() -> list[Step]:
             "mean_over_the_weights",
             r"E_N \|S^{1/2}(C - (W + \sigma N)^\top(\Gamma + \sigma M))\|^2 = "
             r"\|S^{1/2}(C - W^\top(\Gamma + \sigma M))\|^2 + \sigma^2\operatorname{tr}(S)\|\Gamma + \sigma M\|^2",
-            "all d, T, k",
             lambda: equal(expect(frob2(C - (W + sigma * N).T @ noisy, S), N), after_first),
         ),
         step(
             "mean_over_the_heads",
             r"E_M: \|S^{1/2}(C - W^\top\Gamma)\|^2 + \sigma^2(\operatorname{tr}(S)\|\Gamma\|^2 + "
             r"T\|S^{1/2}W^\top\|^2) + \sigma^4 kT\operatorname{tr}(S)",
-            "all d, T, k",
             lambda: equal(
                 expect(after_first, M),
                 frob2(C - W.T @ heads, S)
@@ -89,7 +87,6 @@ def _proof() -> list[Step]:
         step(
             "isotropic",
             r"S = I: \operatorname{tr} S = d, \|S^{1/2}W^\top\|^2 = \|W\|^2",
-            "all d, T, k",
             lambda: equal(trace(eye(d)), d),
             lambda: equal(frob2(W.T, eye(d)), frob2(W)),
         ),

@@ -15,7 +15,7 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import step
-from theory.evidence.scalars import identity, nonnegative
+from theory.evidence.scalars import identity, nonnegative, positive
 from theory.evidence.symbolic import dimensions, equal, expect, frob2, matrix
 from theory.geometry import sample
 from theory.spectra import coherence, slope
@@ -50,7 +50,6 @@ def unit_trace() -> Step:
     return step(
         "unit_trace",
         r"\operatorname{tr} C^\top C = \sum_t \|C e_t\|^2, which is the number of tasks",
-        "all d, T",
         lambda: equal(expect(frob2(C @ n), n), frob2(C)),
     )
 
@@ -64,7 +63,6 @@ def largest_have_their_share() -> Step:
         "largest_have_their_share",
         r"\sum_{i\le k}\lambda_i - \tfrac kn \operatorname{tr} G = \tfrac{n-k}n \sum_{i\le k}(\lambda_i - \lambda_k) + "
         r"\tfrac kn \sum_{i>k}(\lambda_k - \lambda_i) \ge 0",
-        "all n, k",
         lambda: identity(
             above - k * (above + below) / n, (more * (above - k * z) + k * (more * z - below)) / n
         ),
@@ -81,7 +79,6 @@ def pairs_of_tasks() -> Step:
         r"(1 + T\mu)\|x\|^2 - \|Cx\|^2 = \sum_{i<j}\bigl[\mu(x_i^2 + x_j^2) - 2g_{ij}x_i x_j\bigr] = "
         r"\sum_{i<j}\bigl[\tfrac{\mu-g_{ij}}2(x_i+x_j)^2 + \tfrac{\mu+g_{ij}}2(x_i-x_j)^2\bigr] \ge 0, "
         r"g_{ij} = \langle c_i,c_j\rangle: every eigenvalue of C^\top C is at most 1 + T\mu",
-        "all d, T",
         lambda: nonnegative(
             (a + b) * (x**2 + y**2) - 2 * (b - a) * x * y, squares=[(a, x + y), (b, x - y)]
         ),
@@ -92,16 +89,16 @@ def pairs_of_tasks() -> Step:
 
 def factor_below_one() -> Step:
     T, k = sp.symbols("T k", positive=True)
-    mu, margin = sp.symbols("mu margin", nonnegative=True)
+    mu, margin = sp.Symbol("mu", nonnegative=True), sp.Symbol("margin", positive=True)
     factor = T * (1 + T * mu) / (T + 1)
     return step(
         "factor_below_one",
         r"\frac{k(1+T\mu)}{T+1} = \frac{T(1+T\mu)}{T+1}\cdot\frac kT, \quad 1 - \frac{T(1+T\mu)}{T+1} = "
-        r"\frac{1-T^2\mu}{T+1} > 0",
-        "all T, k",
+        r"\frac{1-T^2\mu}{T+1} > 0, \rho_k(C_T) \ge \tfrac kT > 0",
         lambda: identity(k * (1 + T * mu) / (T + 1), factor * k / T),
         lambda: identity(1 - factor, (1 - T**2 * mu) / (T + 1)),
-        lambda: nonnegative((1 - T**2 * mu).subs(mu, (1 - margin) / T**2)),
+        lambda: positive(((1 - T**2 * mu) / (T + 1)).subs(mu, (1 - margin) / T**2)),
+        lambda: positive(k / T),  # the slope of C_T is at least that, so that the drop is strict
     )
 
 

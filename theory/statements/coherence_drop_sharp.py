@@ -20,7 +20,7 @@ import numpy as np
 import sympy as sp
 
 from theory.evidence.lemmas import cauchy_schwarz, ky_fan_maximum_principle, step
-from theory.evidence.scalars import identity, limit, nonnegative
+from theory.evidence.scalars import identity, limit, nonnegative, positive
 from theory.evidence.symbolic import Rule, dimensions, equal, eye, frob2, matrix, symmetric, trace
 from theory.spectra import coherence, slope
 from theory.statement import Hypothesis, Statement, Step
@@ -65,7 +65,6 @@ def border_adds_its_length() -> Step:
         r"0 \le P \le I: \operatorname{tr} P(ve^\top + ev^\top) \le \operatorname{tr} PY \le "
         r"\operatorname{tr} Y = |g|, Y = \tfrac{1}{2|g|}(v+|g|e)(v+|g|e)^\top, "
         r"Y - (ve^\top + ev^\top) = \tfrac{1}{2|g|}(v-|g|e)(v-|g|e)^\top \ge 0",
-        "all T",
         lambda: equal(v @ e.T + e @ v.T, Y - R),
         lambda: equal(trace(Y), s, rules),
     )
@@ -77,7 +76,6 @@ def one_more_eigenvalue() -> Step:
     return step(
         "one_more_eigenvalue",
         r"S_k(\operatorname{diag}(G, 1)) = \max(S_k, 1 + S_{k-1}) = S_k + \max(0, 1 - \lambda_k)",
-        "all T, k",
         lambda: identity(1 + (S - z), S + (1 - z)),
     )
 
@@ -95,8 +93,7 @@ def eigenvalues_near_one() -> Step:
         "eigenvalues_near_one",
         r"\sum_i y_i^2 = \|G - I\|_F^2 \le T(T-1)\mu^2 and \sum_i y_i = 0 for y_i = \lambda_i - 1; "
         r"\sum_{i\ge k}y_i^2 \ge m\delta^2, \sum_{i<k}y_i^2 \ge \tfrac{(m\delta)^2}{k-1}: "
-        r"\delta^2 \le \tfrac{(k-1)(T-1)}m\mu^2",
-        "all T, k",
+        r"\delta^2 \le \tfrac{(k-1)(T-1)}m\mu^2; k = 1: \lambda_1 \ge 1, the mean, and \delta = 0",
         lambda: equal(frob2(G - eye(T)), trace(G @ G) - 2 * trace(G) + T),
         lambda: nonnegative((delta + x) ** 2 - delta**2),
         lambda: nonnegative((m * delta + more) ** 2 - (m * delta) ** 2),
@@ -109,16 +106,17 @@ def eigenvalues_near_one() -> Step:
 def factor_below_one() -> Step:
     """S = k + over is at least k."""
     T, k, mu, nu = sp.symbols("T k mu nu", positive=True)
-    over = sp.Symbol("over", nonnegative=True)
+    over, margin = sp.Symbol("over", nonnegative=True), sp.Symbol("margin", positive=True)
     share = mu * nu / k
     return step(
         "factor_below_one",
         r"S_k + \mu\nu \le (1 + \tfrac{\mu\nu}k)S_k for S_k \ge k; "
         r"1 - \tfrac T{T+1}(1 + \tfrac{\mu\nu}k) = \tfrac{1 - \mu T\nu/k}{T+1} > 0",
-        "all T, k",
         lambda: identity((1 + share) * (k + over) - (k + over + mu * nu), share * over),
         lambda: nonnegative(share * over),
         lambda: identity(1 - T * (1 + share) / (T + 1), (1 - mu * T * nu / k) / (T + 1)),
+        lambda: positive(((1 - mu * T * nu / k) / (T + 1)).subs(mu, (1 - margin) * k / (T * nu))),
+        lambda: positive(k / T),  # the slope of C_T is at least that, so that the drop is strict
     )
 
 
@@ -131,7 +129,6 @@ def sharp() -> Step:
         r"\begin{bmatrix}I&\mu1\\\mu1^\top&1\end{bmatrix}\begin{bmatrix}1\\\sqrt T\end{bmatrix} = "
         r"(1+\mu\sqrt T)\begin{bmatrix}1\\\sqrt T\end{bmatrix}, 1 on y \perp 1: "
         r"\rho_k goes from \tfrac kT to \tfrac{k+\mu\sqrt T}{T+1}, more iff \mu > kT^{-3/2}; \nu/\sqrt T \to 1",
-        "all T > k",
         lambda: identity(mu * T + root, (1 + mu * root) * root),
         lambda: identity((k + mu * root) / (T + 1) - k / T, (mu * T * root - k) / (T * (T + 1))),
         lambda: limit(nu / root, T, sp.oo, 1, "-"),

@@ -44,7 +44,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "lines_through_one_point",
             r"(1 - \rho) + d\sigma^2\rho = 1 + \rho(d\sigma^2 - 1), which is 1 at \sigma^2 = 1/d for every \rho",
-            "all sigma",
             lambda: identity(risk(rho, v), 1 + rho * (d * v - 1)),
             lambda: identity(risk(rho, 1 / d), 1),
         ),
@@ -52,7 +51,6 @@ def _proof() -> list[Step]:
             "order_beyond_and_before",
             r"\sigma^2 = 1/d \pm b: the risk at slope \rho + \delta exceeds that at \rho by \pm d b\delta, and 1 by "
             r"\pm d b\rho",
-            "all sigma",
             lambda: identity(
                 risk(rho + delta, 1 / d + beyond) - risk(rho, 1 / d + beyond), d * beyond * delta
             ),
@@ -77,9 +75,7 @@ STATEMENT = Statement(
     generate=tasks_with("sigma", (0.0, 1.0, 0.5), lambda rng: float(2 * rng.random()), unit=True),
     tight_at="an equality",
     needed={"unit_tasks": {"C": np.array([[2.0]]), "k": 1, "sigma": 1.0}},
-    scale=lambda C: (
-        1.0
-    ),  # of risks of unit tasks; at sigma = 0 and full rank both sides are rounding
+    scale="risk",  # of risks of unit tasks; at sigma = 0 and full rank both sides are rounding
     proof=_proof(),
     remark="multitasking wins only where every model is worse than the zero predictor",
 )

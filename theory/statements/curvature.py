@@ -1,7 +1,7 @@
 """The slope under small noise is half the trace of the Hessian, for any smooth loss: the bridge to networks.
 
-Setting   a loss L of the hit weights theta (p,), three times differentiable near theta with third derivatives at most
-          K; N iid of zero mean and unit variance with E |N|^3 finite.
+Setting   a loss L of the hit weights theta (p,), three times differentiable with third derivatives at most K everywhere
+          (near theta is not enough); N iid of zero mean and unit variance with E |N|^3 finite.
 Claim     d/d(sigma^2) E L(theta + sigma N) = tr(Hessian of L at theta) / 2 at sigma = 0. For the mean risk of the
           linear model that is tr(S) |heads|_F^2 / T, the slope of statement 2: the two sides evaluated here, with the
           trace taken by second differences, exact for a quadratic.
@@ -19,7 +19,7 @@ from theory.evidence.scalars import identity, limit
 from theory.evidence.symbolic import dimensions, equal, expect, frob2, matrix, symmetric, trace
 from theory.perturbation import AdditiveNoise
 from theory.representation import Representation, risk
-from theory.statement import Statement, Step
+from theory.statement import Scale, Statement, Step
 from theory.statements._draws import inputs, representation, tasks
 
 sigma = sp.Symbol("sigma", positive=True)
@@ -57,7 +57,6 @@ def quadratic_term() -> Step:
         "quadratic_term",
         r"\mathbb{E}[\sigma\langle\nabla L, N\rangle + \tfrac{\sigma^2}2N^\top HN] = "
         r"\tfrac{\sigma^2}2\operatorname{tr}H",
-        "all sizes",
         lambda: equal(
             expect(s * trace(g.T @ n) + s**2 / 2 * trace(n.T @ H @ n), n), s**2 / 2 * trace(H)
         ),
@@ -70,8 +69,19 @@ def remainder_vanishes() -> Step:
     return step(
         "remainder_vanishes",
         r"\tfrac1{\sigma^2}\cdot\tfrac K6\sigma^3\,\mathbb{E}|N|^3 \to 0 as \sigma \to 0",
-        "all values",
         lambda: limit(K * sigma**3 * third / 6 / sigma**2, sigma, 0, 0),
+    )
+
+
+def bounded_near_theta_is_not_enough() -> Step:
+    """L = exp(x^4) at theta = 0 has every derivative near 0, and no mean under normal noise, however small."""
+    x, s = sp.symbols("x sigma", positive=True)
+    exponent = s**4 * x**4 - x**2 / 2  # of L(sigma x) times the normal density
+    return step(
+        "bounded_near_theta_is_not_enough",
+        r"L = e^{x^4}: L(\sigma x)e^{-x^2/2} \to \infty as x \to \infty for every \sigma > 0, so that "
+        r"\mathbb{E}\,L(\sigma N) = \infty: the bound K must hold everywhere",
+        lambda: limit(sp.exp(-exponent), x, sp.oo, 0, "-"),
     )
 
 
@@ -84,7 +94,6 @@ def waves_agree() -> Step:
         "waves_agree",
         r"L = \cos(a^\top\theta+b): \tfrac{d}{d\sigma^2}e^{-\sigma^2|a|^2/2}L|_0 = -\tfrac12|a|^2L = "
         r"\tfrac12\operatorname{tr}(-L\,aa^\top)",
-        "all sizes",
         lambda: identity(
             sp.diff(sp.exp(-s2 * a2 / 2) * sp.cos(phase), s2).subs(s2, 0), -a2 / 2 * sp.cos(phase)
         ),
@@ -102,7 +111,6 @@ def linear_model() -> Step:
         "linear_model",
         r"\tfrac{d^2}{dh^2}R(W+hN,\Gamma) = \tfrac2T\|S^{1/2}N^\top\Gamma\|^2, and half its trace is "
         r"\operatorname{tr}(S)\|\Gamma\|^2/T",
-        "all d, T, k",
         lambda: equal(hessian, 2 * frob2(N.T @ heads, S) / T),
         lambda: equal(expect(hessian, N) / 2, trace(S) * frob2(heads) / T),
     )
@@ -111,15 +119,22 @@ def linear_model() -> Step:
 STATEMENT = Statement(
     id="curvature",
     number=31,
-    claim=r"\tfrac{d}{d\sigma^2}\,\mathbb{E}\,L(\theta+\sigma N)\big|_{\sigma=0} = "
+    claim=r"\|\nabla^3L\| \le K, \mathbb{E}|N|^3 < \infty: "
+    r"\tfrac{d}{d\sigma^2}\,\mathbb{E}\,L(\theta+\sigma N)\big|_{\sigma=0} = "
     r"\tfrac12\operatorname{tr}\nabla^2L(\theta), for the linear model \operatorname{tr}(S)\|\Gamma\|_F^2/T",
     source="standard; Bishop 1995",
     relation="==",
     sides=sides,
     generate=generate,
-    scale=size,
+    scale=Scale("the risks whose differences are taken", size),
     tight_at="an equality",
-    proof=[quadratic_term(), remainder_vanishes(), waves_agree(), linear_model()],
+    proof=[
+        quadratic_term(),
+        remainder_vanishes(),
+        bounded_near_theta_is_not_enough(),
+        waves_agree(),
+        linear_model(),
+    ],
     mutants={
         "without the half": lambda C, W, heads, X: (
             2 * sides(C, W, heads, X)[0],

@@ -28,7 +28,6 @@ def correlated_with_one() -> Step:
     return step(
         "correlated_with_one",
         r"\tfrac{1+r}{T+1} - \tfrac1T = \tfrac{Tr-1}{T(T+1)} > 0 for r > 1/T",
-        "all d > T, k = 1",
         lambda: identity((gram * one - (1 + r) * one).norm() ** 2, 0),
         lambda: identity(gram.trace() - (1 + r), 1 - r),
         lambda: identity(rise, (T * r - 1) / (T * (T + 1))),

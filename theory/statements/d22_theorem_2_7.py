@@ -49,7 +49,6 @@ def event_of_no_drop() -> Step:
         "event_of_no_drop",
         r"\|c_{T+1}\|^2 = \langle e, C^\top C e\rangle \le \lambda_1(C^\top C): at \|c_{T+1}\|^2 \ge m\tfrac{T+1}T, "
         r"\lambda_1(C_T^\top C_T) \le m, \tfrac{\|c_{T+1}\|^2}{T+1} - \rho_1(C_T) \ge 0",
-        "all d, T",
         lambda: equal(trace((C @ e).T @ (C @ e)), trace(e.T @ C.T @ C @ e)),
         # |c|^2 = m (T+1)/T + over; lambda_1 = m - below.
         lambda: identity(
@@ -71,7 +70,6 @@ def chi_square_tail() -> Step:
         r"\int_x^\infty t^{a-1}e^{-t}dt \ge x^{a-1}\int_x^\infty e^{-t}dt = x^{a-1}e^{-x}; at x = a(1+\delta), with "
         r"\log\Gamma(a+1) \le \log s + a\log a - a: \log P \ge (a-1)\log(1+\delta) - a\delta - \log s, "
         r"s = \sqrt{2\pi a}\,e^{1/(12a)}",
-        "all a >= 1, delta > 0",
         lambda: identity(sp.integrate(sp.exp(-t), (t, x, sp.oo)), sp.exp(-x)),
         lambda: identity(log_tail, (a - 1) * sp.log(1 + delta) - a * delta - log_s),
     )
@@ -84,7 +82,6 @@ def logarithm_below() -> Step:
         "logarithm_below",
         r"\log(1+\delta) \ge \delta - \delta^2/2: equal at 0, and the difference has the derivative "
         r"\delta^2/(1+\delta) \ge 0",
-        "all delta >= 0",
         lambda: identity(gap.subs(delta, 0), 0),
         lambda: identity(sp.diff(gap, delta), delta**2 / (1 + delta)),
         lambda: nonnegative(delta**2 / (1 + delta)),
@@ -100,7 +97,6 @@ def slower_than_claimed() -> Step:
         "slower_than_claimed",
         r"d = C_0T^3: T\delta \to 1 + 2/\sqrt{C_0}, \tfrac{d\delta^2}{4T} \to \tfrac{(2+\sqrt{C_0})^2}4, "
         r"\tfrac{\log d}T \to 0, but \tfrac{c\sqrt d}{T} = c\sqrt{C_0T} \to \infty",
-        "all C0, c, in the limit of large T",
         lambda: limit(T * delta, s, sp.oo, 1 + 2 / r, "-"),
         lambda: limit(sp.expand(d * delta**2 / (4 * T)), s, sp.oo, (2 + r) ** 2 / 4, "-"),
         lambda: limit(sp.log(d) / T, s, sp.oo, 0, "-"),

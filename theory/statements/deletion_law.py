@@ -18,7 +18,7 @@ import sympy as sp
 
 from theory.covariance import Array
 from theory.evidence import lemmas
-from theory.evidence.scalars import identity, nonnegative
+from theory.evidence.scalars import identity, positive
 from theory.evidence.symbolic import equal, frob2
 from theory.perturbation import NeuronDeletion, WeightDeletion
 from theory.representation import optimal_representation
@@ -45,7 +45,8 @@ def generate(rng: np.random.Generator, i: int) -> Instance | None:
 
 def _proof() -> list[Step]:
     p, w, rho = (sp.Symbol(name, real=True) for name in ("p", "w", "rho"))
-    mean, drop = (1 - p) * w, sp.Symbol("delta", nonnegative=True)
+    mean = (1 - p) * w
+    drop, kept = (sp.Symbol(name, positive=True) for name in ("delta", "kept"))
     o = lemmas.optimum()
 
     def risk(rho: Any) -> Any:
@@ -55,7 +56,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "moments",
             r"w M with M = 1 of probability 1-p, else 0: mean (1-p)w, variance p(1-p)w^2",
-            "all p",
             lambda: identity(p * 0 + (1 - p) * w, mean),
             lambda: identity(p * mean**2 + (1 - p) * (w - mean) ** 2, p * (1 - p) * w**2),
         ),
@@ -65,7 +65,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "risk_of_the_mean_weights",
             r"T R((1-p)W^*, \Gamma^*) = \|C\|^2 - (1-p^2)\,T\rho_k",
-            "all d, T, k",
             lambda: equal(
                 frob2(o.C - (1 - p) * o.W.T @ o.heads), frob2(o.C) - (1 - p**2) * o.kept, o.rules
             ),
@@ -74,15 +73,13 @@ def _proof() -> list[Step]:
         lemmas.step(
             "total",
             r"[1 - (1-p^2)\rho] + p(1-p)\rho = 1 - (1-p)\rho",
-            "all p",
             lambda: identity(1 - (1 - p**2) * rho + p * (1 - p) * rho, risk(rho)),
         ),
         lemmas.step(
             "no_crossover",
-            r"the risk at slope \rho - \delta exceeds that at \rho by (1-p)\delta \ge 0",
-            "all p",
+            r"the risk at slope \rho - \delta exceeds that at \rho by (1-p)\delta > 0 for \delta > 0, p < 1",
             lambda: identity(risk(rho - drop) - risk(rho), (1 - p) * drop),
-            lambda: nonnegative((1 - p) * drop, {p: (0, 1)}),
+            lambda: positive(((1 - p) * drop).subs(p, 1 - kept)),
         ),
     ]
 
@@ -100,7 +97,7 @@ STATEMENT = Statement(
     generate=generate,
     tight_at="an equality",
     needed={"unit_tasks": {"C": np.array([[2.0]]), "k": 1, "p": 0.5, "neurons": False}},
-    scale=lambda C: 1.0,  # of risks of unit tasks; at p = 0 and full rank both sides are rounding
+    scale="risk",  # of risks of unit tasks; at p = 0 and full rank both sides are rounding
     proof=_proof(),
     remark="the linear theory does not predict a crossover when weights are deleted, as reported for language models",
 )

@@ -52,7 +52,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "moments",
             r"w M/(1-p) with M = 1 of probability 1-p, else 0: mean w, variance \tfrac{p}{1-p} w^2",
-            "all p",
             lambda: identity(p * 0 + (1 - p) * scaled, w),
             lambda: identity(p * w**2 + (1 - p) * (scaled - w) ** 2, p / (1 - p) * w**2),
         ),
@@ -63,7 +62,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "crossing",
             r"1 - \rho + \rho\tfrac{p}{1-p} = 1 + \rho\tfrac{2p-1}{1-p}: of the sign of 2p-1 in \rho, and 1 at p = 1/2",
-            "all p",
             lambda: identity(risk(rho), 1 + rho * (2 * p - 1) / (1 - p)),
             lambda: identity(risk(rho + delta) - risk(rho), delta * (2 * p - 1) / (1 - p)),
             lambda: nonnegative((2 * p - 1) / (1 - p), {p: (sp.Rational(1, 2), 1)}),
@@ -86,6 +84,6 @@ STATEMENT = Statement(
     generate=generate,
     tight_at="an equality",
     needed={"unit_tasks": {"C": np.array([[2.0]]), "k": 1, "p": 0.25, "neurons": False}},
-    scale=lambda C: 1.0,  # of risks of unit tasks; at p = 0 and full rank both sides are rounding
+    scale="risk",  # of risks of unit tasks; at p = 0 and full rank both sides are rounding
     proof=_proof(),
 )

@@ -38,7 +38,6 @@ def opposite_weights_stay_opposite() -> Step:
         "opposite_weights_stay_opposite",
         r"\dot w = \gamma(\sigma-w\gamma), \dot\gamma = w(\sigma-w\gamma): (w+\gamma)^\cdot = "
         r"(w+\gamma)(\sigma-w\gamma) vanishes at \gamma = -w, where u = w^2 has \dot u = -2u(\sigma+u)",
-        "all values",
         lambda: identity(h * (c - w * h) + w * (c - w * h), (w + h) * (c - w * h)),
         lambda: identity(2 * w * (h * (c - w * h)).subs(h, -w), -2 * w**2 * (c + w**2)),
     )
@@ -48,7 +47,6 @@ def opposite_weights_vanish() -> Step:
     return step(
         "opposite_weights_vanish",
         r"u(t) = \sigma e^{-2\sigma t}/(1 - e^{-2\sigma t} + \sigma/u_0) \to 0: the risk tends to \sigma^2",
-        "all values",
         lambda: ode_solution(decaying, t, lambda u: -2 * u * (sigma + u), u0),
         lambda: limit(decaying, t, sp.oo, 0, "-"),
     )

@@ -14,9 +14,10 @@ import sympy as sp
 
 from theory.evidence.lemmas import step
 from theory.evidence.scalars import identity
-from theory.spectra import Array, ky_fan, slope
+from theory.spectra import Array, slope
 from theory.spectra import singular_values as values
 from theory.statement import Statement, Step
+from theory.statements._scales import LARGEST
 
 
 def energy(C: Array, k: int) -> Any:
@@ -42,7 +43,6 @@ def _proof() -> list[Step]:
         step(
             "mean_with_one_more",
             r"(T+1)(\rho_{T+1} - \rho_T) = \Delta - \rho_T, where T\rho_T + \Delta = (T+1)\rho_{T+1}",
-            "all d, T, k",
             lambda: identity((T + 1) * (after - before), delta - before),
         ),
     ]
@@ -57,7 +57,7 @@ STATEMENT = Statement(
     hypotheses=["at_least_two_tasks"],
     sides=sides,
     # Both sides are differences of energies as large as sigma_1^2.
-    scale=lambda C: ky_fan(C, 1) ** 2,
+    scale=LARGEST,
     tight_at="an equality",
     needed={
         "at_least_two_tasks": "not needed for a violation: without a task before it there is no slope to lower"

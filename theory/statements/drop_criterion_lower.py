@@ -16,8 +16,9 @@ from theory.evidence import lemmas
 from theory.evidence.lemmas import step
 from theory.evidence.symbolic import dimensions, equal, frob2, matrix, trace
 from theory.representation import optimal_representation
-from theory.spectra import Array, ky_fan
+from theory.spectra import Array
 from theory.statement import Statement, Step
+from theory.statements._scales import LARGEST
 from theory.statements.drop_criterion import added_energy
 
 
@@ -33,7 +34,6 @@ def one_more_task() -> Step:
     return step(
         "energy_is_additive_over_tasks",
         r"\|WC\|^2 = \operatorname{tr}(W^\top W (C_T C_T^\top + c c^\top)) = \|W C_T\|^2 + \|Wc\|^2",
-        "all d, T, k",
         lambda: equal(trace(W.T @ W @ (C @ C.T + c @ c.T)), frob2(W @ C) + frob2(W @ c)),
     )
 
@@ -46,7 +46,7 @@ STATEMENT = Statement(
     hypotheses=["k_below_tasks"],
     sides=sides,
     # Delta is a difference of energies as large as sigma_1^2.
-    scale=lambda C: ky_fan(C, 1) ** 2,
+    scale=LARGEST,
     tight_at={"C": np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 2.0]]), "k": 2},
     needed={"k_below_tasks": "not needed for a violation: W_T is defined for k <= T"},
     proof=[

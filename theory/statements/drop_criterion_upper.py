@@ -14,8 +14,9 @@ import numpy as np
 
 from theory.evidence import lemmas
 from theory.representation import optimal_representation
-from theory.spectra import Array, ky_fan
+from theory.spectra import Array
 from theory.statement import Statement
+from theory.statements._scales import LARGEST
 from theory.statements.drop_criterion import added_energy
 from theory.statements.drop_criterion_lower import one_more_task
 
@@ -33,7 +34,7 @@ STATEMENT = Statement(
     hypotheses=["at_least_two_tasks"],
     sides=sides,
     # Delta is a difference of energies as large as sigma_1^2.
-    scale=lambda C: ky_fan(C, 1) ** 2,
+    scale=LARGEST,
     tight_at={"C": np.array([[1.0, 1.0], [0.0, 0.0]]), "k": 1},
     needed={
         "at_least_two_tasks": "not needed for a violation: without other tasks there is no C_T"

@@ -60,7 +60,6 @@ def gram_spectrum() -> Step:
     return step(
         "gram_spectrum",
         r"G = (1-r)I + r\,11^\top: G1 = (1+(T-1)r)1, Gx = (1-r)x for x \perp 1, \operatorname{tr} G = T",
-        "all T",
         lambda: equal(gram @ one, (1 + (T - 1) * r) * one, ones),
         lambda: equal(gram @ x, (1 - r) * x, complement),
         lambda: identity(trace(gram).subs(trace(one.T @ one), T), T),
@@ -75,7 +74,6 @@ def order_of_the_eigenvalues() -> Step:
     return step(
         "order_of_the_eigenvalues",
         r"1+(T-1)r - (1-r) = rT \ge 0: the k largest sum to 1 + (T-1)r + (k-1)(1-r); for r < 0 and k < T to k(1-r)",
-        "all T, k",
         lambda: identity(top - other, r * T),
         lambda: nonnegative(r * T),
         # r = -size < 0 puts the eigenvalue at 1 last; at k = T both orders sum to the trace.
@@ -91,7 +89,6 @@ def saturation() -> Step:
     return step(
         "saturation",
         r"\rho_k - r = k(1-r)/T \to 0 as T \to \infty",
-        "all k, r",
         lambda: identity(slope_at - r, k * (1 - r) / T),
         lambda: limit(slope_at, T, sp.oo, r, "-"),
     )

@@ -72,7 +72,6 @@ def sums_between() -> Step:
         "sums_between",
         r"1-a \le \sigma \le 1+a \Rightarrow (1-a)^2 \le \sigma^2 \le (1+a)^2, hence "
         r"k(1-a)^2 \le \sum_{i\le k}\sigma_i^2 \le k(1+a)^2",
-        "all d, T, k",
         # sigma = low + above with low = 1 - a, and sigma = high - below with high = 1 + a >= below.
         lambda: nonnegative((low + above) ** 2 - low**2),
         lambda: nonnegative((high + below) ** 2 - high**2),
@@ -85,7 +84,6 @@ def factor_below_one() -> Step:
     return step(
         "factor_below_one",
         r"\frac{k(1+a)^2}{T+1} = \frac T{T+1}\Bigl(\frac{1+a}{1-a}\Bigr)^2 \frac{k(1-a)^2}{T}",
-        "all T, k",
         lambda: identity(most, T / (T + 1) * ((1 + a) / (1 - a)) ** 2 * least),
     )
 
@@ -100,7 +98,6 @@ def explicit_constants() -> Step:
         "explicit_constants",
         r"((1+a)/(1-a))^2 < (T+1)/T \iff a < (\sqrt{T+1}-\sqrt T)^2, and \tfrac1{4T+2} is less; d \ge 16(2T+1)^2(T+1) "
         r"and \epsilon = \tfrac1{8T+4} give a \le \tfrac1{4T+2}, e^{-d\epsilon^2/2} = e^{-d/(32(2T+1)^2)}",
-        "all d, T",
         # (1+a)/(1-a) increases with a and is sqrt((T+1)/T) at the limit.
         lambda: identity(sp.diff((1 + a) / (1 - a), a), 2 / (1 - a) ** 2),
         lambda: identity(((1 + limit) / (1 - limit)) ** 2, (T + 1) / T),
@@ -136,7 +133,8 @@ def probability_on_draws() -> Step:
 STATEMENT = Statement(
     id="gaussian-drop",
     number=10,
-    claim=r"|\sigma_i(C_T)-1|, |\sigma_i(C_{T+1})-1| \le a, \bigl(\tfrac{1+a}{1-a}\bigr)^2 < \tfrac{T+1}T \Rightarrow "
+    claim=r"|\sigma_i(C_T)-1|, |\sigma_i(C_{T+1})-1| \le a < 1, "
+    r"\bigl(\tfrac{1+a}{1-a}\bigr)^2 < \tfrac{T+1}T \Rightarrow "
     r"\rho_k(C_{T+1}) \le \tfrac T{T+1}\bigl(\tfrac{1+a}{1-a}\bigr)^2 \rho_k(C_T) < \rho_k(C_T); "
     r"C \sim N(0, 1/d): P \ge 1 - 4e^{-d\epsilon^2/2} \text{ at } a = \sqrt{(T+1)/d} + \epsilon",
     source="Daras et al. 2022, Theorem 2.7, made explicit; Davidson & Szarek 2001, Theorem II.13",

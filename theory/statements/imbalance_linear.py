@@ -37,7 +37,7 @@ def generate(rng, i):
 
 
 _r, _s = sp.symbols("r s", real=True)
-_pi, _D = sp.symbols("pi D", positive=True)
+_pi, _D = sp.Symbol("pi", nonnegative=True), sp.Symbol("D", positive=True)
 _c1, _c2 = sp.Matrix([1, 0]), sp.Matrix([_r, _s])
 _M = _pi * _c1 * _c1.T + (1 - _pi) * _c2 * _c2.T
 _RULES = [_s**2 - (1 - _r**2), _D**2 - (1 - 4 * _pi * (1 - _pi) * (1 - _r**2))]
@@ -54,7 +54,6 @@ def eigenvalues_of_the_mixture() -> Step:
     return step(
         "eigenvalues_of_the_mixture",
         r"\det(x - M) = (x - \tfrac{1+D}2)(x - \tfrac{1-D}2), M = \pi c_1c_1^\top + (1-\pi)c_2c_2^\top",
-        "all values",
         lambda: identity(_reduced(polynomial - (x - (1 + _D) / 2) * (x - (1 - _D) / 2)), 0),
     )
 
@@ -66,7 +65,6 @@ def best_representation() -> Step:
     return step(
         "best_representation",
         r"P = (M - \tfrac{1-D}2)/D has P^2 = P, MP = \tfrac{1+D}2P, \operatorname{tr}P = 1: P = ww^\top",
-        "all values",
         *(lambda gap=gap: identity(_reduced(gap), 0) for gap in gaps),
     )
 
@@ -77,8 +75,25 @@ def summed_risk() -> Step:
     return step(
         "summed_risk",
         r"R_1 + R_2 = 2 - c_1^\top Pc_1 - c_2^\top Pc_2 = 1 - r^2/D",
-        "all values",
         lambda: identity(_reduced(2 * _D - fit - (_D - _r**2)), 0),
+    )
+
+
+def any_representation_is_best_at_zero() -> Step:
+    """D = 0 only at r = 0, pi = 1/2: D^2 = r^2 + (1 - r^2)(1 - 2 pi)^2. Then M = I/2 and every unit w explains 1."""
+    a, b = sp.symbols("a b", real=True)
+    w = sp.Matrix([a, b])
+    half = {_r: 0, _pi: sp.Rational(1, 2)}
+    explained = sum((w.T * c * c.T * w)[0] for c in (_c1, _c2)).subs(half)
+    fit = sp.reduced(sp.expand(explained), [_s**2 - 1, a**2 + b**2 - 1], _s, a, b)[1]
+    mixture = _M.subs(half).applyfunc(lambda entry: sp.expand(entry).subs(_s**2, 1))
+    return step(
+        "any_representation_is_best_at_zero",
+        r"D^2 = r^2 + (1-r^2)(1-2\pi)^2 = 0 only at r = 0, \pi = \tfrac12: M = \tfrac12 I, and "
+        r"R_1 + R_2 = 2 - w^\top(c_1c_1^\top + c_2c_2^\top)w = 1 for every unit w",
+        lambda: identity(_RULES[1], _D**2 - _r**2 - (1 - _r**2) * (1 - 2 * _pi) ** 2),
+        *(lambda e=e: identity(e, 0) for e in mixture - sp.eye(2) / 2),
+        lambda: identity(2 - fit, 1),
     )
 
 
@@ -88,7 +103,6 @@ def equal_shares_are_best() -> Step:
     return step(
         "equal_shares_are_best",
         r"D^2 - r^2 = (1-r^2)(1-2\pi)^2 \ge 0: R_1 + R_2 \ge 1 - |r|, equal at \pi = \tfrac12; D \le 1",
-        "all values",
         lambda: identity(square - _r**2, (1 - _r**2) * (1 - 2 * _pi) ** 2),
         lambda: nonnegative((1 - _r**2) * (1 - 2 * _pi) ** 2, {_r: (-1, 1)}),
         lambda: nonnegative(1 - square, {_r: (-1, 1), _pi: (0, 1)}),
@@ -108,7 +122,7 @@ STATEMENT = Statement(
     ],
     sides=sides,
     generate=generate,
-    scale=lambda: 1.0,  # the risks are shares of unit tasks
+    scale="risk",
     tight_at="an equality",
     needed={
         "unit_tasks": {"C": 2 * np.eye(2), "k": 1, "share": 0.5},
@@ -119,6 +133,7 @@ STATEMENT = Statement(
         eigenvalues_of_the_mixture(),
         best_representation(),
         summed_risk(),
+        any_representation_is_best_at_zero(),
         equal_shares_are_best(),
     ],
     remark="The linear theory cannot produce '90/10 helps both languages': the sum of the risks rises with the "

@@ -72,7 +72,6 @@ def _moments() -> Step:
     return lemmas.step(
         "moments",
         r"w M: mean (1-p)w, variance p(1-p)w^2; w M/(1-p): w, \tfrac{p}{1-p}w^2; w(1+\sigma N): w, \sigma^2w^2",
-        "all p, sigma",
         lambda: identity(p * kept**2 + (1 - p) * (w - kept) ** 2, p * (1 - p) * w**2),
         lambda: identity((1 - p) * scaled, w),
         lambda: identity(p * w**2 + (1 - p) * (scaled - w) ** 2, p / (1 - p) * w**2),

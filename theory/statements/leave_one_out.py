@@ -15,7 +15,14 @@ import numpy as np
 
 from theory.evidence.lemmas import jensen, ky_fan_maximum_principle, step
 from theory.evidence.scalars import identity
-from theory.evidence.symbolic import dimensions, equal, expect, matrix, orthonormal_rows, trace
+from theory.evidence.symbolic import (
+    Definition,
+    dimensions,
+    equal,
+    expect,
+    matrix,
+    trace,
+)
 from theory.spectra import slope
 from theory.statement import Statement, Step
 
@@ -41,8 +48,9 @@ def gram_mean_is_mean_of_leave_one_out_means() -> Step:
         "gram_mean_is_mean_of_leave_one_out_means",
         r"\tfrac1T C C^\top = \tfrac1T\sum_t \tfrac1{T-1}\,C_{-t}C_{-t}^\top, as "
         r"C_{-t}C_{-t}^\top = CC^\top - c_t c_t^\top and \sum_t c_t c_t^\top = CC^\top",
-        "all d, T",
-        lambda: equal(kept @ kept.T, C @ C.T - C @ e @ e.T @ C.T, [orthonormal_rows(e.T)]),
+        lambda: equal(
+            kept @ kept.T, C @ C.T - C @ e @ e.T @ C.T, [Definition("unit vector", (e,))]
+        ),
         lambda: identity(
             expect(trace((C @ C.T - C @ n @ n.T @ C.T * (1 / T)) @ X), n) / (T - 1),
             trace(C @ C.T @ X) / T,
@@ -58,8 +66,7 @@ def task_left_out_leaves_the_kernel() -> Step:
         "task_left_out_leaves_the_kernel",
         r"C(I - e_t e_t^\top)\,e_t = 0: one of the T eigenvalues of the Gram matrix of C_{-t}, padded to size T, is 0, "
         r"so that its sum of k = T equals that of T - 1",
-        "all d, T",
-        lambda: equal(kept @ e, 0 * (C @ e), [orthonormal_rows(e.T)]),
+        lambda: equal(kept @ e, 0 * (C @ e), [Definition("unit vector", (e,))]),
     )
 
 

@@ -62,7 +62,6 @@ def density_in_the_angle() -> Step:
         "density_in_the_angle",
         r"x = 1+\tau+2\sqrt\tau\cos\theta: (b-x)(x-a) = (2\sqrt\tau\sin\theta)^2, |dx/d\theta| = 2\sqrt\tau\sin\theta, "
         r"\frac{\sqrt{(b-x)(x-a)}}{2\pi\tau x}dx = \frac{2\sin^2\theta}{\pi x}d\theta",
-        "all tau",
         lambda: identity(squared, half**2),
         lambda: identity(-sp.diff(EIGENVALUE, THETA), half),
         lambda: identity(
@@ -88,7 +87,6 @@ def closed_forms() -> Step:
         "closed_forms",
         r"\tfrac{d}{d\theta}\tfrac{\theta - \sin\theta\cos\theta}\pi = x\cdot\tfrac{2\sin^2\theta}{\pi x}, the mass "
         r"above \theta has the derivative \tfrac{2\sin^2\theta}{\pi x}, both are 0 at 0; the whole mass is 1",
-        "all tau <= 1",
         lambda: identity(sp.diff(mean, THETA), EIGENVALUE * density),
         lambda: identity(algebraic(sp.diff(mass, THETA)), algebraic(density)),
         lambda: identity(mean.subs(THETA, 0), 0),
@@ -111,7 +109,6 @@ def transposed_above_one() -> Step:
         "transposed_above_one",
         r"CC^\top u = \lambda u \Rightarrow C^\top C(C^\top u) = \lambda C^\top u: the density is "
         r"\mathrm{mp}_\tau(x) = \tau^{-2}\,\mathrm{mp}_{1/\tau}(x/\tau), of mass 1/\tau for \tau > 1, the rest is at 0",
-        "all d, T, tau",
         lambda: equal(C.T @ C @ (C.T @ u), C.T @ (C @ C.T @ u)),
         lambda: identity(density(x, tau), density(x / tau, 1 / tau) / tau**4),
     )

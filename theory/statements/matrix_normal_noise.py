@@ -64,7 +64,6 @@ def noise_meets_heads_and_inputs() -> Step:
         "noise_meets_heads_and_inputs",
         r"\mathbb{E}\|S^{1/2}(E - \sigma N^\top\Gamma)\|^2 = \|S^{1/2}E\|^2 + "
         r"\sigma^2\operatorname{tr}(SB)\operatorname{tr}(\Gamma\Gamma^\top A)",
-        "all d, T, k",
         lambda: equal(
             expect(frob2(C - (W + sigma * N).T @ heads, S), Z), frob2(E, S) + sigma**2 * added
         ),
@@ -81,7 +80,6 @@ def covariance_of_the_noise() -> Step:
     return step(
         "covariance_of_the_noise",
         r"\mathbb{E}[(u^\top Nv)(x^\top Ny)] = (u^\top Ax)(v^\top By)",
-        "all d, k",
         lambda: equal(
             expect(trace(u.T @ N @ v) * trace(x.T @ N @ y), Z),
             trace(u.T @ L @ L.T @ x) * trace(v.T @ M @ M.T @ y),

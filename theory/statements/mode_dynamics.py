@@ -6,7 +6,8 @@ Claim     2 L(t) = sum_{i<=k} (sigma_i - s_i(t))^2 + sum_{i>k} sigma_i^2, with
           s(t) = sigma e^{2 sigma t} / (e^{2 sigma t} - 1 + sigma/s_0), or s_0 / (1 + 2 t s_0) at sigma = 0.
 Tight     an equality.
 Proof     W = A U_k', heads = A V_k' with a diagonal A is kept by the flow: A' = A (sigma - A^2). s = a^2 obeys
-          s' = 2 s (sigma - s), a Bernoulli equation, which the formula solves (the solution is unique, Picard).
+          s' = 2 s (sigma - s), a Bernoulli equation, which the formula solves (the solution is unique, Picard). What
+          is left of C is U_k (Sigma_k - s) V_k' and, orthogonal to it, the modes beyond k: their squares are 2 L.
 Source    Saxe, McClelland, Ganguli 2014, arXiv 1312.6120.
 """
 
@@ -14,11 +15,19 @@ import numpy as np
 import sympy as sp
 
 from theory.dynamics import balanced_flow
-from theory.evidence.lemmas import step
+from theory.evidence.lemmas import optimum_attains, step
 from theory.evidence.scalars import identity, limit, ode_solution
-from theory.evidence.symbolic import diagonal, dimensions, equal, matrix, orthonormal_rows
+from theory.evidence.symbolic import (
+    diagonal,
+    dimensions,
+    equal,
+    frob2,
+    matrix,
+    orthonormal_rows,
+    trace,
+)
 from theory.spectra import singular_values
-from theory.statement import Hypothesis, Statement, Step
+from theory.statement import Hypothesis, Scale, Statement, Step
 from theory.statements._draws import tasks
 
 t = sp.Symbol("t", nonnegative=True)
@@ -63,9 +72,25 @@ def alignment_is_kept() -> Step:
         "alignment_is_kept",
         r"W = AU_k^\top, \Gamma = AV_k^\top: \Gamma E^\top = A(\Sigma_k - A^2)U_k^\top and WE = "
         r"A(\Sigma_k-A^2)V_k^\top",
-        "all d, T, k",
         lambda: equal(heads @ E.T, speed @ U.T, rules),
         lambda: equal(W @ E, speed @ V.T, rules),
+    )
+
+
+def loss_of_the_modes() -> Step:
+    """C as in alignment_is_kept; R holds the singular values beyond the first k, by optimum_attains."""
+    d, tasks_, k = dimensions("d T k")
+    U, V, R = matrix("U", d, k), matrix("V", tasks_, k), matrix("R", d, tasks_)
+    D, A = diagonal("D", k), diagonal("A", k)
+    rules = [orthonormal_rows(U.T), orthonormal_rows(V.T), (U.T @ R, 0), (R @ V, 0)]
+    left = D - A @ A
+    return step(
+        "loss_of_the_modes",
+        r"W = AU_k^\top, \Gamma = AV_k^\top, s = A^2: 2L = \|C - W^\top\Gamma\|^2 = \sum_{i\le k}(\sigma_i-s_i)^2 + "
+        r"\|C - U_k\Sigma_kV_k^\top\|^2, the last \sum_{i>k}\sigma_i^2",
+        lambda: equal(
+            frob2(U @ D @ V.T + R - (A @ U.T).T @ (A @ V.T)), trace(left @ left) + frob2(R), rules
+        ),
     )
 
 
@@ -74,7 +99,6 @@ def strength_of_a_mode() -> Step:
     return step(
         "strength_of_a_mode",
         r"s = a^2, \dot a = a(\sigma-a^2): \dot s = 2a\dot a = 2s(\sigma-s)",
-        "all values",
         lambda: identity(2 * a * (a * (c - a**2)), (2 * c * a**2 - 2 * a**4)),
     )
 
@@ -83,7 +107,6 @@ def formula_solves_the_flow() -> Step:
     return step(
         "formula_solves_the_flow",
         r"s(t) solves \dot s = 2s(\sigma-s), s(0) = s_0, for \sigma > 0; s_0/(1+2ts_0) for \sigma = 0, its limit",
-        "all values",
         lambda: ode_solution(learned, t, lambda s: 2 * s * (sigma - s), s0),
         lambda: ode_solution(unlearned, t, lambda s: -2 * s**2, s0),
         lambda: limit(learned, sigma, 0, unlearned),
@@ -94,7 +117,6 @@ def everything_is_learned() -> Step:
     return step(
         "everything_is_learned",
         r"s(t) \to \sigma as t \to \infty: aligned balanced weights end at the optimum",
-        "all values",
         lambda: limit(learned, t, sp.oo, sigma, "-"),
         lambda: limit(unlearned, t, sp.oo, 0, "-"),
     )
@@ -106,7 +128,6 @@ def mean_risk_is_slower() -> Step:
     return step(
         "mean_risk_is_slower",
         r"s(2t/T) solves \dot s = \tfrac2T \cdot 2s(\sigma-s)",
-        "all values",
         lambda: ode_solution(slower, t, lambda s: 4 * s * (sigma - s) / T, s0),
     )
 
@@ -124,11 +145,16 @@ STATEMENT = Statement(
     sides=sides,
     generate=generate,
     # Of the terms of 2 L, which cancel as modes are learned.
-    scale=lambda C, start: float((C**2).sum()) + C.shape[1] * start**2,
+    scale=Scale(
+        "|C|_F^2 + T s_0^2",
+        lambda C, start: float((C**2).sum()) + C.shape[1] * start**2,
+    ),
     tight_at="an equality",
     needed={"positive_start": "weights that start at 0 stay there, and the formula divides by s_0"},
     proof=[
         alignment_is_kept(),
+        loss_of_the_modes(),
+        optimum_attains(),
         strength_of_a_mode(),
         formula_solves_the_flow(),
         everything_is_learned(),

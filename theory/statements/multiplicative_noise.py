@@ -22,7 +22,6 @@ from theory.spectra import slope
 from theory.statement import Statement, Step
 from theory.statements._failures import (
     curvatures,
-    energy,
     mean_of_a_quadratic,
     optimum_splits_the_energy,
     rows_of_unit_energy,
@@ -43,7 +42,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "moments",
             r"w(1 + \sigma N): mean w, variance \sigma^2 w^2",
-            "all sigma",
             lambda: equal(expect(w + noise, N), w),
             lambda: equal(expect(noise**2, N), sigma**2 * w**2),
         ),
@@ -54,7 +52,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "unit_tasks_cross_at_one",
             r"(1 - \rho) + \sigma^2\rho = 1 + \rho(\sigma^2 - 1)",
-            "all sigma",
             lambda: identity((1 - rho) + sigma**2 * rho, 1 + rho * (sigma**2 - 1)),
         ),
     ]
@@ -69,6 +66,6 @@ STATEMENT = Statement(
     sides=sides,
     generate=tasks_with("sigma", (0.0, 1.0, 10.0), lambda rng: float(2 * rng.random())),
     tight_at="an equality",
-    scale=energy,  # at sigma = 0 and full rank both sides are rounding
+    scale="risk",  # at sigma = 0 and full rank both sides are rounding
     proof=_proof(),
 )

@@ -20,7 +20,7 @@ from theory.evidence.lemmas import step
 from theory.evidence.symbolic import dimensions, equal, frob2, matrix, symmetric, trace
 from theory.representation import optimal_representation, risk
 from theory.spectra import singular_values
-from theory.statement import Instance, Statement, Step
+from theory.statement import Instance, Scale, Statement, Step
 from theory.statements._draws import Array, inputs, representation, tasks
 
 
@@ -48,20 +48,17 @@ def _proof() -> list[Step]:
         step(
             "inputs_are_absorbed",
             r"\|S^{1/2}(C - W^\top\Gamma)\|^2 = \|BC - (WB)^\top\Gamma\|^2, \quad B = S^{1/2}",
-            "all d, T, k",
             lambda: equal(frob2(C - W.T @ heads, B @ B), frob2(B @ C - (W @ B).T @ heads)),
         ),
         step(
             "orthonormal_without_loss",
             r"W = MQ with QQ^\top = I (Gram-Schmidt): W^\top\Gamma = Q^\top(M^\top\Gamma)",
-            "all d, T, k",
             lambda: equal((M @ Q).T @ heads, Q.T @ (M.T @ heads)),
         ),
         lemmas.orthonormal_expansion(),
         step(
             "captured_energy_is_linear",
             r"\|QC\|^2 = \operatorname{tr}(CC^\top \, Q^\top Q)",
-            "all d, T, k",
             lambda: equal(frob2(Q @ C), trace(C @ C.T @ Q.T @ Q)),
         ),
         lemmas.orthonormal_rows_contract(),
@@ -78,7 +75,7 @@ STATEMENT = Statement(
     source="Eckart & Young 1936; Mirsky 1960; Daras et al. 2022, eq. (2)",
     sides=sides,
     generate=generate,
-    scale=lambda C, X: float(((X @ C) ** 2).sum()) / (len(X) * C.shape[1]),
+    scale=Scale("R(W, 0)", lambda C, X: float(((X @ C) ** 2).sum()) / (len(X) * C.shape[1])),
     tight_at={
         "C": np.diag([3.0, 2.0, 1.0]),
         "k": 2,

@@ -60,7 +60,6 @@ def mean_is_the_mean_of_leave_one_out_means() -> Step:
     return step(
         "mean_is_the_mean_of_leave_one_out_means",
         r"\tfrac1T\sum_t \tfrac1{T-1}\sum_{s\ne t} r_s(W) = \tfrac1T\sum_s r_s(W) for every W",
-        "all T",
         lambda: identity(expect(sp.expand(others), n), trace(R) / T),
     )
 
@@ -74,7 +73,6 @@ def minimum_of_a_mean() -> Step:
         "minimum_of_a_mean",
         r"\tfrac1T\sum_t M_t(W) - \tfrac1T\sum_t \min_{W'} M_t(W') = \tfrac1T\sum_t(M_t(W) - \min M_t) \ge 0 at "
         r"every W, the best one for all tasks too; where it is not attained, up to every \epsilon > 0",
-        "all T",
         lambda: equal(trace(M) / T - trace(minima) / T, trace(M - minima) / T),
         lambda: limit(slack + shortfall, shortfall, 0, slack),
     )
@@ -89,7 +87,6 @@ def tasks_are_refitted_apart() -> Step:
     return step(
         "tasks_are_refitted_apart",
         r"\|C-W^\top\Gamma\|^2 + q\|\Gamma\|^2 = \sum_t(\|c_t-W^\top\gamma_t\|^2 + q\|\gamma_t\|^2)",
-        "all d, T, k",
         lambda: equal(expect(frob2(E @ e) + q * frob2(heads @ e), e), frob2(E) + q * frob2(heads)),
     )
 
@@ -106,7 +103,7 @@ STATEMENT = Statement(
     sides=sides,
     generate=generate,
     # Without noise both sides vanish up to the rounding of |C|^2 / T.
-    scale=lambda C: float((C**2).sum()) / C.shape[1],
+    scale="risk",
     tight_at={"C": np.ones((2, 3)), "k": 2, "sigma": 0.7},
     needed={
         "at_least_two_tasks": "with one task nothing is left to average over",

@@ -1,6 +1,6 @@
 """With heads refitted for the noise, more tasks never help on average over which task is left out.
 
-Setting   Any C (d, T), inputs with S = I, W the orthonormal optimum and heads refitted for noise sigma on W.
+Setting   Any C (d, T), T >= 2, inputs with S = I, W the orthonormal optimum and heads refitted for noise sigma on W.
 Claim     The mean over t of the expected risk without task t is at most the expected risk with all of them.
 Tight     Identical tasks.
 Proof     The expected risk is |C|^2/T - rho_k/(1 + d sigma^2), statement 20. The first term is its own leave-one-out
@@ -44,7 +44,6 @@ def _mean_energy() -> Step:
     return lemmas.step(
         "mean_energy_is_kept",
         r"\tfrac1T\sum_t \tfrac{1}{T-1}\|C_{-t}\|^2 = \tfrac1T\|C\|^2",
-        "all d, T",
         lambda: equal(T * frob2(C) - expect(frob2(C @ e), e), (T - 1) * frob2(C)),
     )
 
@@ -56,7 +55,6 @@ def _difference() -> Step:
         "difference",
         r"[\|C\|^2/T - \tfrac{\rho}{1+q}] - [\|C\|^2/T - \tfrac{\bar\rho}{1+q}] = \tfrac{\bar\rho - \rho}{1+q} \ge 0, "
         r"\bar\rho \ge \rho the leave-one-out mean",
-        "all sigma",
         lambda: identity(
             (energy - rho / (1 + q)) - (energy - others / (1 + q)), (others - rho) / (1 + q)
         ),
@@ -70,10 +68,14 @@ STATEMENT = Statement(
     claim=r"\tfrac1T \textstyle\sum_t \min_\Gamma E\,R(W^*_{-t} + \sigma N, \Gamma) \le "
     r"\min_\Gamma E\,R(W^* + \sigma N, \Gamma)",
     source="new",
+    hypotheses=["at_least_two_tasks"],
     sides=sides,
     generate=tasks_with("sigma", (0.0, 1.0, 10.0), lambda rng: float(2 * rng.random())),
     tight_at={"C": np.ones((3, 4)), "k": 2, "sigma": 1.0},
-    scale=lambda C: float(np.linalg.norm(C)) ** 2 / C.shape[1],
+    needed={
+        "at_least_two_tasks": "not needed for a violation: without its one task nothing is left to average over"
+    },
+    scale="risk",
     proof=[
         *noise_aware_readout.STATEMENT.proof,
         _mean_energy(),

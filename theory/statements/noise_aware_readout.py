@@ -40,7 +40,6 @@ def _proof() -> list[Step]:
             "best_heads",
             r"W W^\top = I: \|C - W^\top\Gamma\|^2 + q\|\Gamma\|^2 = \|C\|^2 - \tfrac{1}{1+q}\|WC\|^2 + "
             r"(1+q)\|\Gamma - \tfrac{1}{1+q}WC\|^2",
-            "all d, T, k",
             lambda: equal(
                 frob2(C - W.T @ G) + (1 / s - 1) * frob2(G),
                 frob2(C) - s * frob2(W @ C) + frob2(G - s * W @ C) / s,
@@ -66,9 +65,7 @@ STATEMENT = Statement(
     generate=tasks_with("sigma", (0.0, 1.0, 10.0), lambda rng: float(2 * rng.random()), unit=True),
     tight_at="an equality",
     needed={"unit_tasks": {"C": np.array([[2.0]]), "k": 1, "sigma": 1.0}},
-    scale=lambda C: (
-        1.0
-    ),  # of risks of unit tasks; at sigma = 0 and full rank both sides are rounding
+    scale="risk",  # of risks of unit tasks; at sigma = 0 and full rank both sides are rounding
     proof=_proof(),
     mutants={"heads not refitted": lambda C, k, sigma: sides(C, k, sigma, shrink=0)},
 )

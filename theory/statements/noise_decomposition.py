@@ -61,7 +61,6 @@ def _proof() -> list[Step]:
             "square_expands",
             r"\|S^{1/2}(E - \sigma N^\top\Gamma)\|^2 = \|S^{1/2}E\|^2 - 2\sigma\langle SE, N^\top\Gamma\rangle "
             r"+ \sigma^2\|S^{1/2}N^\top\Gamma\|^2, \quad E = C - W^\top\Gamma",
-            "all d, T, k",
             lambda: equal(
                 frob2(C - (W + sigma * N).T @ heads, S),
                 frob2(error, S)
@@ -72,13 +71,11 @@ def _proof() -> list[Step]:
         step(
             "cross_term_vanishes",
             r"\mathbb E \langle SE, N^\top\Gamma\rangle = 0",
-            "all d, T, k",
             lambda: equal(expect(trace(error.T @ S @ N.T @ heads), N), 0),
         ),
         step(
             "noise_energy",
             r"\mathbb E \|S^{1/2} N^\top\Gamma\|^2 = \operatorname{tr}(S)\,\|\Gamma\|^2",
-            "all d, T, k",
             lambda: equal(expect(frob2(N.T @ heads, S), N), trace(S) * frob2(heads)),
         ),
     ]

@@ -19,7 +19,7 @@ from theory.covariance import Covariance
 from theory.evidence.lemmas import step
 from theory.evidence.symbolic import dimensions, equal, expect, frob2, matrix, symmetric, trace
 from theory.representation import risk
-from theory.statement import Hypothesis, Statement, Step
+from theory.statement import Hypothesis, Scale, Statement, Step
 from theory.statements._draws import inputs, representation, tasks
 
 
@@ -78,7 +78,6 @@ def variance_of_a_quadratic() -> Step:
     return step(
         "variance_of_a_quadratic",
         r"\operatorname{Var}(b^\top z + z^\top Qz) = |b|^2 + 2\|Q\|_F^2 for z standard normal",
-        "all sizes",
         lambda: equal(
             expect(form**2, z, "gaussian") - expect(form, z, "gaussian") ** 2,
             frob2(b) + 2 * frob2(Q),
@@ -98,7 +97,6 @@ def variance_of_the_risk() -> Step:
         r"T^2\operatorname{Var}R = \mathbb{E}[(\sigma^2\|S^{1/2}N^\top\Gamma\|^2 - 2\sigma\langle SE, "
         r"N^\top\Gamma\rangle)^2] - (\sigma^2\operatorname{tr}S\|\Gamma\|^2)^2 = "
         r"2\sigma^4\|S\|^2\|\Gamma\Gamma^\top\|^2 + 4\sigma^2\|\Gamma E^\top S\|^2",
-        "all d, T, k",
         lambda: equal(frob2(C - (W + sigma * N).T @ heads, S), frob2(E, S) + change),
         lambda: equal(mean, sigma**2 * trace(S) * frob2(heads)),
         lambda: equal(
@@ -121,7 +119,7 @@ STATEMENT = Statement(
     hypotheses=[Hypothesis("gaussian", "N_{ij} has kurtosis 3", lambda kurtosis: kurtosis == 3)],
     sides=sides,
     generate=generate,
-    scale=size,
+    scale=Scale("the squared risks whose differences are taken", size),
     tight_at="an equality",
     needed={
         "gaussian": {

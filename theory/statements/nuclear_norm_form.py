@@ -4,8 +4,9 @@ Setting   any C (d, T), k = min(d, T), ridge >= 0.
 Claim     min over W, heads of |C - W' heads|^2 / 2 + ridge (|W|^2 + |heads|^2) / 2 is at most
           |C - X|_F^2 / 2 + ridge |X|_* for every X (d, T), and equals it at X = W' heads.
 Tight     there.
-Proof     Any X = P s Q' is the product of W = sqrt(s) P' and heads = sqrt(s) Q', whose decay is |X|_*. Z = C - W*
-          heads* has spectral norm at most ridge and <Z, A> = ridge |A|_* at A = W*' heads*: no product is better.
+Proof     At ridge = 0 the left side is 0, as k = min(d, T) reaches every singular value. Else any X = P s Q' is the
+          product of W = sqrt(s) P' and heads = sqrt(s) Q', whose decay is |X|_*. Z = C - W*' heads* has spectral norm
+          at most ridge and <Z, A> = ridge |A|_* at A = W*' heads*: no product is better.
 Source    Srebro, Rennie, Jaakkola 2004.
 """
 
@@ -25,6 +26,7 @@ from theory.representation import optimal_representation
 from theory.spectra import schatten
 from theory.statement import Hypothesis, Statement, Step
 from theory.statements._draws import tasks
+from theory.statements._scales import ENERGY
 from theory.statements.balanced_optimum import (
     certificate_at_the_optimum,
     dual_certificate,
@@ -63,9 +65,21 @@ def products_cover_all_matrices() -> Step:
         "products_cover_all_matrices",
         r"X = P s Q^\top = W^\top\Gamma with W = \sqrt{s}P^\top, \Gamma = \sqrt{s}Q^\top, and "
         r"\tfrac12(\|W\|^2+\|\Gamma\|^2) = \sum_i s_i = \|X\|_*",
-        "all d, T",
         lambda: equal(W.T @ heads, P @ A @ A @ Q.T),
         lambda: equal((frob2(W) + frob2(heads)) / 2, trace(A @ A), rules),
+    )
+
+
+def nothing_is_lost_without_a_ridge() -> Step:
+    """At ridge = 0 and k = min(d, T) the products reach C itself."""
+    d, T, r = dimensions("d T r")
+    U, V, root = matrix("U", d, r), matrix("V", T, r), diagonal("root(D)", r)
+    W, heads = root @ U.T, root @ V.T
+    return step(
+        "nothing_is_lost_without_a_ridge",
+        r"\lambda = 0, k = \min(d,T): C - W^\top\Gamma = 0 for W = \sqrt{\Sigma}U^\top, "
+        r"\Gamma = \sqrt{\Sigma}V^\top, and 0 \le \tfrac12\|C-X\|^2",
+        lambda: equal(frob2(U @ root @ root @ V.T - W.T @ heads), 0),
     )
 
 
@@ -84,7 +98,7 @@ STATEMENT = Statement(
     sides=sides,
     generate=generate,
     # At ridge = 0 both sides vanish up to the rounding of |C|^2.
-    scale=lambda C: float((C**2).sum()),
+    scale=ENERGY,
     tight_at={"C": _C, "k": 2, "ridge": 0.5, "X": np.diag([2.5, 0.5])},
     needed={
         "full_width": {"C": _C, "k": 1, "ridge": 0.5, "X": np.diag([2.5, 0.5])},
@@ -95,6 +109,7 @@ STATEMENT = Statement(
         optimum_is_balanced_and_attains(),
         certificate_at_the_optimum(),
         dual_certificate(),
+        nothing_is_lost_without_a_ridge(),
     ],
     remark="k >= the number of sigma_i > ridge is enough. The tests hold it against semidefinite programs, whose "
     "primal and dual values enclose the minimum.",

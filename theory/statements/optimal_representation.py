@@ -30,7 +30,7 @@ STATEMENT = Statement(
     relation="==",
     sides=sides,
     # Where C has rank k the risk is the rounding of C - W' heads: eps |C|^2.
-    scale=lambda C: float((C**2).sum()) / C.shape[1],
+    scale="risk",
     tight_at="an equality",
     proof=[lemmas.optimum_attains(), *no_better_representation.PROOF],
 )

@@ -32,13 +32,11 @@ def _proof() -> list[Step]:
         step(
             "every_projection_keeps_its_rank",
             r"\operatorname{tr}(P\, C^\top C) = \operatorname{tr} P = k",
-            "all d, T, k",
             lambda: equal(trace(P @ C.T @ C), trace(P), rule),
         ),
         step(
             "all_of_the_energy_is_the_number_of_tasks",
             r"\|C\|^2 = T, so that k \ge T keeps T",
-            "all d, T, k",
             lambda: equal(frob2(C), T, rule),
         ),
     ]

@@ -20,7 +20,7 @@ from theory.perturbation import MagnitudePruning
 from theory.representation import optimal_representation
 from theory.spectra import singular_values
 from theory.statement import Statement, Step
-from theory.statements._failures import energy, length_of_orthonormal_weights, tasks_with
+from theory.statements._failures import length_of_orthonormal_weights, tasks_with
 from theory.statements.worst_case_frobenius import STATEMENT as WORST
 
 
@@ -38,7 +38,6 @@ def _least_squares() -> Step:
         "least_m_of_n",
         r"m squares t - \alpha_i, the other n - m t + \beta_j: \tfrac{m}{n}\,\text{total} - \text{pruned} = "
         r"[m\sum\beta_j + (n-m)\sum\alpha_i]/n \ge 0",
-        "all d, T, k",
         lambda: identity(n * (sp.Rational(1) * m / n * total - pruned), m * B + l * A),
         lambda: nonnegative(m * B + l * A),
     )
@@ -50,7 +49,6 @@ def _reach() -> Step:
     return lemmas.step(
         "reach",
         r"m \le q k d of the k d weights, \|W\|^2 = k: \|N\|^2 \le \tfrac{m}{kd} k \le q k",
-        "all q",
         lambda: identity(q * k - m / (k * d) * k, left / d),
         lambda: nonnegative(left / d),
     )
@@ -64,6 +62,6 @@ STATEMENT = Statement(
     sides=sides,
     generate=tasks_with("q", (0.0, 0.5, 1.0), lambda rng: float(rng.random())),
     tight_at={"C": np.eye(2), "k": 2, "q": 1.0},
-    scale=energy,  # at q = 0 and full rank both sides are rounding
+    scale="risk",  # at q = 0 and full rank both sides are rounding
     proof=[_least_squares(), length_of_orthonormal_weights(), _reach(), *WORST.proof],
 )

@@ -45,13 +45,11 @@ def _proof() -> list[Step]:
         step(
             "same_predictions",
             r"(\alpha W)^\top (\Gamma/\alpha) = W^\top\Gamma",
-            "all d, T, k",
             lambda: equal(C - (alpha * W).T @ (heads * (1 / alpha)), C - W.T @ heads),
         ),
         step(
             "shorter_heads",
             r"\|\Gamma/\alpha\|^2 = \|\Gamma\|^2/\alpha^2",
-            "all d, T, k",
             lambda: equal(frob2(heads * (1 / alpha)), frob2(heads) / alpha**2),
         ),
         lemmas.optimum_attains(),
@@ -73,7 +71,7 @@ STATEMENT = Statement(
         "alpha_nonzero": "not needed for a violation: heads / 0 are undefined, there is no claim"
     },
     # Where C has rank k and sigma = 0 the risk is the rounding of C - W' heads.
-    scale=lambda C: float((C**2).sum()) / C.shape[1],
+    scale="risk",
     proof=_proof(),
     mutants={
         "alpha, not squared": lambda C, k, alpha, sigma: (

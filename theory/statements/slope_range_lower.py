@@ -32,7 +32,6 @@ def energies_sum_to_tasks() -> Step:
     return step(
         "energies_sum_to_tasks",
         r"\sum_i \sigma_i^2 = \|C\|^2 = \sum_t \|c_t\|^2 = T",
-        "all d, T, k",
         lambda: equal(frob2(o.C), trace(o.D @ o.D), o.rules),
     )
 
@@ -50,14 +49,12 @@ def _proof() -> list[Step]:
             "gap_over_pairs",
             r"r \sum_{i\le k}\sigma_i^2 - k \sum_{i\le r}\sigma_i^2 = "
             r"\sum_{i\le k<j\le r} (\sigma_i^2 - \sigma_j^2)",
-            "all d, T, k",
             lambda: equal(trace(eye(r)) * trace(L @ J) - k * trace(L), gap),
         ),
         step(
             "every_pair_is_ordered",
             r"\sum_{i\le k<j}(\sigma_i^2 - \sigma_j^2) = (r-k)\sum_{i\le k}(\sigma_i^2 - \sigma_k^2) + "
             r"k\sum_{j>k}(\sigma_k^2 - \sigma_j^2) \ge 0; 0 only if all equal \sigma_k^2, or k = r",
-            "all d, T, k",
             lambda: equal(
                 gap,
                 trace(beyond) * trace((L - c * eye(r)) @ J) + k * trace((c * eye(r) - L) @ beyond),
@@ -67,10 +64,9 @@ def _proof() -> list[Step]:
         step(
             "divide",
             r"r \sum_{i\le k}\sigma_i^2 - kT = rT(\rho_k - k/r)",
-            "all d, T, k",
             lambda: identity(
-                rest * top - sp.Symbol("k") * tasks,
-                rest * tasks * (top / tasks - sp.Symbol("k") / rest),
+                rest * top - sp.Symbol("k", positive=True) * tasks,
+                rest * tasks * (top / tasks - sp.Symbol("k", positive=True) / rest),
             ),
         ),
     ]

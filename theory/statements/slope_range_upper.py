@@ -25,7 +25,6 @@ def _proof() -> list[Step]:
         step(
             "what_is_lost_is_a_square",
             r"T(1 - \rho_k) = \sum_{i>k}\sigma_i^2 = \|(I - J) D\|^2 \ge 0",
-            "all d, T, k",
             lambda: equal(trace(o.D @ o.D) - o.kept, frob2(beyond @ o.D), o.rules),
         ),
     ]
@@ -40,7 +39,7 @@ STATEMENT = Statement(
     hypotheses=["unit_tasks"],
     sides=lambda C, k: (slope(C, k), 1 - optimal_representation(C, k).risk),
     # A slope near 0 is the difference of 1 and the risk.
-    scale=lambda: 1.0,
+    scale="risk",
     tight_at={"C": np.array([[1.0, 0.6, 0.0], [0.0, 0.8, 1.0]]), "k": 2},
     needed={"unit_tasks": {"C": np.array([[2.0]]), "k": 1}},
     proof=_proof(),

@@ -21,7 +21,7 @@ from theory.evidence.lemmas import (
 )
 from theory.evidence.symbolic import dimensions, equal, frob2, matrix, orthonormal_rows, trace
 from theory.spectra import slope
-from theory.statement import Hypothesis, Instance, Statement, Step
+from theory.statement import Hypothesis, Instance, Scale, Statement, Step
 from theory.statements._draws import tasks
 
 SAME_SHAPE = Hypothesis(
@@ -63,7 +63,6 @@ def root_slope_is_a_maximum() -> Step:
     return step(
         "root_slope_is_a_maximum",
         r"\|WC\|_F^2 = \operatorname{tr}(CC^\top W^\top W): T\rho_k(C) = \max_{WW^\top = I}\|WC\|_F^2",
-        "all d, T, k",
         lambda: equal(frob2(W @ C), trace(C @ C.T @ W.T @ W)),
     )
 
@@ -75,7 +74,6 @@ def no_lengthening() -> Step:
     return step(
         "no_lengthening",
         r"WA = WB + W(A-B) and \|A-B\|_F^2 - \|W(A-B)\|_F^2 = \|(I - W^\top W)(A-B)\|_F^2 \ge 0",
-        "all d, T, k",
         lambda: equal(W @ A, W @ B + W @ error),
         lambda: equal(
             frob2(error) - frob2(W @ error),
@@ -105,7 +103,7 @@ STATEMENT = Statement(
         no_lengthening(),
     ],
     # The difference of two roots carries their rounding.
-    scale=lambda C, estimate: float(length(C) + length(estimate)),
+    scale=Scale("|C|_F + |estimate|_F", lambda C, estimate: float(length(C) + length(estimate))),
     mutants={
         "spectral norm": lambda C, estimate, k: (
             sides(C, estimate, k)[0],

@@ -47,6 +47,6 @@ STATEMENT = Statement(
         "isotropic": {"C": np.eye(2), "k": 1, "sigma": 1.0, "S": np.array([4, 1])},
     },
     # Where C has rank k and sigma = 0 the risk is the rounding of C - W' heads.
-    scale=lambda C: float((C**2).sum()) / C.shape[1],
+    scale="risk",
     proof=[lemmas.optimum_attains(), *noise_decomposition.STATEMENT.proof],
 )

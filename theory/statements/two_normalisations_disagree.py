@@ -16,6 +16,7 @@ from theory import geometry
 from theory.evidence.lemmas import psd_product, step
 from theory.evidence.scalars import identity
 from theory.evidence.symbolic import (
+    Definition,
     diagonal,
     dimensions,
     equal,
@@ -61,10 +62,7 @@ def unit_tasks_fix_the_energy() -> Step:
     return step(
         "unit_tasks_fix_the_energy",
         r"T \le k: T\rho_k = \sum_i\sigma_i^2 = \|C\|^2 = \sum_t\|c_t\|^2 = T",
-        "all d, T",
-        lambda: equal(
-            frob2(U @ D @ V.T), trace(D @ D), [orthonormal_rows(U.T), orthonormal_rows(V.T)]
-        ),
+        lambda: equal(frob2(U @ D @ V.T), trace(D @ D), [Definition("singular values", (U, D, V))]),
         lambda: equal(expect(frob2(C @ e), e), frob2(C)),  # the sum over t of |c_t|^2
         lambda: equal(expect(frob2(e), e), T),  # the sum over t of 1
     )
@@ -78,11 +76,10 @@ def similarity_is_the_least() -> Step:
         "similarity_is_the_least",
         r"z = \sqrt T: z^2 - \sigma_i^2 = \sum_{j\ne i}\sigma_j^2 \ge 0, "
         r"z\sum_i\sigma_i - \sum_i\sigma_i^2 = \sum_i\sigma_i(z-\sigma_i) \ge 0, hence \beta_k \ge z/T",
-        "all T",
         lambda: equal(
             frob2(D) - trace(e.T @ D @ D @ e),
             frob2(D - D @ e @ e.T),
-            [orthonormal_rows(e.T)],
+            [Definition("unit vector", (e,))],
         ),
         lambda: equal(z * trace(D) - trace(D @ D), trace(D @ (z * eye(T) - D))),
         psd_product().check,
@@ -97,7 +94,6 @@ def diversity_is_the_most() -> Step:
         "diversity_is_the_most",
         r"\sum_i\sigma_i^2 + T - 2\sum_i\sigma_i = \sum_i(\sigma_i-1)^2 \ge 0: \beta_k \le 1, equal iff all "
         r"\sigma_i = 1",
-        "all T",
         lambda: equal(trace(D @ D) + T - 2 * trace(D), frob2(D - eye(T))),
     )
 
@@ -110,7 +106,6 @@ def both_ends_are_reached() -> Step:
     return step(
         "both_ends_are_reached",
         r"C = u1^\top: C^\top C\,1 = T\,1 and \|C\|^2 = T, hence \|C\|_* = \sqrt T; C^\top C = I: \|C\|_* = T",
-        "all d, T",
         lambda: equal(C.T @ C @ one, T * one, [orthonormal_rows(u.T), (one.T @ one, T * eye(1))]),
         lambda: equal(frob2(C), T, [orthonormal_rows(u.T), (one.T @ one, T * eye(1))]),
         lambda: equal(trace(Q @ Q.T), T, [orthonormal_rows(Q)]),

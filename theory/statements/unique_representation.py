@@ -21,6 +21,7 @@ from theory.evidence import lemmas
 from theory.evidence.lemmas import step
 from theory.evidence.scalars import identity
 from theory.evidence.symbolic import (
+    Definition,
     diagonal,
     dimensions,
     equal,
@@ -35,6 +36,7 @@ from theory.representation import optimal_representation, risk
 from theory.spectra import singular_values
 from theory.statement import Instance, Statement, Step
 from theory.statements._draws import Array, tasks
+from theory.statements._scales import ENERGY
 
 
 def sides(C: Array, k: int, basis: Array) -> tuple[Any, Any]:
@@ -57,7 +59,7 @@ def _proof() -> list[Step]:
     d, T, k = dimensions("d T k")
     C, W, R = matrix("C", d, T), matrix("W", k, d), matrix("R", k, k)
     U, L, J, Q = matrix("U", d, d), diagonal("L", d), diagonal("J", d), symmetric("Q", d)
-    basis = [orthonormal_rows(U), orthonormal_rows(U.T)]
+    basis = [Definition("orthogonal", (U,))]
     z, y = sp.symbols("lambda_k lambda_{k+1}", real=True)
     P, best = W.T @ W, U @ J @ U.T
     return [
@@ -66,7 +68,6 @@ def _proof() -> list[Step]:
         step(
             "rotations_keep_the_projector",
             r"(RW)^\top(RW) = W^\top W and (RW)^\top(RWC) = W^\top WC for R^\top R = I",
-            "all d, T, k",
             lambda: equal((R @ W).T @ (R @ W), P, [orthonormal_rows(R.T)]),
             lambda: equal((R @ W).T @ (R @ W @ C), P @ C, [orthonormal_rows(R.T)]),
         ),
@@ -74,7 +75,6 @@ def _proof() -> list[Step]:
             "in_the_eigenbasis",
             r"CC^\top = ULU^\top, Q = U^\top P U: \|WC\|^2 = \operatorname{tr} LQ, \|P - P^*\|^2 = \|Q - J\|^2, "
             r"Q^2 = Q, \operatorname{tr} Q = k",
-            "all d, T, k",
             lambda: equal(frob2(W @ C), trace(C @ C.T @ P)),
             lambda: equal(trace(U @ L @ U.T @ P), trace(L @ U.T @ P @ U)),
             lambda: equal(frob2(P - best), frob2(U.T @ P @ U - J), basis),
@@ -85,7 +85,6 @@ def _proof() -> list[Step]:
             "excess_minus_gap_times_distance",
             r"\operatorname{tr} LJ - \operatorname{tr} LQ - (\lambda_k-\lambda_{k+1})\tfrac12\|Q-J\|^2 = "
             r"\operatorname{tr}(L-\lambda_k)J(I-Q) + \operatorname{tr}(\lambda_{k+1}-L)(I-J)Q \ge 0",
-            "all d, T, k",
             # The last term vanishes, as tr J = tr Q = k.
             lambda: equal(
                 trace(L @ J) - trace(L @ Q) - (z - y) * frob2(Q - J) / 2,
@@ -112,7 +111,6 @@ def _without_a_gap() -> Step:
         "without_a_gap_a_turn_is_free",
         r"\sigma_k = \sigma_{k+1}: w = a u_k + b u_{k+1}, a^2 + b^2 = 1, has w^\top CC^\top w = \sigma_k^2, yet "
         r"\|ww^\top - u_k u_k^\top\|^2 = (a^2 + b^2)^2 + 1 - 2a^2 = 2b^2",
-        "all d, T, k",
         lambda: equal(trace(w.T @ w), a**2 + b**2, rules),
         lambda: equal(trace(w.T @ G @ w), value * (a**2 + b**2), rules),
         lambda: equal(frob2(w @ w.T - u @ u.T), (a**2 + b**2) ** 2 + 1 - 2 * a**2, rules),
@@ -129,7 +127,7 @@ STATEMENT = Statement(
     sides=sides,
     generate=generate,
     # The excess risk is a difference of risks as large as |C|^2.
-    scale=lambda C: float((C**2).sum()),
+    scale=ENERGY,
     tight_at={
         "C": np.diag([2.0, 1.0]),
         "k": 1,

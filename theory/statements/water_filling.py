@@ -1,6 +1,6 @@
 """When the noise is known, energy belongs where singular values are large: water-filling beats orthonormality.
 
-Setting   any C (d, T), S = I, noise sigma N on W, q = d sigma^2 > 0; heads refitted for the noise; |W|_F^2 <= k.
+Setting   any C (d, T) but 0, S = I, noise sigma N on W, q = d sigma^2 > 0; heads refitted for the noise; |W|_F^2 <= k.
 Claim     no such W (k, d) has a lower E R(W + sigma N) than the left singular vectors of C with energies e_i =
           (sigma_i sqrt(q/mu) - q)_+, sum e_i = k: risk (1/T) [sum_{i<=k} sigma_i^2 q/(e_i + q) + sum_{i>k}
           sigma_i^2].
@@ -46,7 +46,6 @@ def noise_is_a_ridge() -> Step:
     return step(
         "noise_is_a_ridge",
         r"T\,\mathbb{E}R(W+\sigma N,\Gamma) = \|C-W^\top\Gamma\|^2 + d\sigma^2\|\Gamma\|^2",
-        "all d, T, k",
         lambda: equal(
             expect(frob2(C - (W + s * N).T @ heads), N),
             frob2(C - W.T @ heads) + d * s**2 * frob2(heads),
@@ -67,7 +66,6 @@ def water_filling_attains() -> Step:
         r"\|W\|^2 = \sum_{i\le k} w_i^2; \|C-W^\top\Gamma\|^2 + q\|\Gamma\|^2 = \sum_{i\le "
         r"k}\tfrac{q\sigma_i^2}{w_i^2+q} + \sum_{i>k}\sigma_i^2; with \ell = \sqrt{\mu q}, e = \sigma\sqrt{q/\mu} "
         r"- q = \tfrac{q(\sigma-\ell)}{\ell}: \tfrac{q\sigma^2}{e+q} + \mu e = \sigma^2 - (\sigma-\ell)^2",
-        "all d, T, k",
         lambda: equal(frob2(W), trace(o.J @ w @ w), o.rules),
         lambda: equal(
             frob2(o.C - W.T @ heads) + q * frob2(heads),
@@ -87,7 +85,6 @@ def water_level_exists() -> Step:
         "water_level_exists",
         r"e(\ell) = (q\sigma/\ell - q)_+ falls in \ell: e(\ell) - e(\ell+x) = q\sigma x/(\ell(\ell+x)) > 0, e \to "
         r"\infty as \ell \to 0, e = 0 at \ell = \sigma",
-        "all values",
         lambda: identity(energy - energy.subs(level, level + x), q * a * x / (level * (level + x))),
         lambda: nonnegative(q * a * x / (level * (level + x))),
         lambda: identity(sp.limit(1 / energy, level, 0), 0),
@@ -102,7 +99,6 @@ def lagrangian_bounds() -> Step:
     return step(
         "lagrangian_bounds",
         r"T\mathbb{E}R - [\min - \mu k] = (T\mathbb{E}R + \mu\|W\|^2 - \min) + \mu(k-\|W\|^2) \ge 0",
-        "all values",
         lambda: identity(risk - (least - mu * k), (risk + mu * used - least) + mu * (k - used)),
         lambda: nonnegative(mu * spare),
     )
@@ -118,7 +114,6 @@ def orthonormal_is_not_best() -> Step:
         r"e = 1: \tfrac{q\sigma^2}{1+q} + \mu - \sigma^2 + (\sigma-\ell)^2 = "
         r"\tfrac{(q\sigma-\ell(1+q))^2}{q(1+q)}, 0 only at \sigma = \ell(1+q)/q; idle modes (\sigma \le \ell) pay "
         r"\mu - \sigma^2/(1+q) > 0",
-        "all values",
         lambda: identity(
             price - a**2 + (a - level) ** 2, (q * a - level * (1 + q)) ** 2 / (q * (1 + q))
         ),
@@ -141,12 +136,14 @@ STATEMENT = Statement(
             "energy_at_most_k", r"\|W\|_F^2 \le k", lambda W, k: (W**2).sum() <= k * (1 + 1e-12)
         ),
         Hypothesis("noise", r"\sigma > 0", lambda sigma: sigma > 0),
+        "nonzero",
     ],
     sides=sides,
     generate=generate,
     tight_at={"C": _C, "k": 2, "W": water_filling(_C, 2, _SIGMA).W, "sigma": _SIGMA},
     needed={
         "energy_at_most_k": {"C": np.eye(1), "k": 1, "W": 2 * np.eye(1), "sigma": 1.0},
+        "nonzero": "not needed for a violation: both sides are 0, but no level gives the e_i the sum k",
         "noise": "not needed: without noise the bound is the best rank-k risk, statement 1",
     },
     proof=[

@@ -18,7 +18,7 @@ from theory.evidence.lemmas import optimum, step
 from theory.evidence.symbolic import diagonal, dimensions, equal, frob2, matrix, symmetric
 from theory.representation import optimal_representation, risk
 from theory.spectra import singular_values
-from theory.statement import Instance, Statement, Step
+from theory.statement import Instance, Scale, Statement, Step
 from theory.statements import no_better_representation
 from theory.statements._draws import Array, inputs, tasks
 
@@ -50,19 +50,16 @@ def _proof() -> list[Step]:
             "inputs_and_shares_are_absorbed",
             r"T \sum_t \pi_t \|S^{1/2}(c_t - W^\top\gamma_t)\|^2 = \|B(C - W^\top\Gamma)F\|^2 = "
             r"\|A - (WB)^\top \Gamma F\|^2",
-            "all d, T, k",
             lambda: equal(frob2(error @ F, B @ B), frob2(A - (W @ B).T @ (heads @ F))),
         ),
         step(
             "attained_though_the_inputs_be_singular",
             r"W^\top\Gamma F = B^+ A_k: \|BCF - BB^+A_k\|^2 = \|A - A_k\|^2, as BB^+B = B",
-            "all d, T, k",
             lambda: equal(frob2(B @ (C @ F - pinv @ A @ P)), frob2(A - A @ P), [(B @ pinv @ B, B)]),
         ),
         step(
             "best_rank_k_of_the_absorbed_tasks",
             r"\|A - A V_k V_k^\top\|^2 = \sum_{i>k} \sigma_i(A)^2",
-            "all d, T, k",
             lambda: equal(frob2(o.C - o.C @ o.V @ o.J @ o.V.T), o.lost, o.rules),
         ),
         *no_better_representation.PROOF,
@@ -79,7 +76,7 @@ STATEMENT = Statement(
     sides=sides,
     generate=generate,
     # Where S^(1/2) C has rank k the risk is rounding of this size.
-    scale=lambda C, X: float((X**2).sum() * (C**2).sum()) / len(X),
+    scale=Scale("|X|^2 |C|^2/n", lambda C, X: float((X**2).sum() * (C**2).sum()) / len(X)),
     tight_at="an equality",
     proof=_proof(),
     mutants={

@@ -13,12 +13,21 @@ import sympy as sp
 
 from theory.covariance import Array
 from theory.evidence import lemmas
-from theory.evidence.symbolic import dimensions, equal, eye, frob2, matrix, orthonormal_rows, trace
+from theory.evidence.symbolic import (
+    Definition,
+    Given,
+    dimensions,
+    equal,
+    eye,
+    frob2,
+    matrix,
+    trace,
+)
 from theory.perturbation import Adversarial
 from theory.representation import optimal_representation
 from theory.spectra import singular_values, slope
 from theory.statement import Statement, Step
-from theory.statements._failures import change_at_the_optimum, energy, tasks_with
+from theory.statements._failures import change_at_the_optimum, tasks_with
 
 
 def sides(C: Array, k: int, radius: float) -> tuple[Any, Any]:
@@ -35,7 +44,6 @@ def top_direction_bounds() -> Step:
         r"\sigma_1^2\|N\|^2 - \|N^\top\Gamma^*\|^2 = "
         r"\operatorname{tr}(K^\top(\sigma_1^2 I - \Sigma^2)K\,N N^\top) \ge 0: K chooses the first k, and "
         r"\sigma_1^2 I - \Sigma^2 \ge 0",
-        "all d, T, k",
         lambda: equal(
             top**2 * frob2(N) - frob2(N.T @ o.heads),
             trace(o.K.T @ (top**2 * eye(o.D.rows) - o.D @ o.D) @ o.K @ N @ N.T),
@@ -50,12 +58,15 @@ def _attained() -> Step:
     G, e, f = matrix("Γ", k, T), matrix("e", k, 1), matrix("f", d, 1)
     top, eps = sp.symbols("sigma_1 epsilon", nonnegative=True)
     N = eps * e @ f.T
-    rules = [orthonormal_rows(e.T), orthonormal_rows(f.T), (G @ G.T @ e, top**2 * e)]
+    rules: list[Given] = [
+        Definition("unit vector", (e,)),
+        Definition("unit vector", (f,)),
+        (G @ G.T @ e, top**2 * e),
+    ]
     return lemmas.step(
         "attained",
         r"N = \epsilon e f^\top with \Gamma\Gamma^\top e = \sigma_1^2 e: \|N\| = \epsilon, "
         r"\|N^\top\Gamma\|^2 = \epsilon^2\sigma_1^2",
-        "all d, T, k",
         lambda: equal(frob2(N), eps**2, rules),
         lambda: equal(frob2(N.T @ G), eps**2 * top**2, rules),
     )
@@ -70,7 +81,7 @@ STATEMENT = Statement(
     sides=sides,
     generate=tasks_with("radius", (0.0, 1.0, 10.0), lambda rng: float(2 * rng.random())),
     tight_at="an equality",
-    scale=energy,  # at radius 0 and full rank both sides are rounding
+    scale="risk",  # at radius 0 and full rank both sides are rounding
     proof=[
         lemmas.optimum_attains(),
         change_at_the_optimum(),

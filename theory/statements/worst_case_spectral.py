@@ -17,6 +17,7 @@ import sympy as sp
 from theory.covariance import Array
 from theory.evidence import lemmas
 from theory.evidence.symbolic import (
+    Definition,
     diagonal,
     dimensions,
     equal,
@@ -32,7 +33,6 @@ from theory.spectra import slope
 from theory.statement import Statement, Step
 from theory.statements._failures import (
     change_at_the_optimum,
-    energy,
     optimum_splits_the_energy,
     tasks_with,
 )
@@ -63,20 +63,17 @@ def _proof() -> list[Step]:
             "heads_bound",
             r"\epsilon^2 I - N N^\top = A A^\top: \epsilon^2\|\Gamma\|^2 - \|N^\top\Gamma\|^2 = "
             r"\|A^\top\Gamma\|^2 \ge 0",
-            "all d, T, k",
             lambda: equal(trace(G.T @ (A @ A.T + N @ N.T) @ G) - frob2(N.T @ G), frob2(A.T @ G)),
         ),
         lemmas.step(
             "attained",
             r"N = \epsilon W: N N^\top = \epsilon^2 I and \|N^\top\Gamma\|^2 = \epsilon^2\|\Gamma\|^2",
-            "all d, T, k",
             lambda: equal(eps * W @ (eps * W).T, eps**2 * eye(k), [orthonormal_rows(W)]),
             lambda: equal(frob2((eps * W).T @ G), eps**2 * frob2(G), [orthonormal_rows(W)]),
         ),
         lemmas.step(
             "first_order_term",
             r"\|C - (W+N)^\top\Gamma\|^2 = \|E\|^2 - 2\operatorname{tr}(N E\Gamma^\top) + \|N^\top\Gamma\|^2",
-            "all d, T, k",
             lambda: equal(
                 frob2(C - (W + N).T @ G),
                 frob2(E) - 2 * trace(N @ E @ G.T) + frob2(N.T @ G),
@@ -86,19 +83,17 @@ def _proof() -> list[Step]:
             "trace_duality",
             r"E\Gamma^\top = U D V^\top: -\operatorname{tr}(N E\Gamma^\top) = \sum_i D_{ii}(-v_i^\top N u_i), and unit "
             r"vectors have \|\epsilon a + N b\|^2 = 2\epsilon(\epsilon + a^\top N b) - (\epsilon^2 - \|N b\|^2) \ge 0",
-            "all d, T, k",
             lambda: equal(trace(N @ U @ D @ V.T), trace(D @ (V.T @ N @ U))),
             lambda: equal(
                 frob2(eps * a + N @ b),
                 2 * eps * (eps + trace(a.T @ N @ b)) - (eps**2 - frob2(N @ b)),
-                [orthonormal_rows(a.T), orthonormal_rows(b.T)],
+                [Definition("unit vector", (a,)), Definition("unit vector", (b,))],
             ),
         ),
         lemmas.step(
             "attained_with_a_first_order_term",
             r"N = -\epsilon V U^\top, k \le d: N N^\top = \epsilon^2 I and -\operatorname{tr}(N E\Gamma^\top) = "
             r"\epsilon\operatorname{tr} D = \epsilon\|E\Gamma^\top\|_*",
-            "all d, T, k",
             lambda: equal(polar @ polar.T, eps**2 * eye(k), unit),
             lambda: equal(-trace(polar @ U @ D @ V.T), eps * trace(D), unit),
         ),
@@ -114,7 +109,7 @@ STATEMENT = Statement(
     sides=sides,
     generate=tasks_with("radius", (0.0, 1.0, 10.0), lambda rng: float(2 * rng.random())),
     tight_at="an equality",
-    scale=energy,  # at radius 0 and full rank both sides are rounding
+    scale="risk",  # at radius 0 and full rank both sides are rounding
     proof=_proof(),
     mutants={
         "the strongest direction alone": lambda C, k, radius: (

@@ -20,12 +20,12 @@ from theory.covariance import Array, Covariance
 from theory.evidence import lemmas
 from theory.evidence.scalars import identity, limit, nonnegative
 from theory.evidence.symbolic import (
+    Definition,
     diagonal,
     dimensions,
     equal,
     frob2,
     matrix,
-    orthonormal_rows,
     symmetric,
     trace,
 )
@@ -59,7 +59,7 @@ def _proof() -> list[Step]:
     s, theta = diagonal("s", d), diagonal("theta", k)
     E, B = C - W.T @ G, matrix("B", k, d)
     M = Q.T @ N @ P
-    rules = [orthonormal_rows(X) for X in (P, P.T, Q, Q.T)]
+    rules = [Definition("orthogonal", (X,)) for X in (P, Q)]
     h, b, m, norm2 = sp.symbols("h b m norm2", real=True)
     u, left = sp.symbols("u left", nonnegative=True)  # left: eps^2 - |m|^2
     gap = sp.Symbol("gap", positive=True)  # u - h
@@ -69,7 +69,6 @@ def _proof() -> list[Step]:
             "change_of_the_risk",
             r"\|S^{1/2}(C - (W+N)^\top\Gamma)\|^2 = \|S^{1/2}E\|^2 - 2\operatorname{tr}(N S E \Gamma^\top) + "
             r"\operatorname{tr}(N S N^\top \Gamma\Gamma^\top)",
-            "all d, T, k",
             lambda: equal(
                 frob2(C - (W + N).T @ G, S),
                 frob2(E, S) - 2 * trace(N @ S @ E @ G.T) + trace(N @ S @ N.T @ G @ G.T),
@@ -79,7 +78,6 @@ def _proof() -> list[Step]:
             "eigenbases_make_it_diagonal",
             r"S = P s P^\top, \Gamma\Gamma^\top = Q\theta Q^\top, M = Q^\top N P: \operatorname{tr}(N S N^\top "
             r"\Gamma\Gamma^\top) = \operatorname{tr}(M s M^\top\theta) = \sum \theta_i s_j M_{ij}^2, \|M\| = \|N\|",
-            "all d, T, k",
             lambda: equal(
                 trace(N @ (P @ s @ P.T) @ N.T @ (Q @ theta @ Q.T)),
                 trace(M @ s @ M.T @ theta),
@@ -92,7 +90,6 @@ def _proof() -> list[Step]:
             "s_lemma_bound",
             r"h m^2 - 2bm = u m^2 + \tfrac{b^2}{u-h} - (u-h)(m + \tfrac{b}{u-h})^2 at each coordinate; the sum is at "
             r"most u\epsilon^2 + \sum \tfrac{b^2}{u-h} as u\|m\|^2 \le u\epsilon^2",
-            "all radii",
             lambda: identity(
                 (u - gap) * m**2 - 2 * b * m, u * m**2 + dual - gap * (m + b / gap) ** 2
             ),
@@ -103,7 +100,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "attained_at_the_root",
             r"m = -\tfrac{b}{u-h} with \|m\| = \epsilon loses no square, nor u(\epsilon^2 - \|m\|^2)",
-            "all radii",
             lambda: identity((m + b / gap).subs(m, -b / gap), 0),
             lambda: identity(
                 ((u - gap) * m**2 - 2 * b * m).subs(m, -b / gap), u * (b / gap) ** 2 + dual
@@ -113,7 +109,6 @@ def _proof() -> list[Step]:
             "there_is_a_root_or_the_hard_case",
             r"(\tfrac{b}{u-h})^2 falls in u, from \infty at u = h (b \ne 0) to 0; and at u = h_1, b_1 = 0, "
             r"m_1 adds h_1 m_1^2 = u m_1^2: any length at no loss",
-            "all radii",
             lambda: nonnegative(-sp.diff(dual / gap, gap)),
             lambda: limit(dual / gap, gap, sp.oo, 0, "-"),
             lambda: limit(gap / sp.Symbol("b", positive=True) ** 2 * gap, gap, 0, 0),

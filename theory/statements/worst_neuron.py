@@ -21,6 +21,7 @@ from theory.covariance import Array
 from theory.evidence import lemmas
 from theory.evidence.scalars import identity, nonnegative
 from theory.evidence.symbolic import (
+    Definition,
     diagonal,
     dimensions,
     equal,
@@ -34,7 +35,6 @@ from theory.evidence.symbolic import (
 from theory.representation import Representation, equal_energy, optimal_representation, risk
 from theory.spectra import slope
 from theory.statement import Statement, Step
-from theory.statements._failures import energy
 
 Rotation = Callable[[Representation], Representation]
 
@@ -54,8 +54,8 @@ def _proof() -> list[Step]:
     d, T, k = dimensions("d T k")
     C, W, Q, e = matrix("C", d, T), matrix("W", k, d), matrix("Q", k, k), matrix("e", k, 1)
     D = diagonal("D", k)
-    rotation, orthonormal = [orthonormal_rows(Q), orthonormal_rows(Q.T)], orthonormal_rows(W)
-    unit, top = orthonormal_rows(e.T), sp.Symbol("sigma_1", nonnegative=True)
+    rotation, orthonormal = [Definition("orthogonal", (Q,))], orthonormal_rows(W)
+    unit, top = Definition("unit vector", (e,)), sp.Symbol("sigma_1", nonnegative=True)
     lost, heads = W - e @ e.T @ W, W @ C
     low, high, cross, root = sp.symbols("low high cross root", real=True)
     a, b = sp.symbols("a b", positive=True)  # how far below and above the mean
@@ -66,7 +66,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "losing_a_neuron",
             r"W W^\top = I, \Gamma = W C, e_i a unit vector: T R(W - e_i e_i^\top W) = T R(W) + \|\gamma^i\|^2",
-            "all d, T, k",
             lambda: equal(
                 frob2(C - lost.T @ heads),
                 frob2(C - W.T @ heads) + frob2(e.T @ heads),
@@ -76,7 +75,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "rotations_predict_the_same",
             r"Q Q^\top = I: (QW)(QW)^\top = I, Q\Gamma = (QW)C, (QW)^\top Q\Gamma = W^\top\Gamma",
-            "all d, T, k",
             lambda: equal(Q @ W @ (Q @ W).T, eye(k), [orthonormal, *rotation]),
             lambda: equal((Q @ W).T @ Q @ heads, W.T @ heads, rotation),
         ),
@@ -85,7 +83,6 @@ def _proof() -> list[Step]:
             "no_row_above_the_first",
             r"\|\gamma^i\|^2 = e_i^\top Q\Sigma^2 Q^\top e_i = \sigma_1^2 - "
             r"e_i^\top Q(\sigma_1^2 I - \Sigma^2)Q^\top e_i",
-            "all d, T, k",
             lambda: equal(
                 frob2(e.T @ Q @ D),
                 top**2 - trace((top**2 * eye(k) - D @ D) @ Q.T @ e @ e.T @ Q),
@@ -96,7 +93,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "the_mean_stays",
             r"\sum_i \|\gamma^i\|^2 = \operatorname{tr}\Sigma^2 = T\rho_k, so the largest is at least T\rho_k/k",
-            "all d, T, k",
             lambda: equal(expect(frob2(e.T @ Q @ D), e), trace(D @ D), rotation),
         ),
         lemmas.ky_fan_maximum_principle(),
@@ -104,7 +100,6 @@ def _proof() -> list[Step]:
             "one_rotation_settles_a_row",
             r"energies mean + l, mean + h, l < 0 < h, inner product c: (\gamma^i + t\gamma^j)/\sqrt{1+t^2} has the "
             r"mean energy iff l + 2tc + t^2h = 0; t = -l/(c + r), r^2 = c^2 - lh > 0 solves it",
-            "all d, T, k",
             lambda: identity(
                 (mean + low + 2 * n * cross + n**2 * (mean + high)) - mean * (1 + n**2),
                 low + 2 * n * cross + n**2 * high,
@@ -115,7 +110,6 @@ def _proof() -> list[Step]:
         lemmas.step(
             "the_last_row_follows",
             r"k \cdot \text{mean} - (k-1)\cdot\text{mean} = \text{mean}",
-            "all d, T, k",
             lambda: identity(n * mean - (n - 1) * mean, mean),
         ),
     ]
@@ -130,7 +124,7 @@ STATEMENT = Statement(
     relation="==",
     sides=sides,
     tight_at="an equality",
-    scale=energy,
+    scale="risk",
     proof=_proof(),
     mutants={
         "singular basis": lambda C, k: sides(C, k, rotate=lambda best: best),
