@@ -50,9 +50,9 @@ def coherence(C: Any) -> float:
 
 FALSE = Statement(
     id="mine",
-    claim="sigma_1^2 <= 1 + 12 mu for unit tasks (false from T = 14)",
+    claim="sigma_1^2 <= 1 + 10^6 mu for unit tasks (false for more tasks than any search has)",
     hypotheses=["unit_tasks"],
-    sides=lambda C, k: (ky_fan(C, 1) ** 2, 1 + 12 * coherence(C)),
+    sides=lambda C, k: (ky_fan(C, 1) ** 2, 1 + 1e6 * coherence(C)),
 )
 
 
@@ -237,7 +237,7 @@ def test_a_hypothesis_stands_in_the_line_with_its_source(given, text: str) -> No
 
 
 REFUSED = {"a06": "tolerance is 0.2: it is for rounding", "a20": "scale is a function: use"}
-GRADES = {"a05": StepsChecked, "a08": Refuted, "a09": Inconclusive}
+GRADES = {"a05": StepsChecked | Refuted, "a08": Refuted, "a09": Inconclusive | Refuted}
 """Of the others: no more than Supported."""
 
 
