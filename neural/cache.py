@@ -36,6 +36,12 @@ def empty(config: ModelConfig, B: int, compute: Compute = DEFAULT) -> Cache:
     return Cache(nothing, nothing, jnp.int32(0))
 
 
+def size(config: ModelConfig, compute: Compute = DEFAULT) -> int:
+    """Bytes of the cache of one sequence."""
+    held = jax.eval_shape(lambda: empty(config, 1, compute))
+    return sum(array.size * array.dtype.itemsize for array in (held.keys, held.values))
+
+
 def read(
     parameters: Parameters,
     tokens: Any,

@@ -23,7 +23,7 @@ from neural import weights
 from neural.config import ModelConfig
 from sim.runs.errors import UserError
 from sim.runs.files import replacing, sync
-from sim.runs.identity import digest
+from sim.runs.identity import digest, parsed
 
 if TYPE_CHECKING:
     from neural.tokenizer import Tokenizer
@@ -269,7 +269,7 @@ _REMEDY = "copy it again, or use another checkpoint"
 
 def _record(sidecar: Path) -> dict[str, Any]:
     try:
-        whole = weights.loaded_json(sidecar)
+        whole = parsed(sidecar.read_bytes())
         if whole["format"] != FORMAT:
             raise UserError(f"{sidecar} is of format {whole['format']}, not {FORMAT}: {_REMEDY}")
         if whole.pop("digest") != _digest(whole):

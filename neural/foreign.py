@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neural import weights
 from neural.config import ModelConfig
 from sim.runs.errors import UserError
+from sim.runs.identity import parsed
 
 Array = NDArray[np.float32]
 Tensors = dict[str, Array]
@@ -115,7 +116,7 @@ def _check_tied(path: Path, head: Array | None, embedding: Array | None) -> None
 def _config(path: Path) -> ModelConfig:
     """The sizes that a config.json of transformers says."""
     try:
-        about = weights.loaded_json(path)
+        about = parsed(path.read_bytes())
         for name, meanings in SAME.items():
             value = about.get(name, meanings[0])
             if (type(value), value) not in [(type(meaning), meaning) for meaning in meanings]:

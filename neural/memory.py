@@ -38,11 +38,15 @@ def require_training(model: "ModelConfig", models: int, sequences: int) -> None:
     )
 
 
-def require_running(model: "ModelConfig", sequences: int, length: int) -> None:
-    """Raise UserError where no device could hold a model and so many sequences of so many ids, with logits of one."""
+def require_running(model: "ModelConfig", sequences: int, length: int, cached: int = 0) -> None:
+    """Raise UserError where no device could hold a model and so many sequences of so many ids, with logits of one.
+
+    cached: bytes that are kept of each sequence beside these.
+    """
     from sim.runs.memory import require
 
     size = FLOAT * (model.parameters + sequences * (length + max(model.vocabulary, model.width)))
+    size += sequences * cached
     require(
         size,
         f"a model of {model.parameters:,} parameters on {sequences} sequences at once",

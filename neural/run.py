@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from neural import checkpoint, tokenizer
 from neural.data import Data
 from neural.recipe import Member, TrainConfig
-from neural.weights import loaded_json
 from sim.runs.errors import UserError
 from sim.runs.files import LocalFiles, regular
-from sim.runs.identity import canonical, identity
+from sim.runs.identity import canonical, identity, parsed
 from sim.runs.lock import LOCK, held
 from sim.runs.provenance import provenance
 
@@ -51,7 +50,7 @@ class Run:
     def record(self) -> dict[str, Any]:
         """What was written when the run began; empty if nothing was."""
         try:
-            record = loaded_json(regular(self.folder / CONFIG))
+            record = parsed(regular(self.folder / CONFIG).read_bytes())
             return record if "identity" in record and "text" in record else {}
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return {}

@@ -80,6 +80,7 @@ def write(arguments: Arguments) -> Iterator[str]:
     """Pieces of the text, in order. Raises UserError for what cannot be sampled."""
     import numpy as np
 
+    from neural import cache
     from neural.checkpoint import load
     from neural.config import Compute
     from neural.generate import Sampling, generate
@@ -95,7 +96,8 @@ def write(arguments: Arguments) -> Iterator[str]:
             f"--prompt is not valid text at character {error.start}: give it in the terminal's encoding"
         ) from None
     model = load(Path(arguments.run), arguments.step)
-    require_running(model.model, arguments.samples, arguments.length)
+    kept = cache.size(model.model, compute)
+    require_running(model.model, arguments.samples, arguments.length, kept)
     tokenizer = model.tokenizer
     end = tokenizer.end_of_text
     prompt = np.concatenate([[end], tokenizer.encode(arguments.prompt)])

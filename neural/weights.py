@@ -3,7 +3,6 @@
 Pickles are only read by torch.load(weights_only=True), which runs no code of theirs.
 """
 
-import json
 import pickletools
 import re
 import zipfile
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.runs.errors import UserError
+from sim.runs.identity import parsed
 
 Tensors = dict[str, NDArray[np.float32]]
 
@@ -45,14 +45,6 @@ def read(path: Path, ignored: re.Pattern[str]) -> Tensors:
                 "give weights of a model whose training did not diverge, or copy them again"
             )
     return found
-
-
-def loaded_json(path: Path) -> Any:
-    """What a JSON file says. Raises ValueError for anything that is none, however deep it is nested."""
-    try:
-        return json.loads(path.read_bytes())
-    except RecursionError:
-        raise ValueError("nested too deep") from None
 
 
 def nanogpt(path: Path) -> bool:
@@ -102,7 +94,7 @@ def _tensors(path: Path, ignored: re.Pattern[str]) -> Iterator[tuple[str, NDArra
 def _index(path: Path) -> dict[str, list[str]]:
     """The names of tensors by the file of the same folder that holds them."""
     try:
-        placed = loaded_json(path)["weight_map"]
+        placed = parsed(path.read_bytes())["weight_map"]
         if not isinstance(placed, dict) or not placed:
             raise TypeError
     except (ValueError, KeyError, TypeError):

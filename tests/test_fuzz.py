@@ -4,6 +4,7 @@ Options are read off the parsers, so those that are added are tried unasked. Val
 not: where a command has read and checked all that it was given, one of HEARTS, it is stopped and counts as 0.
 """
 
+import functools
 import io
 import json
 import random
@@ -87,15 +88,7 @@ def _stubbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("figures.page.contents", lambda *arguments: {})
     if "huggingface_hub" in sys.modules or shutil.which("huggingface-cli"):
         monkeypatch.setattr("huggingface_hub.snapshot_download", _offline)
-    original, made = synthetic.read, {}
-
-    def cached(grammar: Any, language: str) -> Any:
-        key = (grammar, language)
-        if key not in made:
-            made[key] = original(grammar, language)
-        return made[key]
-
-    monkeypatch.setattr("neural.sources.read_synthetic", cached)
+    monkeypatch.setattr("neural.sources.read_synthetic", functools.cache(synthetic.read))
     (tmp_path / "a" / "b" / "c").mkdir(parents=True)  # so that ../.. is this test's
     monkeypatch.chdir(tmp_path / "a" / "b" / "c")
 
@@ -301,7 +294,14 @@ def tries(command: str, ready: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_every_option_with_every_kind_of_value(command: str, ready: Path) -> None:
+def test_every_option_with_every_kind_of_value(
+    command: str, ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from figures import page
+
+    contents = page._contents
+    once = functools.cache(lambda name, run: contents(name, run, {}))
+    monkeypatch.setattr(page, "_contents", lambda name, run, record: once(name, run))
     failures = []
     for arguments in tries(command, ready):
         shutil.rmtree("out", ignore_errors=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from theory.claim_file.limits import Limits
 from theory.command.ending import temporary
+from theory.command.errors import InputError, unprintable
 from theory.command.progress import tracked, write
 from theory.evidence import PROOF_PACKAGES
 
@@ -88,10 +89,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (error.name or "").partition(".")[0] not in PROOF_PACKAGES:
             raise
         return _refuse(f"{error.name} is not installed: pip install 'cognitive-reserve[proofs]'")
-    except ValueError as error:
+    except InputError as error:
         return _refuse(str(error))
     except OSError as error:
         return _refuse(f"cannot use {error.filename or 'a file'} ({error.strerror}): mend that")
+    except UnicodeEncodeError as error:
+        line = unprintable(error)
+        if line is None:
+            raise
+        return _refuse(line)
     except KeyboardInterrupt:
         return 130
 
@@ -157,9 +163,9 @@ def _list(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> int:
     for option, path in (("--json", given.json), ("--table", given.table)):
         if path is not None and not path.parent.is_dir():
-            raise ValueError(f"{option} {path}: there is no folder {path.parent}: make it first")
+            raise InputError(f"{option} {path}: there is no folder {path.parent}: make it first")
     if given.table is not None and given.what:
-        raise ValueError("--table is of the whole registry: name no statement")
+        raise InputError("--table is of the whole registry: name no statement")
     limits, chosen = _limits(given), _chosen(given.what)
     reports: list[Any] = []
     records = []
@@ -171,7 +177,7 @@ def _check(given: argparse.Namespace) -> int:
 
             try:
                 answer = ask(statement, given.profile, limits)
-            except ValueError as error:
+            except InputError as error:
                 refused = _refuse(str(error))
                 continue
             write(answer.summary)
@@ -231,7 +237,7 @@ def _explain(given: argparse.Namespace) -> int:
 def _limits(given: argparse.Namespace) -> Limits:
     seconds = given.cpu_seconds
     if not 1 <= seconds <= 86400:
-        raise ValueError(f"--cpu-seconds {seconds}: give 1 to 86400")
+        raise InputError(f"--cpu-seconds {seconds}: give 1 to 86400")
     return Limits(seconds, max(Limits.wall_seconds, 10.0 * seconds))
 
 
@@ -246,7 +252,7 @@ def _chosen(what: Sequence[str]) -> list["Statement | str"]:
     for name in what:
         if name not in files and name not in known:
             near = ", ".join(known)
-            raise ValueError(f"unknown statement {name!r}: use a FILE.py, or one of {near}")
+            raise InputError(f"unknown statement {name!r}: use a FILE.py, or one of {near}")
     return [name if name in files else known[name] for name in what or known]
 
 
@@ -256,7 +262,7 @@ def _write(option: str, path: Path, text: str) -> None:
             unfinished.write_text(text)
             unfinished.replace(path)
     except OSError as error:
-        raise ValueError(f"{option} {path}: {error.strerror}: choose another place") from error
+        raise InputError(f"{option} {path}: {error.strerror}: choose another place") from error
 
 
 if __name__ == "__main__":

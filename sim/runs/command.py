@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 
 from sim.runs.errors import UserError
 from theory.command.ending import interrupted
+from theory.command.errors import unprintable
 
 Options = TypeVar("Options")
 
@@ -83,7 +84,7 @@ def explained(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         reason = f" ({error})" if str(error) else ""
         return f"out of memory{reason}: ask for less at once, or use a machine with more"
-    return _of_environment(error)
+    return unprintable(error) or _of_environment(error)
 
 
 def _of_environment(error: Exception) -> str | None:

@@ -205,6 +205,18 @@ def test_bad_input_is_one_line(run, options, words):
     assert "\n" not in str(caught.value)
 
 
+def test_samples_whose_cache_does_not_fit_are_refused(run, monkeypatch):
+    """1,000 samples of 200 tokens, with 260 logits each, are 1.8 MB; keys and values of 8 positions are 0.5 MB."""
+    monkeypatch.setattr("neural.generate.generate", lambda *_, **__: iter([np.full(1000, 256)]))
+    monkeypatch.setattr("sim.runs.memory.available", lambda: 2_500_000)
+    list(write(Arguments(str(run), samples=1000)))
+    monkeypatch.setattr("sim.runs.memory.available", lambda: 2_200_000)
+    with pytest.raises(
+        UserError, match=r"on 1000 sequences at once: at least .* take fewer at once"
+    ):
+        list(write(Arguments(str(run), samples=1000)))
+
+
 def test_a_foreign_file_and_a_pickle_are_refused(tmp_path, monkeypatch, capsys):
     for content, words in ((b"\x80\x04.", "was not read"), (b"not a model", "no foreign.json")):
         (tmp_path / "foreign.safetensors").write_bytes(content)

@@ -1,6 +1,7 @@
 """How commands read their options and end: one line for what a user can mend, a traceback for what is ours."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -131,6 +132,21 @@ def test_a_mistake_of_ours_is_raised(error: Exception) -> None:
     with pytest.raises(type(error)):
         ended("tool", raising(error))
     assert explained(error) is None
+
+
+def test_characters_that_cannot_be_printed_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> int:
+        print("caf\u00e9")
+        return 0
+
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert ended("tool", work) == 2
+    line = r"tool: cannot print '\xe9' in ascii: set PYTHONIOENCODING=utf-8"
+    assert capsys.readouterr().err == f"{line}\n"
+    with pytest.raises(UnicodeEncodeError):
+        ended("tool", lambda: len("\udcff".encode()))
 
 
 def test_the_verdict_is_the_exit_code() -> None:

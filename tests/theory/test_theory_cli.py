@@ -1,5 +1,6 @@
 """python -m theory: a user's claim, bad input in a line, exit codes, and the registry."""
 
+import io
 import json
 import re
 import subprocess
@@ -96,6 +97,26 @@ def test_a_statement_without_literals_is_named(
     monkeypatch.setattr(theory.statements, "__file__", str(tmp_path / "__init__.py"))
     with pytest.raises(ValueError, match=r"odd\.py: no STATEMENT"):
         theory.statements.headings()
+
+
+def test_a_mistake_of_ours_is_no_bad_input(registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(statement: Statement, profile: str) -> None:
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr("theory.check.check", broken)
+    with pytest.raises(ValueError, match=r"^a mistake$"):
+        cli.main(["check", "right"])
+
+
+def test_characters_that_cannot_be_printed_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heading = {"id": "caf\u00e9", "number": None, "claim": "x"}
+    monkeypatch.setattr(theory.statements, "headings", lambda: [heading])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert cli.main(["list"]) == 2
+    line = r"theory: cannot print '\xe9' in ascii: set PYTHONIOENCODING=utf-8"
+    assert capsys.readouterr().err == f"{line}\n"
 
 
 def test_check_writes_its_reports(registry, tmp_path: Path, capsys) -> None:

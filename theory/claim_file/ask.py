@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from theory.claim_file.limits import Limits
+from theory.command.errors import InputError
 
 LARGEST = 1 << 20
 """Bytes of a claim file."""
@@ -44,19 +45,19 @@ class Answer:
 
 
 def ask(file: str, profile: str, limits: Limits) -> Answer:
-    """Check the file in a process of its own. Raises ValueError, in a line that begins with the file, if it cannot."""
+    """Check the file in a process of its own. Raises InputError, in a line that begins with the file, if it cannot."""
     _refuse_what_is_no_file(file)
     ended = _run(file, profile, limits)
     messages = _messages(ended, file)
     statement = messages.get("statement")
     if ended["status"] == 0 and ended["limit"] is None:
         if "refused" in messages:
-            raise ValueError(_text(messages["refused"]["message"], file))
+            raise InputError(_text(messages["refused"]["message"], file))
         if "report" in messages and statement is not None:
             return _answer(statement, messages["report"], file)
     limit = messages.get("limit", {}).get("limit") or ended["limit"]
     if limit is None:
-        raise ValueError(f"{file}: {_end(ended)}")
+        raise InputError(f"{file}: {_end(ended)}")
     evaluated, total = ended["evaluated"], ended["of"]
     if statement is not None and evaluated:
         reason = (
@@ -65,7 +66,7 @@ def ask(file: str, profile: str, limits: Limits) -> Answer:
         )
         return _inconclusive(statement, profile, reason, file)
     where = _text(messages.get("limit", {}).get("where", file), file).partition(": LimitReached")[0]
-    raise ValueError(
+    raise InputError(
         f"{where}: at the limit of {limits.describe(limit)} before the claim was evaluated once"
     )
 
@@ -74,19 +75,19 @@ def _refuse_what_is_no_file(file: str) -> None:
     try:
         found = Path(file).stat()
     except FileNotFoundError:
-        raise ValueError(f"{file}: there is no such file") from None
+        raise InputError(f"{file}: there is no such file") from None
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or str(error)
-        raise ValueError(f"{file}: {said}: name a Python file") from None
+        raise InputError(f"{file}: {said}: name a Python file") from None
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
-        raise ValueError(f"{file} is {kind}: name a Python file")
+        raise InputError(f"{file} is {kind}: name a Python file")
     if found.st_size > LARGEST:
-        raise ValueError(
+        raise InputError(
             f"{file} has {found.st_size:,} bytes: a claim file has at most {LARGEST:,}"
         )
     if not os.access(file, os.R_OK):
-        raise ValueError(f"{file}: permission denied: make it readable")
+        raise InputError(f"{file}: permission denied: make it readable")
 
 
 def _run(file: str, profile: str, limits: Limits) -> dict[str, Any]:
@@ -121,17 +122,17 @@ def _run(file: str, profile: str, limits: Limits) -> dict[str, Any]:
                 os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            raise ValueError(f"{file}: its code stops the process that watches it") from None
+            raise InputError(f"{file}: its code stops the process that watches it") from None
     try:
         answer: dict[str, Any] = json.loads(out)
         return answer
     except ValueError:
         last = complaint.decode(errors="replace").strip().rpartition("\n")[2]
-        raise ValueError(f"{file}: its code ends the process that watches it. {last}") from None
+        raise InputError(f"{file}: its code ends the process that watches it. {last}") from None
 
 
 def _messages(ended: dict[str, Any], file: str) -> dict[str, dict[str, Any]]:
-    """What the fork sent, by kind; ValueError if anything else was written there."""
+    """What the fork sent, by kind; InputError if anything else was written there."""
     messages: dict[str, dict[str, Any]] = {}
     *lines, rest = ended["sent"].split("\n")
     for line in lines:
@@ -143,7 +144,7 @@ def _messages(ended: dict[str, Any], file: str) -> dict[str, dict[str, Any]]:
         except (ValueError, KeyError, TypeError, RecursionError):
             rest = line
     if rest:
-        raise ValueError(f"{file}: its code writes to files that it has not opened: remove that")
+        raise InputError(f"{file}: its code writes to files that it has not opened: remove that")
     return messages
 
 
@@ -153,7 +154,7 @@ def _answer(statement: dict[str, Any], sent: dict[str, Any], file: str) -> Answe
     summary = _text(sent["summary"], file)
     grade = report["verdict"]["grade"]
     if not summary.startswith(f"{name}  ") or not str(grade).startswith(GRADES):
-        raise ValueError(f"{file}: a verdict of no known grade: {summary}")
+        raise InputError(f"{file}: a verdict of no known grade: {summary}")
     return Answer(
         id=name,
         page=_text(statement["page"], file, lines=True),
@@ -199,5 +200,5 @@ def _text(value: Any, file: str, *, lines: bool = False) -> str:
     """A printable text, of one line unless said otherwise."""
     texts = value.split("\n") if lines and isinstance(value, str) else [value]
     if not all(isinstance(text, str) and text.isprintable() for text in texts):
-        raise ValueError(f"{file}: its report is no text that can be shown")
+        raise InputError(f"{file}: its report is no text that can be shown")
     return str(value)
