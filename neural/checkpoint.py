@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from neural import weights
 from neural.config import ModelConfig
 from sim.runs.errors import UserError
-from sim.runs.files import replacing, sync
+from sim.runs.files import regular, replacing, sync
 from sim.runs.identity import digest, parsed
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
 
     sidecar = path.with_suffix(".json")
     try:
-        with path.open("rb") as stream:
+        with regular(path).open("rb") as stream:
             head = stream.read(4)
         if head.startswith(PICKLES):
             if weights.nanogpt(path):
@@ -269,7 +269,7 @@ _REMEDY = "copy it again, or use another checkpoint"
 
 def _record(sidecar: Path) -> dict[str, Any]:
     try:
-        whole = parsed(sidecar.read_bytes())
+        whole = parsed(regular(sidecar).read_bytes())
         if whole["format"] != FORMAT:
             raise UserError(f"{sidecar} is of format {whole['format']}, not {FORMAT}: {_REMEDY}")
         if whole.pop("digest") != _digest(whole):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neural import weights
 from neural.config import ModelConfig
 from sim.runs.errors import UserError
+from sim.runs.files import regular
 from sim.runs.identity import parsed
 
 Array = NDArray[np.float32]
@@ -49,7 +50,7 @@ def read(path: Path, heads: int | None = None) -> tuple[Tensors, ModelConfig]:
     folder = path if path.is_dir() else path.parent
     tensors = _named(path, weights.read(path, MASKS))
     about = folder / CONFIG
-    if not about.is_file():
+    if not about.exists():
         config = _inferred(path, tensors, heads)
     elif heads is not None:
         raise UserError(f"{about} says how many heads there are: leave out --heads")
@@ -116,7 +117,7 @@ def _check_tied(path: Path, head: Array | None, embedding: Array | None) -> None
 def _config(path: Path) -> ModelConfig:
     """The sizes that a config.json of transformers says."""
     try:
-        about = parsed(path.read_bytes())
+        about = parsed(regular(path).read_bytes())
         for name, meanings in SAME.items():
             value = about.get(name, meanings[0])
             if (type(value), value) not in [(type(meaning), meaning) for meaning in meanings]:

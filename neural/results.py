@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from sim.runs.errors import UserError
+from sim.runs.files import regular
 from sim.runs.store import AGAIN, Run, unpacked
 from theory.command.progress import progress
 
@@ -80,7 +81,7 @@ def read(out: Path, table: str) -> pd.DataFrame:
 
 def _part(path: Path) -> pd.DataFrame:
     try:
-        content = path.read_bytes()
+        content = regular(path).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}): mend that") from None
     return unpacked(content, where=str(path))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ VERDICTS = ("sim.sweep", "theory")
 
 HEARTS = {
     "sim.execute.execute": "the batches of a sweep",
+    "sim.sweep.render": "a process that draws its figures",
     "neural.loop._Training": "the updates of a training run",
     "neural.bench._times": "timing",
     "neural.step.program": "compiling",
@@ -326,13 +328,15 @@ def test_the_same_as_processes(ready: Path, tmp_path: Path) -> None:
     for command, arguments in lines:
         if len(chosen) == PROCESSES:
             break
+        shutil.rmtree("out", ignore_errors=True)
         if "theory" not in command and answer(command, arguments).code == 2:
             chosen.append((command, arguments))
     assert len(chosen) == PROCESSES
 
     def problem(given: tuple[str, list[str]]) -> str:
         command, arguments = given
-        done = run(command, arguments, tmp_path)
+        with TemporaryDirectory(dir=tmp_path) as folder:
+            done = run(command, arguments, Path(folder))
         if done.returncode == 2 and len(done.stderr.splitlines()) == 1:
             return ""
         return f"{command} {arguments}: code {done.returncode} after {done.stderr[-300:]!r}"

@@ -76,8 +76,8 @@ class LocalFiles:
             return set()
 
     def read(self, name: str) -> bytes:
-        """The content of a file. Raises FileNotFoundError if there is none."""
-        return (self.folder / name).read_bytes()
+        """The content of a file. Raises FileNotFoundError if there is none, UserError for a pipe or a device."""
+        return regular(self.folder / name).read_bytes()
 
     def prepare(self) -> None:
         """Make the folder, and clear it of temporaries that nobody writes any more."""

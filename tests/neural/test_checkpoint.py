@@ -135,6 +135,14 @@ def test_a_pickle_is_refused_unread(tmp_path, name, zipped):
     assert not sprung.exists()
 
 
+@pytest.mark.parametrize("part", [".safetensors", ".json"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(run, part):
+    path = file_of(run / "seed-0", 12)
+    path.with_suffix(part).unlink()
+    os.mkfifo(path.with_suffix(part))
+    assert f"{path.with_suffix(part)} is a pipe, not a file" in message(read, path)
+
+
 def test_foreign_files_are_refused(run):
     save_file(parameters(), run / "foreign.safetensors")
     assert "foreign.json" in message(load, run / "foreign.safetensors")

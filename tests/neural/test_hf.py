@@ -147,6 +147,16 @@ def test_damage_is_refused(folder):
     assert "no config.json" in message(read, folder)
 
 
+def test_a_config_that_is_no_file_is_not_passed_over(folder):
+    path = folder / "config.json"
+    path.unlink()
+    os.mkfifo(path)
+    assert "config.json is a pipe, not a file" in message(read, folder)
+    path.unlink()
+    path.mkdir()
+    assert "no config.json of a GPT-2" in message(read, folder)
+
+
 def test_what_is_neither_here_nor_on_the_hub_is_refused(monkeypatch):
     assert "check the path" in message(located, "no/such/folder")
     assert "check the path" in message(located, "missing.pth")

@@ -123,6 +123,19 @@ def test_a_damaged_part_is_named_with_the_remedy(damage: str, tmp_path: Path) ->
             opened(tmp_path, resume=True)
 
 
+@pytest.mark.parametrize("name", ["part-1.parquet", "_provenance.json"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    for part in ("part-0", "part-1"):
+        run.write(part, TABLE)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match=f"{name} is a pipe, not a file"):
+        opened(tmp_path, resume=True)
+    with pytest.raises(UserError, match=f"{name} is a pipe, not a file"):
+        Run.existing(tmp_path).table()
+
+
 def test_a_part_that_others_wrote_is_named_where_it_cannot_be_used(tmp_path: Path) -> None:
     run = opened(tmp_path)
     run.write("part-0", TABLE)
