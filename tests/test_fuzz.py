@@ -27,7 +27,7 @@ from tests.fuzzing import DAMAGES, ROOT, Option, commands, module, options, valu
 
 pytestmark = pytest.mark.slow
 
-HANGS = 300
+HANGS = 600
 """Seconds; what takes so long on any machine hangs."""
 PROCESSES = 300
 SEED = 17
