@@ -44,10 +44,13 @@ class Answer:
     report: dict[str, Any]
 
 
-def ask(file: str, profile: str, limits: Limits) -> Answer:
-    """Check the file in a process of its own. Raises InputError, in a line that begins with the file, if it cannot."""
+def ask(file: str, profile: str, limits: Limits, instances: int | None = None) -> Answer:
+    """Check the file in a process of its own, at so many instances (the profile's if None).
+
+    Raises InputError, in a line that begins with the file, if it cannot be checked.
+    """
     _refuse_what_is_no_file(file)
-    ended = _run(file, profile, limits)
+    ended = _run(file, profile, limits, instances)
     messages = _messages(ended, file)
     statement = messages.get("statement")
     if ended["status"] == 0 and ended["limit"] is None:
@@ -90,11 +93,12 @@ def _refuse_what_is_no_file(file: str) -> None:
         raise InputError(f"{file}: permission denied: make it readable")
 
 
-def _run(file: str, profile: str, limits: Limits) -> dict[str, Any]:
+def _run(file: str, profile: str, limits: Limits, instances: int | None) -> dict[str, Any]:
     """The script's answer; the script and all that it started end with this call, however that ends."""
     request = {
         "file": file,
         "profile": profile,
+        "instances": instances,
         "path": [*sys.path, str(Path(file).absolute().parent)],
         "parent": os.getpid(),
         "cpu_seconds": limits.cpu_seconds,

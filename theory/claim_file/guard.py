@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from theory.claim_file.errors import unfit
+from theory.claim_file.errors import Unfit, unfit
 from theory.claim_file.limits import LimitReached
 from theory.claim_file.progress import Progress
 from theory.evidence.numbers import show
@@ -92,6 +92,10 @@ class Guard:
                     {key: _copy(given) for key, given in named.items()},
                 )
                 self.repeated.append((place, name, kept, value))
+                again = self._value(name, function, taken, *kept)
+                if differ(value, again, kept):  # at once, lest it take a whole search to say so
+                    unfit(function, self.file, _differs(name, value, again, kept))
+                self.refuse_forks()
             return value
 
         return guarded
@@ -101,6 +105,11 @@ class Guard:
         if os.getpid() != self.pid:
             self.progress.note_fork()
             os._exit(0)
+
+    def refuse_forks(self) -> None:
+        """Raises Unfit if a fork that the file's code made has returned."""
+        if self.progress.has_forked:
+            raise Unfit("its code forks, and lets the fork return: let the fork end in os._exit")
 
     def _value(
         self,

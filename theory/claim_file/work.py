@@ -78,7 +78,12 @@ def _check(request: dict[str, Any], send: Send, progress: Progress) -> None:
         },
     )
     try:
-        report = check(guard.guarded(statement), request["profile"], progress=progress.set)
+        report = check(
+            guard.guarded(statement),
+            request["profile"],
+            instances=request["instances"],
+            progress=progress.set,
+        )
     except ModuleNotFoundError:
         raise
     except Exception as error:  # what a side is, is seen after it was returned
@@ -88,8 +93,7 @@ def _check(request: dict[str, Any], send: Send, progress: Progress) -> None:
     guard.refuse_infinite(statement, isinstance(report.verdict, Refuted))
     guard.repeat(_again(claim) or statement)
     _refuse_changes(changed())
-    if progress.has_forked:
-        raise Unfit("its code forks, and lets the fork return: let the fork end in os._exit")
+    guard.refuse_forks()
     send(
         "report",
         {
