@@ -1,8 +1,11 @@
 """Violations planted at shapes, ranks, ratios and coherences drawn from a seed are found; thin sets up to a width."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from theory.claim_file.load import read
 from theory.evidence.instances import effort, proposals
 from theory.evidence.search import falsify
 from theory.spectra import ky_fan, singular_values, slope
@@ -198,3 +201,15 @@ def test_proposals_reach_large_thin_and_ill_conditioned_matrices() -> None:
         (d, T, k) for d in range(1, 21) for T in range(1, 21) for k in range(1, min(d, T) + 1)
     } <= ranks
     assert not any(proposal.C.flags.writeable for proposal in proposed)
+
+
+CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases" / "claims"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases beside the checkout")
+@pytest.mark.parametrize("path", sorted(CASES.glob("*.py")), ids=lambda path: path.stem)
+def test_cases_get_their_verdicts(path: Path) -> None:
+    found = falsify(read(str(path)).statement())
+    true = path.stem.startswith("t") or "true" in path.stem
+    assert isinstance(found, Supported if true else Refuted), found

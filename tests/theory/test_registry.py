@@ -28,7 +28,7 @@ def test_the_table_has_a_line_a_statement() -> None:
 @pytest.mark.parametrize("name", statements())
 def test_statement(name: str) -> None:
     statement = statements()[name]
-    report = check(statement, "quick", registry=True)
+    report = check(statement, "quick", registry=True, instances=600)
     assert report.as_expected, report.summary()
     if statement.as_refuted is None:
         grades = [verdict for _, verdict, _ in report.steps]

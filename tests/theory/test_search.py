@@ -52,7 +52,7 @@ TRUE = {
 
 @pytest.mark.parametrize("name", TRUE)
 def test_true_claims_are_supported(name: str) -> None:
-    found = falsify(TRUE[name])
+    found = falsify(TRUE[name], instances=1500)
     assert isinstance(found, Supported)
     assert found.kind == "sampled"
     assert found.n > 1000

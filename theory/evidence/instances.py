@@ -34,8 +34,8 @@ class Effort:
 
 
 EFFORT: dict[str, Effort] = {
-    "quick": Effort(1, 250, 7000, 1000),
-    "full": Effort(4, 1500, 28000, 6000),
+    "quick": Effort(1, 250, 6400, 1000),
+    "full": Effort(4, 1500, 25600, 6000),
 }
 
 
@@ -197,10 +197,10 @@ def _every_shape(seed: tuple[int, ...], rng: np.random.Generator) -> Iterator[Pr
 def _large(seed: tuple[int, ...], rng: np.random.Generator) -> Iterator[Proposal]:
     names = ("correlated", "ones", "flat", "gaussian", "two levels", "signs", "one norm", "sphere")
     for number, (d, T) in enumerate(LARGE_SHAPES):
-        few = 4 if d * T > 1000 else len(names)
+        few, ks = (2, "one") if d * T > 1000 else (len(names), "three")
         for name in rng.permutation(names)[:few]:
             own = (*seed, 200, number)
-            proposal = _of_family(str(name), d, T, rng.random(), own, "three", rng)
+            proposal = _of_family(str(name), d, T, rng.random(), own, ks, rng)
             if proposal is not None:
                 yield proposal
 

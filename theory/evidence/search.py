@@ -177,16 +177,18 @@ class _Search:
         """Ascents from the tightest instance of each shape and k, small ones and some large, until the budget ends."""
         rng = np.random.default_rng([self.seed, 1])
         ranked = sorted(self.starts.values(), key=lambda start: start.slack)
+        cheap = sorted(ranked, key=lambda s: (round(s.slack, 9), np.size(s.instance["C"])))
         chosen = []
         for low, high, most in ((1000, np.inf, 1), (FINE, 1000, 3), (0, FINE, SMALL_STARTS)):
-            of_size = [s for s in ranked if low < np.size(s.instance["C"]) <= high]
+            order = cheap if low else ranked
+            of_size = [s for s in order if low < np.size(s.instance["C"]) <= high]
             chosen += of_size[:most]
         for i, start in enumerate(chosen):
             calls = (self.budget - self.n) // (len(chosen) - i)
             if (
                 np.size(start.instance["C"]) > 1000
             ):  # each evaluation costs as much as many small ones
-                calls //= 4
+                calls //= 8
             retraction = self.keeping(start, rng)
             climb(self, Start(start.slack, start.instance, retraction, start.proposal), calls, rng)
 
