@@ -12,11 +12,11 @@ import pytest
 import sympy as sp
 
 from theory.check import Report, check
-from theory.evidence import lemmas
+from theory.evidence import apart, lemmas
 from theory.evidence.certificates import Citation, Identity, Mean, Nonnegative
 from theory.evidence.lemmas import step
 from theory.evidence.symbolic import dimensions, matrix, orthonormal_rows, trace
-from theory.spectra import ky_fan, singular_values, slope
+from theory.spectra import ky_fan, slope
 from theory.statement import (
     SCALES,
     Checked,
@@ -38,9 +38,19 @@ C, W, N = matrix("C", d, T), matrix("W", k, d), matrix("N", k, d)
 BY_HAND = "that they imply the claim is by hand"
 
 
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps are read from plain data as ever, but in this process, which saves one a test."""
+
+    def answers(text: str) -> list[Any]:
+        return [data and apart._answer(data) for data in json.loads(text)]
+
+    monkeypatch.setattr(apart, "_answers", answers)
+
+
 def brief(statement: Statement) -> Report:
     """Checked as a user's, by a short search."""
-    return check(statement, "quick", instances=400)
+    return check(statement, "quick", instances=60)
 
 
 def coherence(C: Any) -> float:
@@ -200,34 +210,33 @@ def test_without_instances_a_proof_is_inconclusive() -> None:
     assert isinstance(report.verdict, Inconclusive)
 
 
-def rank_one(C: Any) -> bool:
-    return bool(np.linalg.matrix_rank(C) <= 1)
+def two_tasks(C: Any) -> bool:
+    return bool(C.shape[1] == 2)
 
 
 def described(C: Any) -> bool:
     """Any tasks."""
-    return bool(np.linalg.matrix_rank(C) <= 1)
+    return bool(C.shape[1] == 2)
 
 
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (rank_one, "rank_one (bool(np.linalg.matrix_rank(C) <= 1))"),
-        (described, "described (Any tasks.; bool(np.linalg.matrix_rank(C) <= 1))"),
-        (lambda C: bool(np.linalg.matrix_rank(C) <= 1), "(bool(np.linalg.matrix_rank(C) <= 1))"),
+        (two_tasks, "two_tasks (bool(C.shape[1] == 2))"),
+        (described, "described (Any tasks.; bool(C.shape[1] == 2))"),
+        (lambda C: bool(C.shape[1] == 2), "(bool(C.shape[1] == 2))"),
         (
-            Hypothesis("any", "any C", lambda C: bool(np.linalg.matrix_rank(C) <= 1)),
-            "any (any C): bool(np.linalg.matrix_rank(C) <= 1)",
+            Hypothesis("any", "any C", lambda C: bool(C.shape[1] == 2)),
+            "any (any C): bool(C.shape[1] == 2)",
         ),
     ],
 )
 def test_a_hypothesis_stands_in_the_line_with_its_source(given, text: str) -> None:
     claim = Statement(
         id="mine",
-        claim="for every C: |C|_* = |C|_F",
-        relation="==",
+        claim="for every C: rho_k <= |C|^2/2",
         hypotheses=[given],
-        sides=lambda C, k: (singular_values(C).sum(), np.linalg.norm(C)),
+        sides=lambda C, k: (slope(C, k), (C**2).sum() / 2),
     )
     for proof in ([lemmas.cauchy_schwarz()], []):
         report = brief(replace(claim, proof=proof))
