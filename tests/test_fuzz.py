@@ -295,15 +295,19 @@ def tries(command: str, ready: Path) -> Iterator[list[str]]:
         yield [*chosen, "--help"]
 
 
-@pytest.mark.parametrize("command", commands())
-def test_every_option_with_every_kind_of_value(
-    command: str, ready: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def _pages_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of a run is computed once: what is in question is not its content."""
     from figures import page
 
     contents = page._contents
     once = functools.cache(lambda name, run: contents(name, run, {}))
     monkeypatch.setattr(page, "_contents", lambda name, run, record: once(name, run))
+
+
+@pytest.mark.usefixtures("_pages_once")
+@pytest.mark.parametrize("command", commands())
+def test_every_option_with_every_kind_of_value(command: str, ready: Path) -> None:
     failures = []
     for arguments in tries(command, ready):
         shutil.rmtree("out", ignore_errors=True)
@@ -319,6 +323,7 @@ def test_every_option_has_many_values() -> None:
                 assert option.kind == "bool" or len(values(option.kind, SEED)) >= 30
 
 
+@pytest.mark.usefixtures("_pages_once")
 def test_the_same_as_processes(ready: Path, tmp_path: Path) -> None:
     """Of those lines that are refused, or help: processes have no HEARTS to stop."""
     rng = random.Random(SEED)
