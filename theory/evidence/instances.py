@@ -221,7 +221,7 @@ class Admission:
     """Which proposals a statement admits, and by which retraction: the ones that served are tried first."""
 
     PATIENCE = 200
-    """Proposals after which only the retractions that served are tried, unless none did."""
+    """Proposals after which only the retractions that served are tried; where none did, all at every sixth."""
     MOST = 5
 
     def __init__(self, statement: Statement, rng: np.random.Generator) -> None:
@@ -264,6 +264,8 @@ class Admission:
         known = [name for name, _ in self.served.most_common() if name != self.first]
         if self.served and self.proposed > self.PATIENCE:
             return [self.first, *known[: self.MOST]]
+        if not self.served and self.proposed > self.PATIENCE and self.proposed % 6:
+            return list(dict.fromkeys([self.first, "none"]))
         return list(dict.fromkeys([self.first, "none", *known, *RETRACTIONS]))
 
     def of(self, C: Array, ks: tuple[int, ...]) -> tuple[Array, tuple[int, ...], str] | None:
