@@ -100,7 +100,7 @@ def test_a_statement_without_literals_is_named(
 
 
 def test_a_mistake_of_ours_is_no_bad_input(registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(statement: Statement, profile: str) -> None:
+    def broken(statement: Statement, profile: str, **options: object) -> None:
         raise ValueError("a mistake")
 
     monkeypatch.setattr("theory.check.check", broken)
