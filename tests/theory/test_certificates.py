@@ -62,11 +62,14 @@ TRUE = [
     (Inequality(sp.sqrt(2) + sp.exp(1), 5), Checked("interval", "sqrt(2) + E <= 5")),
     (Citation("cauchy_schwarz"), Checked("symbolic", "all m, n")),
 ]
+TINY = sp.Rational(1, 10**30)
+"""No random point is so near to 0."""
 FALSE = [
     replace(PYTHAGORAS, rules=()),
     replace(WITH_NOISE, rhs=frob2(C - W.T @ G) + frob2(G)),
     Identity((x + y) ** 2, x**2 + y**2),
     Nonnegative(x, squares=((1, sp.sqrt(x)),)),
+    Nonnegative(x**2 - TINY, squares=((1, sp.sqrt(x**2 - TINY)),)),
     Nonnegative(x * (1 - x), ((x, 0, 2),)),
     Limit(1 / x, x, sp.oo, 1),
     Entries(((x,),), ((y,),)),
