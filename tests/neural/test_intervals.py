@@ -158,3 +158,25 @@ def test_at_most_a_margin_has_one_side(low: float, high: float, said: str) -> No
 def test_refused(call: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_two_units_say_nothing_of_what_lies_between_them() -> None:
+    """Student's quantile of 1 degree of freedom is 12.7: the interval ends at the least and the greatest resample."""
+    samples = np.random.default_rng(0).permutation(1001)
+    assert expanded_percentiles(samples, 2) == (0.0, 1000.0)
+    assert expanded_percentiles(samples, 1) == (25.0, 975.0)  # draws of one unit: plain percentiles
+
+
+def test_how_few_points_have_a_correlation() -> None:
+    both = correlation([1, 2], [5, 3])
+    assert both.value == pytest.approx(-1)
+    assert np.isnan(both.low)
+    four = correlation([1, 2, 3, 4], [1, 3, 2, 4])
+    assert four.value == pytest.approx(0.8)
+    # Fisher's z with standard error 1 / sqrt(4 - 3).
+    ends = np.tanh(np.arctanh(0.8) + np.array([-1, 1]) * stats.norm.ppf(0.975))
+    assert (four.low, four.high) == pytest.approx(tuple(ends))
+    ranked = correlation([1, 2, 3, 4], [1, 30, 20, 4000], kind="rank")
+    error = np.sqrt(1 + 0.8**2 / 2)
+    ends = np.tanh(np.arctanh(0.8) + np.array([-error, error]) * stats.norm.ppf(0.975))
+    assert (ranked.low, ranked.high) == pytest.approx(tuple(ends))
