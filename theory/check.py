@@ -251,9 +251,8 @@ def describe(verdict: Verdict | Grade) -> str:
         case Unchecked(reason):
             return f"Not checked: {reason}"
         case Supported(kind, n, worst):
-            how = "sampled" if kind == "sampled" else "Supported(sdp)"
             searched = f" in {verdict.searched}" if verdict.searched else ""
-            return f"{how} n={n}, worst slack {worst:.1e}{searched}"
+            return f"Supported({kind}) n={n}, worst slack {worst:.1e}{searched}"
         case Refuted(found):
             at = ", ".join(f"{name} = {show(value)}" for name, value in found.instance.items())
             return (

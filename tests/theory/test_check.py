@@ -105,7 +105,7 @@ def test_the_summary_names_kinds_scope_and_search() -> None:
     ).summary()
     assert summary.startswith(
         "trace  Steps checked (2 of 2; that they imply the claim is by hand): symbolic + interval; "
-        "d, T <= 3; all d, T, k  · sampled n="
+        "d, T <= 3; all d, T, k  · Supported(sampled) n="
     )
     assert "worst slack" in summary
     assert "Refuted at C = [[1]], k = 1: 1 against 0.9" in check(FALSE).summary()

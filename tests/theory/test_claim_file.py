@@ -538,6 +538,6 @@ def test_a_shared_bad_claim(name: str, shared_outcomes) -> None:
     line = shared_outcomes[name]
     assert "\n" not in line
     if SHARED[name] is None:
-        assert line.startswith("x  sampled n=")
+        assert line.startswith("x  Supported(sampled) n=")
     else:
         assert re.search(re.escape(f"{name}.py") + SHARED[name], line), line

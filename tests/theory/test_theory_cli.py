@@ -124,7 +124,10 @@ def test_check_writes_its_reports(registry, tmp_path: Path, capsys) -> None:
     assert cli.main(["check", "right", "held-false", "--profile", "quick", "--json", str(out)]) == 0
     printed = capsys.readouterr().out
     grade = "Steps checked (1 of 1; that they imply the claim is by hand)"
-    assert f"right  {grade}: exact; d <= 2; hypotheses: nonzero (C \\ne 0)  · sampled n=" in printed
+    assert (
+        f"right  {grade}: exact; d <= 2; hypotheses: nonzero (C \\ne 0)  · Supported(sampled) n="
+        in printed
+    )
     assert "held-false  Refuted at C = [[1]], k = 1" in printed
     reports = json.loads(out.read_text())["reports"]
     assert [report["id"] for report in reports] == ["right", "held-false"]
@@ -168,7 +171,7 @@ def test_the_examples_of_explain_are_what_it_says_they_are(tmp_path: Path, capsy
     page = capsys.readouterr().out
     for text, code, says in (
         (cli.FALSE_EXAMPLE, 1, "Refuted at C = [["),
-        (cli.TRUE_EXAMPLE, 0, "sampled n="),
+        (cli.TRUE_EXAMPLE, 0, "Supported(sampled) n="),
         (cli.STEPS_EXAMPLE, 0, "Steps checked (1 of 1; that they imply the claim is by hand)"),
     ):
         assert all(line.strip() in page for line in text.splitlines())
@@ -184,7 +187,8 @@ def test_a_true_claim_shows_its_tightest_instance(tmp_path: Path, capsys) -> Non
     path = written(tmp_path, "slope(C, k), ky_fan(C, 1) ** 2 * k / C.shape[1]")
     assert cli.main(["check", path, "--profile", "quick"]) == 0
     assert re.search(
-        r"sampled n=\d+, worst slack .*\n    tightest at C = \[\[", capsys.readouterr().out
+        r"Supported\(sampled\) n=\d+, worst slack .*\n    tightest at C = \[\[",
+        capsys.readouterr().out,
     )
 
 
