@@ -431,7 +431,7 @@ def broken(case: str, run: Path, tmp_path: Path) -> list[object]:
         ("not a run", "not a run"),
         ("provenance cut short", "not a run"),
         ("no results", "no results"),
-        ("part cut short", "run the sweep again"),
+        ("part cut short", "is damaged"),
         ("column missing", "slope_measured"),
         ("no rows for it", "no rows"),
         ("unknown trainer", "newton"),

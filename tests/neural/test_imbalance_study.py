@@ -1,7 +1,6 @@
 """Study S24: its plan, the whole of it at its smallest from the command line, and its claims on planted numbers."""
 
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from neural.imbalance.plan import presets
 from neural.results import read
 from neural.scoring import score
 from neural.stack import stack
-from neural.tokens import windows
+from neural.tokens import Tokens, windows
 from sim.runs.errors import UserError
 from tests.figures.fake_imbalance import Numbers, small, write
 from theory.representation import optimal_representation
@@ -130,7 +129,7 @@ def test_rows_are_what_measuring_by_hand_gives(done):
     models = stack(done / "models" / recipe.name)
     keys = {"run": recipe.name, "last": True, "language": "c1"}
     clones, text = place.clones(recipe), place.held_out
-    cloned = replace(text, ids=clones.encode(text.ids, 1))
+    cloned = Tokens(clones.encode(text.ids, 1), text.ends, text.sizes)
     scores = score(models.parameters, models.config, cloned, SMOKE.measures.sliding)
     rows = chosen(read(done, "perplexity"), **keys)
     nats = scores.nats.sum(axis=-1) / scores.scored.sum()

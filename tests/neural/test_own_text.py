@@ -8,6 +8,7 @@ import pytest
 from neural.dynamics import __main__ as dynamics
 from neural.own_text import lacking
 from neural.subnetworks import __main__ as subnetworks
+from sim.runs import command
 from tests.neural.refusal import message
 from tests.neural.test_corpus import prose, write
 
@@ -45,7 +46,7 @@ def treebanks(tmp_path: Path) -> Path:
 
 def study(program, *arguments: object):
     words = [f"{value}" for value in arguments]
-    return program.study_of(program.tyro.cli(program.Arguments, args=words))
+    return program.study_of(command.options(program.Arguments, program.__name__, words))
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
