@@ -8,7 +8,6 @@ OUT/masks/TASK-VARIANT/round-….*          every round of every hunt, as neural
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 
@@ -36,20 +35,6 @@ def do(study: Study, out: Path, *, resume: bool = False, stop: Stop = lambda: Fa
     ]
     before += [(hunt.name, partial(_hunt, subjects, hunt, stop)) for hunt in study.hunts]
     return fill(out, study, dict(_parts(subjects)), resume=resume, stop=stop, before=before)
-
-
-def check(study: Study) -> None:
-    """Raise UserError for what `do` refuses before it trains anything. Nothing is written."""
-    with TemporaryDirectory() as folder:
-        read(study, Path(folder))
-
-
-def read(study: Study, out: Path) -> Subjects:
-    """A study with its text and tasks, which leave no folder behind where they cannot be read."""
-    study.check()
-    subjects = Subjects(study, out)
-    subjects.read()
-    return subjects
 
 
 def _folder(subjects: Subjects, hunt: Hunt) -> Path:
