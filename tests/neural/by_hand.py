@@ -33,7 +33,7 @@ def student(values: Sequence[float]) -> Ends:
     return float(np.mean(values)), float(np.mean(values) - half), float(np.mean(values) + half)
 
 
-def holds(row: pd.Series, ends: Sequence[float], expected: int, unit: str = "") -> None:
+def assert_effect(row: pd.Series, ends: Sequence[float], expected: int, unit: str = "") -> None:
     """A row of claims has this effect and interval, the sign expected, and the verdict that follows from them."""
     value, low, high = map(float, ends)
     shown = row[["effect", "low", "high"]].to_numpy(float)

@@ -12,7 +12,7 @@ from neural.across.join import Results, gained
 from sim.runs.errors import UserError
 from tests.figures.fake_across import LEAST, Numbers, damage, small, write
 from tests.figures.fake_imbalance import perplexity
-from tests.neural.by_hand import chosen, holds, student
+from tests.neural.by_hand import assert_effect, chosen, student
 
 MORE = "models that share more are more robust"
 CREATED = "90/10 shares more than 50/50"
@@ -285,7 +285,7 @@ def test_sharing_against_robustness(drawn, effects):
                 for given, held in ((None, ""), ("loss_first", ", clean loss held")):
                     row = effects.loc[MORE, f"{said}; {lost_said}; {where}{held}"]
                     ends = student(correlated(table, shared, lost, within, given))
-                    holds(row, within_bounds(ends), -sign, "rank correlation")
+                    assert_effect(row, within_bounds(ends), -sign, "rank correlation")
             slopes_of_seeds = []
             for seed in SEEDS:
                 own = chosen(tested, seed=seed).dropna(subset=[shared, lost])
@@ -299,7 +299,7 @@ def test_sharing_against_robustness(drawn, effects):
                 MORE, f"{said}; {lost_said}; slope over shares within pairs and steps"
             ]
             unit_said = "1" if unit == lost_unit else f"{lost_unit} per {unit}"
-            holds(row, student(slopes_of_seeds), -sign, unit_said)
+            assert_effect(row, student(slopes_of_seeds), -sign, unit_said)
 
 
 def test_measures_of_sharing(drawn, effects):
@@ -314,7 +314,7 @@ def test_measures_of_sharing(drawn, effects):
             f"overlap of tickets; {said}; pairs and shares, last step",
         ]
         ends = student(correlated(last, "overlap", name, [], None))
-        holds(row, within_bounds(ends), signs.get(name, 1), "rank correlation")
+        assert_effect(row, within_bounds(ends), signs.get(name, 1), "rank correlation")
     assert len(effects.loc["measures of sharing agree"]) == len(names) - 1
 
 
@@ -332,11 +332,13 @@ def test_what_imbalance_and_a_second_language_change(drawn, effects):
             for column, (said, unit, *_) in measures.items():
                 sign = -1 if column in LOST or column == "specific" else 1
                 change = values(pair, 0.1, column) - values(pair, 0.5, column)
-                holds(effects.loc[claim, f"{said}; {pair}"], student(change), sign, unit)
+                assert_effect(effects.loc[claim, f"{said}; {pair}"], student(change), sign, unit)
         for column, (said, unit) in LOST.items():
             for share, name in ((0.5, "50/50"), (0.1, "90/10")):
                 change = values(pair, share, column) - values(pair, 0.0, column)
-                holds(effects.loc[TWO, f"{said}; {pair}, {name}"], student(change), -1, unit)
+                assert_effect(
+                    effects.loc[TWO, f"{said}; {pair}, {name}"], student(change), -1, unit
+                )
     assert len(effects.loc[ROBUST]) == len(pairs) * len(LOST)
     assert len(effects.loc[TWO]) == 2 * len(pairs) * len(LOST)
 
@@ -362,4 +364,4 @@ def test_how_onsets_are_held_against_each_other(found, results):
             row = found.loc[EARLIER, f"{said}; {pair}"]
             assert row["effect"] == pytest.approx(np.nanmean(sooner))
             if np.isfinite(row["low"]):
-                holds(row, student(sooner), -1, "log2 steps")
+                assert_effect(row, student(sooner), -1, "log2 steps")

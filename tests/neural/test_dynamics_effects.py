@@ -10,7 +10,7 @@ from scipy import stats
 from neural.dynamics.claims import claims
 from neural.dynamics.effects import shared_variance
 from neural.subnetworks.plan import family_distance
-from tests.neural.by_hand import chosen, holds, student
+from tests.neural.by_hand import assert_effect, chosen, student
 from tests.neural.test_dynamics_claims import BEST, GAIN, STUDY, Numbers, planted
 
 SETTINGS = {"best": BEST, "gain": GAIN}
@@ -57,12 +57,12 @@ def rows(results):
     return table.set_index(["claim", "setting", "task"])
 
 
-def holds_both(rows, claim, setting, task, value, unit, expected):
+def assert_both(rows, claim, setting, task, value, unit, expected):
     """value(seed, language): over seeds the mean over languages, and the other way round."""
     table = np.array([[value(s, name) for name in STUDY.languages] for s in STUDY.seeds])
     for over, axis in AXES.items():
         where = f"{setting}, {over}"
-        holds(rows.loc[claim, where, task], student(table.mean(axis=axis)), expected, unit)
+        assert_effect(rows.loc[claim, where, task], student(table.mean(axis=axis)), expected, unit)
 
 
 def onset(results, of, task, seed, test, kind):
@@ -74,7 +74,7 @@ def test_when_skills_are_there(results, rows, of):
     setting = SETTINGS[of]
     in_language = "in-language"
     for task in (*TASKS, *(["bits per character"] if of == "gain" else [])):
-        holds_both(
+        assert_both(
             rows,
             "in-language skill comes before half of the steps",
             setting,
@@ -88,7 +88,7 @@ def test_when_skills_are_there(results, rows, of):
         ("parts-of-speech", "topics"),
         ("arcs", "topics"),
     ):
-        holds_both(
+        assert_both(
             rows,
             "low-level skills come before complex ones",
             setting,
@@ -100,7 +100,7 @@ def test_when_skills_are_there(results, rows, of):
             1,
         )
     for task in TASKS:
-        holds_both(
+        assert_both(
             rows,
             "skill within a language comes before that across languages",
             setting,
@@ -132,7 +132,7 @@ def test_what_has_no_probe_is_timed_against_parts_of_speech_within_languages(
         later.append(across - within)
     claim = "skill within a language comes before that across languages"
     where = (f"{SETTINGS[of]}, over seeds", f"parts-of-speech before {task}")
-    holds(rows.loc[(claim, *where)], student(later), 1, "octaves")
+    assert_effect(rows.loc[(claim, *where)], student(later), 1, "octaves")
 
 
 @pytest.mark.parametrize("of", SETTINGS)
@@ -143,7 +143,7 @@ def test_onsets_of_pairs_differ(results, rows, of):
         exact = shared_variance(values.to_numpy())
         claim = "the onset of transfer depends on the pair of languages"
         row = rows.loc[claim, f"{SETTINGS[of]}, over pairs", task]
-        holds(row, (exact.value, exact.low, exact.high), 1, "share of variance")
+        assert_effect(row, (exact.value, exact.low, exact.high), 1, "share of variance")
 
 
 def rank(values, others):
@@ -192,10 +192,10 @@ def test_similar_languages(results, rows):
                     return against(pairs, [means[pair] for pair in pairs], measure)
 
                 row = rows.loc[claim, f"{setting}, {label}, over seeds", task]
-                holds(row, student(by_seed), expected, "rank correlation")
+                assert_effect(row, student(by_seed), expected, "rank correlation")
                 row = rows.loc[claim, f"{setting}, {label}, over languages", task]
                 names = sorted(STUDY.languages)
-                holds(row, jackknifed(whole, names), expected, "rank correlation")
+                assert_effect(row, jackknifed(whole, names), expected, "rank correlation")
                 counted += 2
     assert counted == len(rows.loc[late]) + len(rows.loc[worse])
 
@@ -221,20 +221,20 @@ def test_no_step_is_best_for_all(results, rows):
     claim, everything = "no one checkpoint is best for all", f"{len(cells)} tasks and pairs"
     exact = shared_variance(np.array(octaves))
     row = rows.loc[claim, f"best steps, {everything}", "all"]
-    holds(row, (exact.value, exact.low, exact.high), 1, "share of variance")
+    assert_effect(row, (exact.value, exact.low, exact.high), 1, "share of variance")
     setting = f"lost at the best common step, {everything}, over seeds"
-    holds(rows.loc[claim, setting, "all"], student(np.mean(lost, axis=1)), 1, "share")
+    assert_effect(rows.loc[claim, setting, "all"], student(np.mean(lost, axis=1)), 1, "share")
     for task in TASKS:
         mine = [i for i, cell in enumerate(cells) if cell[0] == task]
         values = np.array(lost)[:, mine].mean(axis=1)
-        holds(rows.loc[claim, setting, task], student(values), 1, "share")
+        assert_effect(rows.loc[claim, setting, task], student(values), 1, "share")
 
 
 @pytest.mark.parametrize("kind", ["in-language", "cross-lingual"])
 def test_the_last_layer(results, rows, kind):
     for task in TASKS:
         table = chosen(results.drift, task=task, kind=kind)
-        holds_both(
+        assert_both(
             rows,
             "the last layer gets worse after its best step",
             kind,
@@ -244,7 +244,7 @@ def test_the_last_layer(results, rows, kind):
             -1,
         )
         lower = table[table["layer"].isin(range(1, DEEPEST))]
-        holds_both(
+        assert_both(
             rows,
             "lower blocks gain after the last layer's best step",
             kind,
@@ -263,7 +263,7 @@ def test_the_last_layer(results, rows, kind):
             )
 
         claim = "the best readout moves to lower layers"
-        holds_both(rows, claim, kind, task, slope, "layers an octave", -1)
+        assert_both(rows, claim, kind, task, slope, "layers an octave", -1)
 
 
 def gained(table, column, seed, language):
@@ -284,14 +284,14 @@ def test_what_training_adds(results, rows):
         values = np.array([[gained(own, "score", s, n) for n in names] for s in STUDY.seeds])
         for over, axis in AXES.items():
             row = rows.loc[claim, f"{kind}, {over}", task]
-            holds(row, student(values.mean(axis=axis)), 1, units.get(task, "accuracy"))
+            assert_effect(row, student(values.mean(axis=axis)), 1, units.get(task, "accuracy"))
     assert len(rows.loc[claim]) == 2 * len(kinds)
 
 
 def test_controls_of_probes(results, rows):
     task = "parts-of-speech"
     blocks = results.selectivity[results.selectivity["layer"] > 0]
-    holds_both(
+    assert_both(
         rows,
         "probes get more right than of random labels",
         "last step, mean of blocks",
@@ -300,7 +300,7 @@ def test_controls_of_probes(results, rows):
         "accuracy",
         1,
     )
-    holds_both(
+    assert_both(
         rows,
         "selectivity grows in training",
         "mean of blocks",
@@ -319,7 +319,7 @@ def test_controls_of_probes(results, rows):
         return logs[1] - logs[0]
 
     claim = "training shortens the code of labels"
-    holds_both(rows, claim, "best layer", task, shorter, "log2 bits", -1)
+    assert_both(rows, claim, "best layer", task, shorter, "log2 bits", -1)
 
 
 def test_the_language_of_states(results, rows):
@@ -334,7 +334,7 @@ def test_the_language_of_states(results, rows):
             for s in STUDY.seeds
         ]
         row = rows.loc[claim, "above chance, last step, mean of blocks, over seeds", "words"]
-        holds(row, student(values), expected, "accuracy")
+        assert_effect(row, student(values), expected, "accuracy")
         if not expected:
             assert row["verdict"] == (
                 "replicated"
@@ -346,7 +346,7 @@ def test_the_language_of_states(results, rows):
     best = chosen(results.best_layer, step=LAST, task="parts-of-speech")
     best = best[best["train"] != best["test"]]
     claim = "transfer gains without the language subspace"
-    holds_both(
+    assert_both(
         rows,
         claim,
         "last step",
@@ -366,7 +366,7 @@ def test_the_language_of_states(results, rows):
         own = chosen(pairs, seed=seed, removed=removed)
         return own.loc[(own["one"] == language) | (own["other"] == language), "margin"].mean()
 
-    holds_both(
+    assert_both(
         rows,
         "retrieval gains without the language subspace",
         "last step, mean of blocks",
@@ -388,7 +388,7 @@ def test_words_and_their_translations(results, rows, method):
         return (own["f1"] - own["chance"]).mean()
 
     claim = "words align with their translations"
-    holds_both(rows, claim, "above chance, last step", method, above, "F1", 1)
+    assert_both(rows, claim, "above chance, last step", method, above, "F1", 1)
 
 
 def test_pairs_are_ordered(results):

@@ -6,7 +6,7 @@ import pytest
 from neural.imbalance.claims import Results, aligned, claims, worse
 from neural.imbalance.efficiency import fit, interpolated
 from tests.figures.fake_imbalance import Numbers, small, write
-from tests.neural.by_hand import chosen, holds, redraw, single, student
+from tests.neural.by_hand import assert_effect, chosen, redraw, single, student
 
 STUDY = small(shares=(0.5, 0.1, 0.0))
 WIDTH, MOST = STUDY.model.width, max(STUDY.budgets)
@@ -92,7 +92,7 @@ def test_what_tokens_are_worth(results, rows, claim, share, language, expected):
                 assert row["verdict"] == f"{said} the fitted budgets"
                 assert np.isnan(row["low"])
             else:
-                holds(row, student(values), expected)
+                assert_effect(row, student(values), expected)
                 margin = np.log(1.1)
                 if not expected:
                     within = max(-row["low"], row["high"]) <= margin
@@ -110,7 +110,7 @@ def test_what_tokens_are_worth(results, rows, claim, share, language, expected):
             assert row["effect"] == pytest.approx(np.mean(trend))
             assert (row["unit"], row["expected"]) == ("log TEff", -1)
             if not sides:
-                holds(row, student(trend), -1)
+                assert_effect(row, student(trend), -1)
             else:
                 assert row["verdict"].endswith("the fitted budgets")
 
@@ -129,7 +129,7 @@ def test_both_languages_at_once(results, rows):
     claim = "90/10 beats 50/50 in both languages"
     shrinks = "what 90/10 costs the worse language shrinks with the"
     for width in STUDY.widths:
-        holds(
+        assert_effect(
             single(rows, claim=claim, setting=f"{MOST:g}x, width {width}"),
             student(cost(results, width, MOST)),
             -1,
@@ -137,7 +137,7 @@ def test_both_languages_at_once(results, rows):
         )
         row = single(rows, claim=f"{shrinks} budget", setting=f"per doubling, width {width}")
         values = [cost(results, width, budget) for budget in sorted(STUDY.budgets)]
-        holds(row, student(slopes(values)), -1, "nats")
+        assert_effect(row, student(slopes(values)), -1, "nats")
         for budget in STUDY.budgets:
             np.testing.assert_allclose(
                 worse(results, width, budget, 0.1), cost(results, width, budget)
@@ -145,7 +145,7 @@ def test_both_languages_at_once(results, rows):
     low, high = min(STUDY.widths), max(STUDY.widths)
     row = single(rows, claim=f"{shrinks} width")
     assert row["setting"] == f"{MOST:g}x, width {high} less {low}"
-    holds(row, student(cost(results, high, MOST) - cost(results, low, MOST)), -1, "nats")
+    assert_effect(row, student(cost(results, high, MOST) - cost(results, low, MOST)), -1, "nats")
     assert (rows["claim"] == claim).sum() == len(STUDY.widths)
 
 
@@ -175,7 +175,7 @@ def test_alignment_of_clones(results, rows, measure):
     where = {"experiment": "grid", "width": WIDTH, "budget": MOST, "language": "c1"}
     row = single(rows, claim=f"90/10 aligns more: {measure}")
     balanced, imbalanced = (measured(results, measure, share=s, **where) for s in (0.5, 0.1))
-    holds(row, student(imbalanced - balanced), 1, MEASURES[measure])
+    assert_effect(row, student(imbalanced - balanced), 1, MEASURES[measure])
     assert (row["setting"], row["language"]) == (f"{MOST:g}x", "c1")
 
 
@@ -195,7 +195,7 @@ def test_transfer_between_clones(results, rows):
             table = chosen(table, share=share, task=task).sort_values("seed")
             of_share.append(table["accuracy"].to_numpy())
         row = single(rows, claim="90/10 transfers more", setting=task)
-        holds(row, student(of_share[1] - of_share[0]), 1, "accuracy")
+        assert_effect(row, student(of_share[1] - of_share[0]), 1, "accuracy")
 
 
 def test_anchors_schedules_and_several_languages(results, rows):
@@ -203,7 +203,7 @@ def test_anchors_schedules_and_several_languages(results, rows):
     for anchors in STUDY.anchors:
         row = single(rows, claim="anchors help", setting=f"{anchors:.0%} of the ids")
         with_anchors = loss(results, experiment="anchors", anchors=anchors)
-        holds(row, student(with_anchors - balanced), -1, "nats")
+        assert_effect(row, student(with_anchors - balanced), -1, "nats")
     schedules = set(chosen(results.perplexity, experiment="schedules")["schedule"])
     assert "0 > 1" in schedules
     for schedule in schedules:
@@ -211,11 +211,11 @@ def test_anchors_schedules_and_several_languages(results, rows):
             row = single(rows, claim="the first language is forgotten", setting=schedule)
             first = loss(results, experiment="schedules", schedule=schedule, language="c0")
             alone = grid(results, 0.5, STUDY.further, language="c0")
-            holds(row, student(first - alone), 1, "nats")
+            assert_effect(row, student(first - alone), 1, "nats")
         else:
             row = single(rows, claim="imbalance first beats 50/50", setting=schedule)
             whole = loss(results, experiment="schedules", schedule=schedule)
-            holds(row, student(whole - balanced), -1, "nats")
+            assert_effect(row, student(whole - balanced), -1, "nats")
     table = chosen(results.perplexity, experiment="languages", last=True)
     unequal, equal = sorted(set(table["share"]))
     for said, names in (
@@ -238,7 +238,7 @@ def test_anchors_schedules_and_several_languages(results, rows):
         ]
         row = single(rows, claim="a majority beats equal shares", language=said)
         assert row["setting"] == f"{STUDY.many} languages"
-        holds(row, student(sides[1] - sides[0]), -1, "nats")
+        assert_effect(row, student(sides[1] - sides[0]), -1, "nats")
 
 
 def test_real_languages(results, rows):
@@ -264,7 +264,7 @@ def test_real_languages(results, rows):
                 claim=f"alignment of real languages hardly moves: {measure}",
                 setting=setting,
             )
-            holds(row, student(imbalanced - balanced), 0, "cosine")
+            assert_effect(row, student(imbalanced - balanced), 0, "cosine")
             within = max(-row["low"], row["high"]) <= 0.05
             outside = row["low"] > 0.05 or row["high"] < -0.05
             assert row["verdict"] == (

@@ -9,7 +9,7 @@ from neural.results import read
 from neural.robustness.analysis import crossover
 from neural.robustness.claims import Results, claims, crossed
 from tests.figures.fake_study import Numbers, small, write
-from tests.neural.by_hand import chosen, holds, redraw, single, student
+from tests.neural.by_hand import assert_effect, chosen, redraw, single, student
 
 STUDY = small()
 LAST = STUDY.optimiser.steps
@@ -70,7 +70,7 @@ def test_clean_losses(results, rows):
         )
         row = single(rows, **of(comparison, "clean loss"))
         assert row["kind"] == comparison.kind
-        holds(row, student(several - one), 1)
+        assert_effect(row, student(several - one), 1)
 
 
 @pytest.mark.parametrize(("group", "failure"), FAILURES)
@@ -82,7 +82,9 @@ def test_degradation_and_crossovers(results, rows, group, failure):
         ]
         one, several = (area(table, failure, NATS, degraded=True) for table in tables)
         what = {"group": group, "failure": failure}
-        holds(single(rows, **of(comparison, "degradation", **what)), student(several - one), -1)
+        assert_effect(
+            single(rows, **of(comparison, "degradation", **what)), student(several - one), -1
+        )
         keys = ["seed", "level", "draw"]
         seeds, levels, draws = (tables[0][key].nunique() for key in keys)
         losses = [
@@ -120,7 +122,7 @@ def test_longer_training(results, rows):
                     area(table, failure, NATS, degraded=degraded, only=shared) for table in tables
                 )
                 row = single(rows, **of(comparison, claim, group=hit.group, failure=failure))
-                holds(row, student(last - early), -1)
+                assert_effect(row, student(last - early), -1)
                 counted += 1
     assert counted == rows["claim"].str.endswith("after longer training").sum() > 0
 
@@ -138,7 +140,7 @@ def test_equal_clean_losses(results, rows):
                 )
                 claim = "degradation at equal clean loss"
                 row = single(rows, **of(comparison, claim, group=hit.group, failure=failure))
-                holds(row, student(other - one), -1)
+                assert_effect(row, student(other - one), -1)
                 counted += 1
     assert counted == (rows["claim"] == "degradation at equal clean loss").sum()
 
@@ -165,7 +167,7 @@ def test_languages_against_domains(results, rows):
                     for c in (domain, language)
                 )
                 row = single(rows, **of(language, claim, group=group, failure=failure))
-                holds(row, student(other - one), -1)
+                assert_effect(row, student(other - one), -1)
                 counted += 1
     assert counted == rows["claim"].str.startswith("degradation, language less").sum() > 0
 
@@ -192,7 +194,7 @@ def test_classifiers(results, rows):
                     row = single(
                         rows, **of(comparison, claim, group=plan.hit.group, failure=failure)
                     )
-                    holds(row, student(several - one), 1)
+                    assert_effect(row, student(several - one), 1)
                     counted += 1
                     if not place:
                         one, several = (
@@ -201,6 +203,6 @@ def test_classifiers(results, rows):
                         )
                         claim = f"accuracy, {task} ({at})"
                         row = single(rows, **of(comparison, claim, failure="none"))
-                        holds(row, student(several - one), 1)
+                        assert_effect(row, student(several - one), 1)
                         counted += 1
     assert counted == rows["claim"].str.startswith("accuracy").sum() > 0

@@ -11,7 +11,7 @@ from scipy import stats
 from neural.subnetworks.claims import NULLS, Results, claims
 from neural.subnetworks.plan import presets
 from tests.figures.fake_subnetworks import LM, Numbers, small, write
-from tests.neural.by_hand import holds, student
+from tests.neural.by_hand import assert_effect, student
 
 STUDY = small(tasks=presets()["laptop"].tasks)
 UNITS = {LM: "nats", "entities": "F1"}
@@ -68,7 +68,7 @@ def test_what_tickets_cost(results, rows, task):
         own = seeds_of(tickets[tickets["source"] == tickets["target"]], "cost", **where)
         other = seeds_of(tickets[tickets["source"] != tickets["target"]], "cost", **where)
         row = rows.loc["a ticket costs no more than the whole model", setting, task.name]
-        holds(row, student(own - cost("full")), 0, unit)
+        assert_effect(row, student(own - cost("full")), 0, unit)
         margin = cost("full").std(ddof=1)
         assert row["verdict"] == (
             "replicated"
@@ -83,20 +83,26 @@ def test_what_tickets_cost(results, rows, task):
         for control, claim in NULLS.items():
             assert (control in there) == ((claim, setting, task.name) in rows.index)
             if control in there:
-                holds(rows.loc[claim, setting, task.name], student(cost(control) - own), 1, unit)
+                assert_effect(
+                    rows.loc[claim, setting, task.name], student(cost(control) - own), 1, unit
+                )
         claim = "another language's ticket costs more"
-        holds(rows.loc[claim, setting, task.name], student(other - own), 1, unit)
+        assert_effect(rows.loc[claim, setting, task.name], student(other - own), 1, unit)
         claim = "another language's ticket costs less than a random mask"
-        holds(rows.loc[claim, setting, task.name], student(other - cost("random")), -1, unit)
+        assert_effect(
+            rows.loc[claim, setting, task.name], student(other - cost("random")), -1, unit
+        )
         claim = "a ticket of all languages costs less than one of another"
         assert ("mixed" in there) == ((claim, setting, task.name) in rows.index)
         if "mixed" in there:
-            holds(rows.loc[claim, setting, task.name], student(cost("mixed") - other), -1, unit)
+            assert_effect(
+                rows.loc[claim, setting, task.name], student(cost("mixed") - other), -1, unit
+            )
         claim = "a ticket rewound to an earlier step costs no more than the whole model there"
         assert ("rewound" in there) == ((claim, setting, task.name) in rows.index)
         if "rewound" in there:
             row = rows.loc[claim, setting, task.name]
-            holds(row, student(cost("rewound") - cost("full, rewound")), 0, unit)
+            assert_effect(row, student(cost("rewound") - cost("full, rewound")), 0, unit)
             margin = cost("full, rewound").std(ddof=1)
             replicated = row["high"] <= margin
             assert (row["verdict"] == "replicated") == replicated
@@ -119,14 +125,18 @@ def test_how_much_tickets_overlap(results, rows, task):
             values = seeds_of(table, "above", **where, kind=kind)
             assert np.isnan(values).all() == ((claim, setting, task.name) not in rows.index)
             if not np.isnan(values).all():
-                holds(rows.loc[claim, setting, task.name], student(values), 1, "Jaccard")
+                assert_effect(rows.loc[claim, setting, task.name], student(values), 1, "Jaccard")
         languages = seeds_of(table, "jaccard", **where, kind="languages")
         claim = "tickets of two languages overlap more than with the largest weights before tuning"
         untuned = seeds_of(table, "jaccard", **where, kind="theta0")
-        holds(rows.loc[claim, setting, task.name], student(languages - untuned), 1, "Jaccard")
+        assert_effect(
+            rows.loc[claim, setting, task.name], student(languages - untuned), 1, "Jaccard"
+        )
         claim = "tickets of two languages overlap less than two of one"
         again = seeds_of(table, "jaccard", **where, kind="seeds")
-        holds(rows.loc[claim, setting, task.name], student(languages - again), -1, "Jaccard")
+        assert_effect(
+            rows.loc[claim, setting, task.name], student(languages - again), -1, "Jaccard"
+        )
 
 
 def test_how_overlap_differs_between_tasks_and_layers(results, rows):
@@ -141,7 +151,7 @@ def test_how_overlap_differs_between_tasks_and_layers(results, rows):
             for name in (more, less)
         ]
         row = rows.loc["overlap differs between tasks", f"{more} less {less}", more]
-        holds(row, student(of[0] - of[1]), 1, "Jaccard")
+        assert_effect(row, student(of[0] - of[1]), 1, "Jaccard")
     assert len(rows.loc["overlap differs between tasks"]) == len(pairs)
     for task in STUDY.tasks:
         first, middle, last = (
@@ -149,10 +159,10 @@ def test_how_overlap_differs_between_tasks_and_layers(results, rows):
         )
         if task.name == LM:
             row = rows.loc["overlap is greatest in the middle", "inner less outer", LM]
-            holds(row, student(middle - (first + last) / 2), 1, "Jaccard")
+            assert_effect(row, student(middle - (first + last) / 2), 1, "Jaccard")
         else:
             row = rows.loc["overlap rises with depth", "last less first", task.name]
-            holds(row, student(last - first), 1, "Jaccard")
+            assert_effect(row, student(last - first), 1, "Jaccard")
     assert len(rows.loc["overlap rises with depth"]) == len(tasks) - 1
     assert len(rows.loc["overlap is greatest in the middle"]) == 1
 
@@ -176,7 +186,9 @@ def test_sparser_tickets_and_pairs(results, rows):
         for density in (0.5, 0.2)
     ]
     claim = "sparser tickets transfer worse"
-    holds(rows.loc[claim, "20% less 50% kept", LM], student(np.subtract(*costs[::-1])), 1, "nats")
+    assert_effect(
+        rows.loc[claim, "20% less 50% kept", LM], student(np.subtract(*costs[::-1])), 1, "nats"
+    )
     assert len(rows.loc[claim]) == 1
     claim = "pairs that overlap more transfer better"
     assert set(rows.loc[claim].index.get_level_values("task")) == {
@@ -225,9 +237,9 @@ def test_weights_of_one_ticket_alone(results, rows):
             others.append(np.mean([beyond[pair] for pair in permutations(languages, 2)]))
         setting = f"{density:.0%} kept"
         claim = "weights of one language's ticket alone matter to it more than random ones"
-        holds(rows.loc[claim, setting, LM], student(np.array(own)), 1, "nats")
+        assert_effect(rows.loc[claim, setting, LM], student(np.array(own)), 1, "nats")
         claim = "weights of one language's ticket alone matter to it more than to others"
-        holds(rows.loc[claim, setting, LM], student(np.subtract(own, others)), 1, "nats")
+        assert_effect(rows.loc[claim, setting, LM], student(np.subtract(own, others)), 1, "nats")
 
 
 def test_retrieval_under_tickets(results, rows):
@@ -237,7 +249,7 @@ def test_retrieval_under_tickets(results, rows):
     whole = seeds_of(last, "margin", ticket="")
     claim = "under tickets sentences find each other no worse than in the whole model"
     row = rows.loc[claim, "all layers", LM]
-    holds(row, student(whole - tickets), 0, "accuracy")
+    assert_effect(row, student(whole - tickets), 0, "accuracy")
     margin = whole.std(ddof=1)
     right = (
         "replicated"

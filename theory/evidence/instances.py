@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ from theory.evidence.retractions import RETRACTIONS, retract
 from theory.statement import Instance, Statement, depends_on
 
 Array = NDArray[np.float64]
-Profile = Literal["quick", "full"]
 
 
 @dataclass(frozen=True)
