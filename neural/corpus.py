@@ -107,7 +107,7 @@ def load(
 
     Raises UserError for an unknown source or language, and for text that cannot be read or divided.
     """
-    sources = [source for spec in specs for source in _sources(spec, data_dir, held_out, hub_bytes)]
+    sources = _all_sources(specs, data_dir, held_out, hub_bytes)
     _distinct(sources)
     if languages is None:
         languages = list(dict.fromkeys(name for source in sources for name in source.languages()))
@@ -118,10 +118,19 @@ def spoken(
     specs: Sequence[str], wanted: Sequence[str], *, data_dir: Path | None = None
 ) -> tuple[str, ...]:
     """The languages wanted, if these sources have all of them, or else all that they have. Raises as `load`."""
-    sources = [source for spec in specs for source in _sources(spec, data_dir, HELD_OUT, HUB_BYTES)]
+    sources = _all_sources(specs, data_dir, HELD_OUT, HUB_BYTES)
     if all(any(source.has(name) for source in sources) for name in wanted):
         return tuple(wanted)
     return tuple(dict.fromkeys(name for source in sources for name in source.languages()))
+
+
+def _all_sources(
+    specs: Sequence[str], data_dir: Path | None, held_out: float, hub_bytes: int
+) -> list[Source]:
+    """Those that are named; UserError for none."""
+    if not specs:
+        raise UserError("no source of text is named: a corpus has at least one")
+    return [source for spec in specs for source in _sources(spec, data_dir, held_out, hub_bytes)]
 
 
 def _read(language: str, sources: Sequence[Source]) -> Splits:

@@ -288,6 +288,12 @@ def test_pairs_are_aligned_both_ways(tmp_path):
 # Several sources, and languages that are domains.
 
 
+@pytest.mark.parametrize("read", [load, lambda specs: command.spoken(specs, ("en",))])
+def test_a_corpus_of_no_source_is_refused(read):
+    with pytest.raises(UserError, match="no source of text is named"):
+        read(())
+
+
 def test_a_language_is_all_its_text_or_that_of_one_source(tmp_path):
     write(tmp_path / "a" / "en.txt", prose(seed=1))
     write(tmp_path / "b" / "en.txt", prose(seed=2))

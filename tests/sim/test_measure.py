@@ -102,6 +102,26 @@ def test_more_starts_climb_no_lower() -> None:
     assert (many.risk >= few.risk * (1 - 1e-9)).all()
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_an_ascent_ends_after_its_steps(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    rng = np.random.default_rng(6)
+    weights, W, N = (rng.standard_normal((K, D)) for _ in range(3))
+    weights, radius = weights**2, 0.5
+    monkeypatch.setattr(module, "ASCENT_STEPS", steps)
+    with jax.enable_x64(True):
+        found = module._attack(
+            Adversarial("frobenius", radius),
+            risk=lambda W: (weights * W**2).sum(),
+            W=W,
+            starts=N[None],
+        )
+    N = N / np.linalg.norm(N)
+    for _ in range(steps):
+        N = weights * (W + radius * N)
+        N = N / np.linalg.norm(N)
+    np.testing.assert_allclose(found, (weights * (W + radius * N) ** 2).sum(), rtol=1e-12)
+
+
 def test_a_model_depends_on_its_key_alone() -> None:
     W, heads, C = models()
     together = measure("additive-noise", (0.1, 1.0), W, heads, C, keys(3), draws=16)
