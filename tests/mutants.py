@@ -6,8 +6,8 @@ python tests/mutants.py --seed 17 --list what would be run
 A mutant is one node of a syntax tree, changed by one operator; (seed, count) choose which of all there are. Its tests
 are the files that import its module, nearest first, and those named after its package. It is killed where one of them
 fails, or hangs; each runs in a copy of the tree, two at a time. What is inside messages, annotations, f-strings and
-raise statements is left alone, since no result comes from there, and so are tolerances of rounding, of which a factor
-of two is no mistake.
+raise statements is left alone, since no result comes from there, and so are tolerances of rounding: neither
+a factor of two nor whether they are met exactly is a mistake.
 """
 
 import argparse
@@ -92,6 +92,8 @@ class Mutant:
 def mutated(node: ast.AST) -> Iterator[ast.AST]:
     """The node changed by each operator that applies to it."""
     match node:
+        case ast.Compare(_, [_], [ast.Constant(float() as value)]) if 0 < abs(value) <= ROUNDING:
+            return
         case ast.Compare(left, [operator], [right]) if type(operator) in COMPARED:
             yield ast.Compare(left, [COMPARED[type(operator)]()], [right])
         case ast.BinOp(left, operator, right) if type(operator) in COMPUTED:

@@ -79,8 +79,7 @@ def corrected(J: ArrayLike, J0: ArrayLike, ceiling: ArrayLike) -> Array:
     NaN where the ceiling is no higher than chance, so that there is nothing to measure by.
     """
     J, J0, ceiling = (np.asarray(value, np.float64) for value in (J, J0, ceiling))
-    room = ceiling - J0
-    return _ratio(J - J0, np.where(room > 0, room, 0))
+    return _ratio(J - J0, np.maximum(ceiling - J0, 0))
 
 
 def only(masks: Sequence[Mask], i: int) -> Mask:
