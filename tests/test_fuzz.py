@@ -15,7 +15,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -333,8 +333,9 @@ def test_the_same_as_processes(ready: Path, tmp_path: Path) -> None:
     for command, arguments in lines:
         if len(chosen) == PROCESSES:
             break
-        shutil.rmtree("out", ignore_errors=True)
-        if "theory" not in command and answer(command, arguments).code == 2:
+        with TemporaryDirectory(dir=Path.cwd()) as folder, chdir(folder):
+            refused = "theory" not in command and answer(command, arguments).code == 2
+        if refused:
             chosen.append((command, arguments))
     assert len(chosen) == PROCESSES
 

@@ -41,12 +41,26 @@ def written(record: Any) -> bytes:
     return (json.dumps(_finite(record), indent=2, allow_nan=False) + "\n").encode()
 
 
+def is_whole(record: dict[str, Any]) -> bool:
+    """Whether the configuration of a record that was read is the one whose identity stands beside it."""
+    return identity(_with_numbers(record.get("config"))) == record.get("identity")
+
+
 def parsed(content: str | bytes) -> Any:
     """The value of some JSON. Raises ValueError for what is none, be it nested too deep to be read."""
     try:
         return json.loads(content)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def _with_numbers(value: Any) -> Any:
+    """JSON that was read, with numbers for what stands for them."""
+    if isinstance(value, dict):
+        return {key: _with_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(item) for item in value]
+    return float(value) if isinstance(value, str) and value in NOT_FINITE else value
 
 
 def _finite(value: Any) -> Any:

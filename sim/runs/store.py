@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.runs.errors import UserError
 from sim.runs.files import files, located
-from sim.runs.identity import identity, parsed, written
+from sim.runs.identity import identity, is_whole, parsed, written
 from sim.runs.lock import LOCK, held
 from sim.runs.provenance import provenance, resumed
 
@@ -85,12 +85,17 @@ class Run:
 
     @classmethod
     def existing(cls, folder: Path | str) -> "Run":
-        """A run to read. Raises UserError if the folder is not one."""
+        """A run to read. Raises UserError if the folder is not one, or its record was changed."""
         run = cls(folder)
         with _usable("read", run.folder):
-            found = run.identity
-        if found is None:
+            record = run.provenance()
+        if record is None:
             raise UserError(f"{folder} is not a run folder: give one that a sweep or a study wrote")
+        if not is_whole(record):
+            raise UserError(
+                f"{folder}/{PROVENANCE} is not as it was written: its configuration is not that of its identity; "
+                "make the run again, or undo the change"
+            )
         return run
 
     @property

@@ -22,6 +22,7 @@ from sim.runs.identity import canonical
 from sim.runs.store import Run
 from tests.figures.fake_study import Numbers, small, write
 from tests.figures.page_text import section, shows_all
+from tests.records import change
 
 FIGURES = ["crossover", "failure-curves", "slope-vs-curvature", "spectra"]
 TABLES = ["robustness-claims", "robustness-clean", "robustness-degradation", "robustness-training"]
@@ -250,8 +251,7 @@ def test_bad_input_is_one_line_and_code_two(
     elif case != "no such run":
         write(run, small(seeds=(0,)), ROBUST)
     if case == "other models":
-        record = run / "_provenance.json"
-        record.write_text(record.read_text().replace('"comparisons"', '"models"'))
+        change(run, lambda config: config.update(models=config.pop("comparisons")))
     elif case == "not done":
         part = run / "part-curves-all.parquet"
         curves = pd.read_parquet(part)

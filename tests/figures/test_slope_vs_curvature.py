@@ -1,6 +1,5 @@
 """Measured against predicted slopes of GPTs, from numbers that are chosen."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,8 @@ import pytest
 
 from figures import render, slope_vs_curvature, style
 from figures.results import MissingRows
-from sim.runs.store import PROVENANCE
 from tests.figures.fake_study import Numbers, small, write
+from tests.records import change
 
 STUDY = small()
 
@@ -78,10 +77,7 @@ def test_slopes_that_have_no_logarithm_are_counted(run: Path) -> None:
 
 def test_models_that_existed_are_shown_too(run: Path) -> None:
     expected = slope_vs_curvature.table(run)
-    path = run / PROVENANCE
-    record = json.loads(path.read_text())
-    record["config"] = {"measures": {}, "models": ["a"]}
-    path.write_text(json.dumps(record))
+    change(run, lambda config: (config.clear(), config.update(measures={}, models=["a"])))
     pd.testing.assert_frame_equal(slope_vs_curvature.table(run), expected)
 
 

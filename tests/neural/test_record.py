@@ -11,6 +11,7 @@ from neural.robustness.plan import Study, presets
 from sim.runs.errors import UserError
 from sim.runs.identity import canonical
 from sim.runs.store import PROVENANCE, Run
+from tests.records import change
 
 
 def recorded(folder):
@@ -27,13 +28,6 @@ def test_a_study_comes_back_as_it_was(name, tmp_path):
         raise AssertionError(f"{constant} is no JSON")
 
     json.loads((tmp_path / "out" / PROVENANCE).read_text(), parse_constant=refuse)
-
-
-def change(folder, edit):
-    path = folder / PROVENANCE
-    record = json.loads(path.read_text())
-    edit(record["config"])
-    path.write_text(json.dumps(record))
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,16 @@ def test_damaged_provenance_is_no_run(tmp_path: Path) -> None:
             opened(tmp_path, resume=True)
 
 
+@pytest.mark.parametrize("level", [0.5, float("inf"), float("nan")])
+def test_a_changed_configuration_is_refused(tmp_path: Path, level: float) -> None:
+    Run.open(tmp_path, {"level": level, "steps": 600}, resume=False, parts=["part-1"])
+    assert Run.existing(tmp_path).identity
+    path = tmp_path / "_provenance.json"
+    path.write_text(path.read_text().replace("600", "60000"))
+    with pytest.raises(UserError, match="not as it was written"):
+        Run.existing(tmp_path)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_is_not_writable(tmp_path: Path) -> None:
     tmp_path.chmod(S_IRUSR | S_IXUSR)
