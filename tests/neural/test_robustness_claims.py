@@ -8,10 +8,14 @@ import pytest
 from neural.results import read
 from neural.robustness.analysis import crossover
 from neural.robustness.claims import Results, claims, crossed
+from neural.robustness.plan import Comparison
 from tests.figures.fake_study import Numbers, small, write
 from tests.neural.by_hand import assert_effect, chosen, redraw, single, student
 
-STUDY = small()
+BASE = small()
+STUDY = small(
+    comparisons=(*BASE.comparisons, Comparison("language", ("el@bible", "de@bible")))
+)  # which begins with another text than the domains
 LAST = STUDY.optimiser.steps
 FAILURES = [(hit.group, failure) for hit in STUDY.measures.hits for failure, _ in hit.failures]
 NATS = "nats_per_token"

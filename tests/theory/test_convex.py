@@ -96,6 +96,8 @@ def test_worst_frobenius_change(d: int, T: int, k: int, isotropic: bool, optimal
 def test_trust_region_in_the_hard_case_and_inside_the_ball() -> None:
     # No pull along the greatest curvature: m = (b / (3 - 1), rest along e_1), value 3 + b^2 / 2.
     assert_settles(trust_region_sdp(np.diag([3.0, 1.0]), [0.0, 0.5], 1.0), 3.125)
+    # The same where most of m lies along the pull.
+    assert_settles(trust_region_sdp(np.diag([2.0, 1.0]), [0.0, 0.9], 1.0), 2.81)
     # A maximum inside the ball: -m^2 + 2 b m at m = b.
     assert_settles(trust_region_sdp([[-1.0]], [0.5], 1.0), 0.25)
     assert_settles(trust_region_sdp(np.zeros((2, 2)), [3.0, 4.0], 2.0), 20.0)
