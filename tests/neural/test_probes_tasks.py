@@ -146,6 +146,15 @@ def test_discriminants_are_fisher_s_for_two_languages():
     assert abs(found @ gap) / np.linalg.norm(gap) < 0.9  # not the difference of the means itself
 
 
+def test_discriminants_of_a_stack_are_those_of_each():
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((2, 60, 4)), np.arange(60) % 3
+    for found, one in zip(discriminants(X, y), X, strict=True):
+        alone = discriminants(one, y)
+        assert found.shape == (4, 2)
+        np.testing.assert_allclose(found @ found.T, alone @ alone.T, atol=1e-12)
+
+
 def test_a_probe_tells_the_language_until_its_directions_are_gone():
     train, dev, test = languages(200, 0), languages(100, 1), languages(120, 2)
     found = identity(train, dev, test)

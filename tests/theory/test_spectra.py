@@ -255,6 +255,12 @@ def test_bad_task_matrix(C: object, message: str) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("function", [singular_values, slopes, lambda C: ky_fan(C, 1)])
+def test_a_stack_of_tasks_has_two_axes_at_least(function) -> None:
+    with pytest.raises(ValueError, match=r"shape \(2,\), not \(d, T\) or \(\.\.\., d, T\)"):
+        function([1.0, 2.0])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
