@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 
 from neural import curvature as module
 from neural.config import Compute, ModelConfig
-from neural.curvature import Damages, curvature, damages
+from neural.curvature import Damages, _placed, curvature, damages
 from neural.model import logits, loss, shapes
 from tests.neural.random_model import random_parameters
 from tests.neural.refusal import message
@@ -100,6 +100,13 @@ def damaged(
     return damages(
         parameters, TINY, WINDOWS, groups, sigmas, pairs=PAIRS, batch=2, compute=compute, **options
     )
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_windows_come_in_batches(batch: int) -> None:
+    _, batches = _placed(model(), TINY, WINDOWS, batch, FLOAT64)
+    assert batches.shape == (len(WINDOWS) // batch, batch, WINDOWS.shape[1])
+    np.testing.assert_array_equal(batches.reshape(WINDOWS.shape), WINDOWS)
 
 
 @pytest.mark.parametrize("relative", [False, True])
