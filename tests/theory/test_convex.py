@@ -122,6 +122,20 @@ def cases() -> list[tuple[Pair, float]]:
     ]
 
 
+def test_tolerances_are_relative_to_the_size_of_the_problem() -> None:
+    """Of each: the eigenvalues' absolute sum, |C|^2/2, the largest the quadratic could be, and that with the clean risk."""
+    C = sample("gaussian", 4, 3, 5)
+    A, b, radius = np.diag([3.0, -4.0]), np.array([3.0, 4.0]), 0.5
+    largest = 4 * radius**2 + 5 * radius
+    assert ky_fan_sdp(A, 1).scale == pytest.approx(7.0)
+    assert nuclear_prox(C, 0.3).scale == pytest.approx((C**2).sum() / 2)
+    assert trust_region_sdp(A, b, radius).scale == pytest.approx(largest)
+    heads = np.ones((1, 3))
+    pull = np.linalg.norm(heads @ C.T)
+    change = 3 * radius**2 + pull * radius + (C**2).sum()
+    assert worst_frobenius_sdp(C, heads, radius).scale == pytest.approx(change / 3)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_repair_does_not_trust_the_solver(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Points and multipliers spoilt by noise leave a gap, never a wrong enclosure."""
