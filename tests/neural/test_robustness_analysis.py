@@ -152,6 +152,7 @@ def test_crossovers_are_covered_at_five_seeds() -> None:
         (lambda: area([0, 1], np.zeros((2, 3, 1))), "in increasing order"),
         (lambda: area([0, 2, 1], np.zeros((2, 3, 1))), "in increasing order"),
         (lambda: area([0, 1], np.zeros((2, 2))), r"give \(seeds, levels, draws\)"),
+        (lambda: area([0, 1], np.zeros((2, 2, 0))), "one or more each"),
         (lambda: area([0, 1], np.array([[[0.0], [np.nan]]])), r"\[0, 1, 0\] is not finite"),
         (lambda: degradation(np.zeros((2, 3, 1)), [0.0]), "give one number a seed"),
         (lambda: crossover(X, *curves([0] * 4), np.zeros((3, 4, 3))), "give equal shapes"),
