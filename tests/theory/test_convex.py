@@ -204,6 +204,7 @@ def test_what_a_solver_that_stopped_early_left_refutes_nothing() -> None:
         (lambda: ky_fan_sdp(np.eye(2), 3), "k = 3"),
         (lambda: nuclear_prox(np.eye(2), -1.0), "ridge"),
         (lambda: trust_region_sdp(np.eye(2), [1.0], 1.0), "pull"),
+        (lambda: trust_region_sdp(np.eye(1), [np.inf], 1.0), "pull"),
         (lambda: trust_region_sdp(np.eye(1), [1.0], np.nan), "radius"),
     ],
 )
