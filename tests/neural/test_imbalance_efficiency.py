@@ -108,5 +108,7 @@ def test_beyond_the_runs_is_the_nearest_and_a_worse_run_does_not_count():
     budgets, perplexities = [1e3, 2e3, 4e3, 8e3], np.exp([5.0, 4.0, 4.5, 3.0])
     assert interpolated(budgets, perplexities, np.exp(5.1)) == (pytest.approx(1e3), "below")
     assert interpolated(budgets, perplexities, np.exp(2.9)) == (pytest.approx(8e3), "above")
+    assert interpolated(budgets, perplexities, perplexities[0]) == (pytest.approx(1e3), "")
+    assert interpolated(budgets, perplexities, perplexities[-1]) == (pytest.approx(8e3), "")
     tokens, _ = interpolated(budgets, perplexities, np.exp(3.5))
     assert tokens == pytest.approx(4e3 * np.sqrt(2))  # between 4.0, the best so far, and 3.0

@@ -286,3 +286,11 @@ def test_one_seed_has_margins_and_verdicts_of_none(tmp_path):
     table = claims(Results(single, write(tmp_path / "run", single, Numbers())))
     assert set(table["verdict"]) == {"one seed"}
     assert table["low"].isna().all()
+
+
+@pytest.mark.parametrize("there", [("entities",), ("topics",), (LM,), ("topics", LM)])
+def test_tasks_are_compared_that_the_study_has(tmp_path, there):
+    study = small(tasks=tuple(task for task in STUDY.tasks if task.name in there))
+    table = claims(Results(study, write(tmp_path / "run", study, Numbers())))
+    settings = table.loc[table["claim"] == "overlap differs between tasks", "setting"].tolist()
+    assert settings == ([f"topics less {LM}"] if len(there) == 2 else [])
