@@ -123,7 +123,7 @@ def cases() -> list[tuple[Pair, float]]:
 
 
 def test_tolerances_are_relative_to_the_size_of_the_problem() -> None:
-    """Of each: the eigenvalues' absolute sum, |C|^2/2, the largest the quadratic could be, and that with the clean risk."""
+    """The eigenvalues' absolute sum, |C|^2/2, a bound on the quadratic, and that with the clean risk."""
     C = sample("gaussian", 4, 3, 5)
     A, b, radius = np.diag([3.0, -4.0]), np.array([3.0, 4.0]), 0.5
     largest = 4 * radius**2 + 5 * radius
