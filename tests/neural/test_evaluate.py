@@ -202,6 +202,14 @@ def test_one_document_gives_no_interval():
     assert np.isnan([low, high]).all()
 
 
+def test_a_document_counts_from_one_scored_token_on() -> None:
+    tokens = np.array([2, 4, 3])
+    scores = Scores(np.array([2.0, 6.0, 0.0]), np.array([1, 3, 0]), tokens, 4 * tokens)
+    found = scores.estimates(resamples=50)
+    assert found["nats_per_token"].value == pytest.approx(8 / 4)
+    assert found["bits_per_byte"].value == pytest.approx(8 / np.log(2) / (4 + 12))
+
+
 def test_a_text_of_few_documents_is_divided():
     found = pieces(random_tokens(3000, 5000))
     assert len(found.ends) == 100
