@@ -134,6 +134,56 @@ def test_a_definition_is_no_hypothesis_and_has_the_shapes_of_one() -> None:
             _ = Definition(kind, letters).rules
 
 
+def test_what_definitions_demand_beyond_factors_is_named() -> None:
+    """Attacks: a hypothesis on a letter of the claim's own, or on the factors of it, given as its definition."""
+    n, d = dimensions("n d")
+    Q, c = matrix("Q", n, n), matrix("c", d, 1)
+    orthogonal = evaluate(Identity(frob2(Q), n, (Definition("orthogonal", (Q,)),)))
+    assert orthogonal == Checked("symbolic", "all n", ("Q orthogonal",))
+    unit = evaluate(Identity(frob2(c), 1, (Definition("unit vector", (c,)),)))
+    assert unit == Checked("symbolic", "all d", ("c unit vector",))
+    V, L = matrix("V", n, n), diagonal("L", n)
+    G = V @ L @ V.T
+    factors = Definition("eigenvalues", (V, L))
+    assert evaluate(Identity(trace(G @ G), trace(L @ L), (factors,))).hypotheses == ()
+    idempotent = evaluate(
+        Identity(
+            G @ G,
+            G,
+            (
+                factors,
+                Definition("projector", (L,)),
+            ),
+        )
+    )
+    assert idempotent.hypotheses == ("V, L eigenvalues", "L projector")
+    # The letters of a decomposition, used as if they were the matrix itself.
+    assert evaluate(Identity(frob2(V), n, (factors,))).hypotheses == ("V, L eigenvalues",)
+    assert evaluate(Identity(trace(L @ L @ V @ V.T), trace(L @ L), (factors,))).hypotheses != ()
+    E = diagonal("E", n)
+    assert evaluate(Identity(trace(E @ L @ L), trace(L @ E @ L), (factors,))).hypotheses != ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "scope"), [((1, 1), "1 x 1"), ((2, 2), "2 x 2"), ((d, 2), "d x 2; all d")]
+)
+def test_explicit_shapes_stand_in_the_scope(shape, scope) -> None:
+    A = matrix("A", *shape)
+    assert equal(trace(A.T @ A), frob2(A)).scope == scope
+    small = matrix("A", 1, 1)
+    assert equal(trace(small @ small), trace(small) ** 2).scope == "1 x 1"
+    assert (
+        equal(frob2(matrix("c", d, 1)), trace(matrix("c", d, 1) @ matrix("c", d, 1).T)).scope
+        == "all d"
+    )
+
+
+def test_whole_and_positive_is_unsaid_of_sizes_alone() -> None:
+    mu, size = (sp.Symbol(name, integer=True, positive=True) for name in ("mu", "d"))
+    assert evaluate(Nonnegative(mu**2 - mu)).scope == "all mu > 0 (integer)"
+    assert evaluate(Nonnegative(size**2 - size)).scope == "all d"
+
+
 def test_the_probe_is_fresh() -> None:
     """An attack: a letter named like the probe, with rules that annihilate it."""
     A, B = matrix("A", d, T), matrix("B", d, T)

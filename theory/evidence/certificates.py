@@ -185,7 +185,7 @@ def _identity(lhs: Any, rhs: Any, rules: tuple[Rule | Definition, ...]) -> Verdi
         return Inconclusive(SAME)
     verdict: Verdict = Inconclusive("")
     if about_matrices or rules:
-        verdict = symbolic.equal(left, right, rules)
+        verdict = symbolic.equal(left, right, rules, owned=False)
     if not (isinstance(verdict, Checked) or isinstance(left, Matrix) or rules):
         verdict = scalars.identity(left, right)
     if not isinstance(verdict, Checked):

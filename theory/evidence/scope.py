@@ -10,16 +10,20 @@ from typing import Any
 from theory.statement import Checked, Verdict
 
 ORDER = ("d", "T", "k")
+SIZES = (*ORDER, "m", "n", "p", "r", "j")
+"""Symbols that are called so and are whole and positive count things."""
 SIGNS = {"positive": "> 0", "nonnegative": ">= 0", "negative": "< 0", "nonpositive": "<= 0"}
 KINDS = ("symbolic", "exact", "interval")
 """In the order of trust."""
 
 
 def quantified(symbol: Any) -> str:
-    """A sympy symbol with what its maker assumed of it; sizes are whole and positive, numbers real, unsaid."""
+    """A sympy symbol with what its maker assumed of it; SIZES are whole and positive, numbers real, unsaid."""
     name, given = str(symbol), dict(symbol._assumptions_orig)
     given.pop("commutative", None)
-    if given == {"integer": True, "positive": True} or given == {"real": True}:
+    if given == {"real": True}:
+        return name
+    if given == {"integer": True, "positive": True} and name in SIZES:
         return name
     given.pop("real", None)
     signs = [key for key in SIGNS if given.get(key) is True]

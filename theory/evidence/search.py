@@ -53,6 +53,8 @@ DOUBTS = 600.0
 """Work spent on violations below the float noise of the claim; one of n entries costs n^1.5, as in minimising."""
 SINGULAR = 40
 """Exactly singular instances that are judged in more digits from the start."""
+SWEPT = 0.8
+"""Of the budget, for what is proposed to every claim; the rest is for ascents and for families at other shapes."""
 SMALL_STARTS = 8
 TRANSFERRED = 4
 """Families, the tightest, that are tried at every length and width."""
@@ -135,8 +137,9 @@ class _Search:
         """Every proposal, or evenly spaced ones where the budget is smaller."""
         proposed = proposals(self.seed, effort(profile).rounds)
         planned = sum(len(proposal.ks) for proposal in proposed)
-        stride = max(1, -(-planned // max(1, int(0.75 * self.budget))))
-        for proposal in proposed[::stride]:
+        count = min(len(proposed), max(1, int(len(proposed) * SWEPT * self.budget / planned)))
+        for number in range(count):
+            proposal = proposed[number * len(proposed) // count]
             admitted = self.admission.of(proposal.C, proposal.ks)
             if admitted is None:
                 continue

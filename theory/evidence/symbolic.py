@@ -15,7 +15,7 @@ must be some.
 
 import functools
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -25,7 +25,7 @@ import sympy as sp
 
 from theory.evidence import examples
 from theory.evidence.scalars import exact_expression, nonzero_hypotheses, twice_named
-from theory.evidence.scope import every, quantified
+from theory.evidence.scope import every, merged_scope, quantified
 from theory.statement import Checked, Inconclusive, Verdict
 
 
@@ -145,7 +145,11 @@ Rule = tuple[Matrix, Matrix | Literal[0]]
 
 @dataclass(frozen=True)
 class Definition:
-    """Letters that every matrix has, and so no hypothesis; see DEFINITIONS for the kinds and their letters."""
+    """What letters are; see DEFINITIONS for the kinds and their letters.
+
+    Every matrix has FACTORS, which are no hypothesis where only their product appears. What else is demanded of letters
+    is named beside the scope.
+    """
 
     kind: str
     letters: tuple[Matrix, ...]
@@ -163,6 +167,11 @@ class Definition:
             said = ", ".join(map(str, self.letters))
             raise ValueError(f"{said} have not the shapes of {self.kind}: see symbolic.DEFINITIONS")
         return rules
+
+    @property
+    def names(self) -> list[str]:
+        """Of its letters."""
+        return [letter.name for M in self.letters for ((letter,),) in [M.terms]]
 
 
 Given = Rule | Definition
@@ -217,6 +226,8 @@ DEFINITIONS: Mapping[str, Callable[..., list[Rule] | None]] = {
     "unit vector": _unit_vector,
 }
 """The rules of each kind of definition, from its letters; None where their shapes do not fit."""
+FACTORS = ("singular values", "eigenvalues")
+"""Kinds of which every matrix, or every symmetric one, has letters."""
 
 
 def _collect(rows: sp.Expr, cols: sp.Expr, terms: Iterable[tuple[Word, sp.Expr]]) -> Matrix:
@@ -285,8 +296,12 @@ def _trace(word: Word, size: sp.Expr) -> sp.Expr:
     return sp.Mul(*(Trace((word + word)[start:end]) for start, end in zip(cuts, ends, strict=True)))
 
 
-def equal(lhs: Any, rhs: Any, rules: Sequence[Given] = ()) -> Verdict:
-    """Whether two scalars made of traces, or two matrices, agree for all shapes, given the rules."""
+def equal(lhs: Any, rhs: Any, rules: Sequence[Given] = (), *, owned: bool = True) -> Verdict:
+    """Whether two scalars made of traces, or two matrices, agree for all shapes, given the rules.
+
+    owned: definitions are of letters that the check itself brings in, as the top singular vectors of the optimum. Else
+    what they demand of letters is named among the hypotheses.
+    """
     given = [r for rule in rules for r in (rule.rules if isinstance(rule, Definition) else [rule])]
     if isinstance(lhs, Matrix):  # M = 0 iff tr(M X) = 0 for every X
         taken = {letter.name for side in (lhs, rhs, *_sides(given)) for letter in letters_of(side)}
@@ -311,16 +326,61 @@ def equal(lhs: Any, rhs: Any, rules: Sequence[Given] = ()) -> Verdict:
     shapes = {n for x in letters for n in (x.rows, x.cols) if not n.isdigit()}
     sizes = {str(x) for x in symbols if str(x) in shapes}
     said = every({*shapes, *(quantified(x) for x in symbols if str(x) not in sizes)})
-    defined = {
-        x
-        for rule in rules
-        if isinstance(rule, Definition)
-        for M in rule.letters
-        for x in letters_of(M)
-    }
-    kinds = sorted(f"{x.name} {x.kind}" for x in letters - defined if x.kind)
+    definitions = [rule for rule in rules if isinstance(rule, Definition)]
+    defined = {x for rule in definitions for x in rule.names}
+    kinds = sorted(f"{x.name} {x.kind}" for x in letters if x.kind and x.name not in defined)
     assumed = [_says([rule]) for rule in rules if not isinstance(rule, Definition)]
-    return Checked("symbolic", said, (*assumed, *kinds, *nonzero_hypotheses([lhs, rhs])))
+    assumed += [] if owned else _restrictions(definitions, [lhs, rhs])
+    scope = merged_scope([*_explicit(letters), *([said] if shapes or symbols else [])])
+    return Checked("symbolic", scope, (*assumed, *kinds, *nonzero_hypotheses([lhs, rhs])))
+
+
+def _explicit(letters: set[Letter]) -> list[str]:
+    """The shapes that were not quantified over: of a letter with a size that is a number, (d, 1) and (1, d) aside."""
+    shapes = sorted({(x.rows, x.cols) for x in letters})
+    return [
+        f"{rows} x {cols}"
+        for rows, cols in shapes
+        if (rows.isdigit() and cols.isdigit())
+        or any(n.isdigit() and n != "1" for n in (rows, cols))
+    ]
+
+
+def _restrictions(definitions: Sequence[Definition], sides: Sequence[sp.Expr]) -> list[str]:
+    """What definitions demand of the letters in the sides; nothing of factors that are used as their product alone."""
+    used = Counter(name for definition in definitions for name in definition.names)
+    words = [[letter.name for letter in t.word] for side in sides for t in side.atoms(Trace)]
+    return [
+        f"{', '.join(definition.names)} {definition.kind}"
+        for definition in definitions
+        if definition.kind not in FACTORS
+        or max(used[name] for name in definition.names) > 1
+        or not _is_product(definition.names, words)
+    ]
+
+
+def _is_product(names: Sequence[str], words: Sequence[Sequence[str]]) -> bool:
+    """Whether letters (U, D, V) or (V, L) appear as U D V' or V L V' alone, beside words of nothing but the second."""
+    left, middle, right = names if len(names) == 3 else (*names, names[0])
+    products = ([left, middle, right], [right, middle, left])
+
+    def others(word: Sequence[str]) -> list[str]:
+        """The letters of a word outside its products."""
+        rest = []
+        i = 0
+        while i < len(word):
+            if list(word[i : i + 3]) in products:
+                i += 3
+            else:
+                rest.append(word[i])
+                i += 1
+        return rest
+
+    mine = [word for word in words if set(names) & set(word) and set(word) != {middle}]
+    turns = ([[*word[i:], *word[:i]] for i in range(len(word))] for word in mine)
+    return bool(mine) and all(
+        any(not set(names) & set(others(turn)) for turn in of_word) for of_word in turns
+    )
 
 
 def _sides(rules: Sequence[Rule]) -> list[Matrix]:
