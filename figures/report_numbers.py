@@ -78,8 +78,8 @@ def details(numbers: Numbers, place: str) -> str:
     rows = max(sum(1 for _ in csv.reader(io.StringIO(numbers.table))) - 1, 0)
     data = f"data:text/csv;charset=utf-8,{quote(numbers.table, safe=SAFE)}"
     run, made = _dict(record.get("run")), _dict(record.get("rendered"))
-    said = [f"run {run['identity']}"] if run.get("identity") else []
-    said += [code(run)] if run.get("commit") else []
+    said = [escape(f"run {run['identity']}")] if run.get("identity") else []
+    said += [escape(code(run))] if run.get("commit") else []
     said += [f"<code>{escape(str(made['command']))}</code>"] if made.get("command") else []
     return (
         f'<details class="numbers" id="numbers-{place}">\n'

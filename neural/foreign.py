@@ -127,6 +127,11 @@ def _config(path: Path) -> ModelConfig:
         for name in SIZES:
             if type(about[name]) is not int:
                 raise UserError(f"{path}: {name} = {_shown(about[name])}: give a whole number >= 1")
+        inner = about.get("n_inner")
+        if inner is not None and (type(inner), inner) != (int, 4 * about["n_embd"]):
+            raise UserError(
+                f"{path}: n_inner = {_shown(inner)}, not 4 times n_embd: only GPT-2 can be imported"
+            )
         tied = about.get("tie_word_embeddings")
         if tied is not None and type(tied) is not bool:
             raise UserError(

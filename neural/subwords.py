@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,13 @@ class SubwordTokenizer:
         self._serialised = content if content.count("\n") == written.count("\n") else written
         self._about = json.loads(self._serialised)
         self.end_of_text: int = vocabulary[END_OF_TEXT]
+        if doubled := [
+            number for number, count in Counter(vocabulary.values()).items() if count > 1
+        ]:
+            tokens = sorted(token for token, number in vocabulary.items() if number == doubled[0])
+            raise UserError(
+                f"this tokenizer has the id {doubled[0]} for {' and '.join(map(repr, tokens))}: number them anew"
+            )
         self.holes = np.setdiff1d(np.arange(self.vocabulary), list(vocabulary.values()))
         self._tokens = {number: token for token, number in vocabulary.items()}
         plain = _plain(self._about)
@@ -119,7 +127,7 @@ class SubwordTokenizer:
                 "the ids of this tokenizer stand for other bytes in other places: give one trained here"
             )
         marks = {item["id"] for item in self._about["added_tokens"] if item["special"]}
-        marks.add(self.end_of_text)
+        marks = marks - self._spelt | {self.end_of_text}
         return np.array(
             [
                 0 if number in marks else len(self._bytes.get(number, b""))
@@ -141,6 +149,21 @@ class SubwordTokenizer:
         return self._bytes is not None and any(part.get("add_prefix_space") for part in parts)
 
     @cached_property
+    def _spelt(self) -> set[int]:
+        """Marks that text is encoded to as well, as where a token of text (!) serves as padding."""
+        byte = {character: number for number, character in byte_alphabet().items()}
+        marks = {
+            item["id"]: item["content"] for item in self._about["added_tokens"] if item["special"]
+        }
+        spelt = set()
+        for number, content in marks.items():
+            if set(content) <= byte.keys():
+                text = bytes(byte[character] for character in content).decode(errors="replace")
+                if self.encode(text).tolist() == [number]:
+                    spelt.add(number)
+        return spelt
+
+    @cached_property
     def _bytes(self) -> Mapping[int, bytes] | None:
         """What each id stands for, where its token is spelt in the alphabet of bytes; None for other tokenizers.
 
@@ -151,7 +174,7 @@ class SubwordTokenizer:
         if "ByteLevel" not in pieces or joined - {"ByteLevel"}:
             return None
         byte = {character: number for number, character in byte_alphabet().items()}
-        added = {item["id"] for item in self._about["added_tokens"]}
+        added = {item["id"] for item in self._about["added_tokens"]} - self._spelt
         return {
             number: bytes(byte[character] for character in token)
             if number not in added and set(token) <= byte.keys()

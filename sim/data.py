@@ -41,6 +41,8 @@ TEXT_KEYS = (
 )
 CIFAR_TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 CIFAR_RECORD = 1 + 3 * 32 * 32
+APART = 1.0
+"""Standard deviations of pixels: means of parts of one data set are within 0.1 of one another."""
 TOGETHER = "keep all files of the data set in one folder"
 FORMATS = (
     "an .npz with x_train, y_train, x_test, y_test (or x, y), an .npz of word counts, "
@@ -275,6 +277,11 @@ def _images(
     if scaled_apart(*sizes):
         problem = f"pixels up to {sizes[0][0]:g} in x_train, up to {sizes[1][0]:g} in x_test"
         raise DataError(path, problem, "scale both alike, for example to 0..255")
+    if (apart := abs(float(test.mean() - train.mean()))) > APART:
+        problem = (
+            f"the mean pixel of x_test lies {apart:.2g} standard deviations from that of x_train"
+        )
+        raise DataError(path, problem, "shift and scale both alike, for example to 0..255")
     return LabelledInputs(name, train, labels[0], test, labels[1])
 
 

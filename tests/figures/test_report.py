@@ -167,6 +167,19 @@ def test_numbers_and_provenance_are_those_of_the_files(whole: Element) -> None:
         assert told.count("resumed with") == len(run.get("resumed", ()))
 
 
+def test_what_provenance_says_is_text(tmp_path: Path) -> None:
+    """Whatever stands in a record that someone wrote by hand."""
+    small(tmp_path)
+    path = tmp_path / "dynamics-curve.json"
+    record = json.loads(path.read_text())
+    record["run"] = {"identity": "<i>1", "commit": "<b>2"}
+    record["rendered"] = {"command": "<u>3"}
+    path.write_text(json.dumps(record))
+    told = made(tmp_path / "out", tmp_path).at("provenance-dynamics-curve").all("summary")[0]
+    assert not told.all("i", "b", "u")
+    assert all(said in told.text for said in ("<i>1", "<b>2", "<u>3"))
+
+
 def test_every_effect_has_a_row(whole: Element) -> None:
     found, sources = rows(whole), files("csv")
     studies = [name.removesuffix("-claims") for name in sources if name.endswith("-claims")]

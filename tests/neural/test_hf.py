@@ -127,6 +127,8 @@ def test_a_file_alone_tells_its_sizes_but_not_its_heads(folder):
         ({"n_positions": 32}, "wpe.weight is (16, 16), and should be (32, 16)"),
         ({"n_embd": None}, "n_embd = null: give a whole number"),
         ({"tie_word_embeddings": False}, "lm_head.weight is missing"),
+        ({"n_inner": 32}, "n_inner = 32, not 4 times n_embd"),
+        ({"n_inner": 64.0}, "n_inner = 64.0, not 4 times n_embd"),
     ],
 )
 def test_what_is_no_gpt2_of_its_config_is_refused(folder, changes, words):

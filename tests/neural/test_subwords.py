@@ -136,6 +136,30 @@ def test_ids_too_large_to_count_are_refused():
     assert "number them anew" in message(SubwordTokenizer, kind.from_str(json.dumps(about)))
 
 
+@pytest.mark.parametrize("token", ["a", "Ġ", "!"])
+def test_a_mark_that_text_is_encoded_to_has_the_bytes_of_text(token):
+    """As where a token of text serves as padding."""
+    about = json.loads(byte_pairs().to_str())
+    mark = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    mark |= {"id": about["model"]["vocab"][token], "content": token, "special": True}
+    about["added_tokens"].append(mark)
+    made = SubwordTokenizer(type(byte_pairs()).from_str(json.dumps(about)))
+    text = "a cat! and a dog!"
+    ids = made.encode(text)
+    assert about["model"]["vocab"][token] in ids
+    assert made.sizes[ids].sum() == len(text)
+    assert made.sizes[made.end_of_text] == 0
+    assert made.decode(ids) == text
+
+
+def test_two_tokens_of_one_id_are_refused():
+    about = json.loads(byte_pairs().to_str())
+    vocabulary = about["model"]["vocab"]
+    vocabulary["a"] = vocabulary["b"]
+    doubled = type(byte_pairs()).from_str(json.dumps(about))
+    assert f"the id {vocabulary['b']} for 'a' and 'b'" in message(SubwordTokenizer, doubled)
+
+
 def test_bytes_are_read_back_from_the_form_of_others(tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text(exported(ByteTokenizer()))

@@ -224,6 +224,13 @@ def test_word_counts_stay_sparse_with_entries_of_unit_mean_square(tmp_path):
         ),
         (
             {
+                "x_train": np.arange(480).reshape(40, 12) / 240 - 1,
+                "x_test": np.arange(144).reshape(12, 12) / 144 + 0.5,
+            },
+            ["the mean pixel of x_test lies 1.7 standard deviations from that of x_train"],
+        ),
+        (
+            {
                 "x_train": np.ones((40, 3, 4, 4)) * np.arange(4),
                 "x_test": np.ones((12, 4, 4, 3)) * np.arange(3),
             },

@@ -132,7 +132,10 @@ def _run(file: str, profile: str, limits: Limits, instances: int | None) -> dict
         return answer
     except ValueError:
         last = complaint.decode(errors="replace").strip().rpartition("\n")[2]
-        raise InputError(f"{file}: its code ends the process that watches it. {last}") from None
+        said = f" ({last})" if last else ""
+        raise InputError(
+            f"{file}: its code ends the process that watches it{said}: leave processes alone"
+        ) from None
 
 
 def _messages(ended: dict[str, Any], file: str) -> dict[str, dict[str, Any]]:
