@@ -32,7 +32,7 @@ class Effort:
 
 
 EFFORT: dict[str, Effort] = {
-    "quick": Effort(1, 250, 6400, 1000),
+    "quick": Effort(1, 250, 6100, 1000),
     "full": Effort(4, 1500, 25600, 6000),
 }
 
