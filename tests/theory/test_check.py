@@ -176,6 +176,23 @@ def test_lint_sees_a_k_that_does_not_matter() -> None:
     assert any("k-off-by-one" in problem for problem in lint(loose))
 
 
+def test_k_off_by_one_is_a_rank_on_both_sides() -> None:
+    statement = replace(GOOD, sides=lambda C, k: (k, k))
+    shifted = dict(mutants(statement))["k-off-by-one"]
+    seen = {1: [], 2: [], 3: []}
+    for k, pairs in seen.items():
+        for sides in shifted:
+            try:
+                pairs.append(sides(C=np.ones((3, 4)), k=k))
+            except ValueError:
+                continue
+    assert seen == {
+        1: [(2, 1), (1, 2)],
+        2: [(3, 2), (2, 1), (1, 2), (2, 3)],
+        3: [(3, 2), (2, 3)],
+    }
+
+
 def test_lint_wants_the_smallest_parameters() -> None:
     def large(rng, i):
         return {"C": rng.standard_normal((4, 5)), "k": 2}
