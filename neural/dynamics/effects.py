@@ -102,6 +102,6 @@ def jackknife(value: Callable[[Sequence[str]], float], languages: Sequence[str])
     if n < 4 or np.isnan(whole):
         return Interval(np.array(whole), np.array(np.nan), np.array(np.nan))
     less = [value([other for other in languages if other != one]) for one in languages]
-    around = interval(n * whole - (n - 1) * np.array(less))
+    around = interval((n - 1) * np.array(less))  # as wide as that of n whole - (n - 1) less
     shift = whole - around.value  # the value itself, not that corrected for bias
     return Interval(np.array(whole), around.low + shift, around.high + shift)

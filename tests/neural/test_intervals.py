@@ -78,6 +78,15 @@ def test_student_s_interval_covers_at_five_seeds() -> None:
     assert covered == pytest.approx(0.95, abs=4 * np.sqrt(0.05 * 0.95 / trials))  # 0.6 %
 
 
+def test_a_line_has_the_correlation_1_and_no_more() -> None:
+    """Rounding takes some beyond 1, where Fisher's z has no number."""
+    rng = np.random.default_rng(0)
+    for sign in (1, -1):
+        found = [correlation(a, sign * 3 * a) for a in rng.standard_normal((200, 7))]
+        assert all(abs(float(c.value)) <= 1 and abs(float(c.value)) > 1 - 1e-12 for c in found)
+        assert np.isfinite([[c.low, c.high] for c in found]).all()
+
+
 def test_expanded_percentiles_of_many_units_are_the_plain_ones() -> None:
     samples = np.random.default_rng(0).standard_normal(100_001)
     plain = np.percentile(samples, [2.5, 97.5])
