@@ -159,7 +159,7 @@ def correlation(one: ArrayLike, other: ArrayLike, *, kind: Kind = "linear") -> I
         raise ValueError("a variable that does not vary has no correlation: leave it out")
     if kind == "rank":
         a, b = stats.rankdata(a), stats.rankdata(b)
-    r = np.clip(np.corrcoef(a, b)[0, 1], -1, 1)
+    r = np.corrcoef(a, b)[0, 1]
     if len(a) < 4:
         return Interval(r, np.array(np.nan), np.array(np.nan))
     error = np.sqrt((1 + r**2 / 2 if kind == "rank" else 1) / (len(a) - 3))
