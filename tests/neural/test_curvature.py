@@ -104,7 +104,8 @@ def damaged(
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_windows_come_in_batches(batch: int) -> None:
-    _, batches = _placed(model(), TINY, WINDOWS, batch, FLOAT64)
+    with jax.enable_x64(True):
+        _, batches = _placed(model(), TINY, WINDOWS, batch, FLOAT64)
     assert batches.shape == (len(WINDOWS) // batch, batch, WINDOWS.shape[1])
     np.testing.assert_array_equal(batches.reshape(WINDOWS.shape), WINDOWS)
 
