@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sim.runs.command import command
 from sim.runs.errors import UserError
+from sim.runs.options import Options
 from theory.command.ending import can_resume, grace
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Stop = Callable[[], bool]
-Arguments = TypeVar("Arguments")
+Arguments = TypeVar("Arguments", bound=Options)
 
 
 def run(

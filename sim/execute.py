@@ -43,6 +43,7 @@ RETRIES = 2
 
 def compute(run: Run, config: "Config", item: "tuple[str, Batch]") -> None:
     """Write the table of a batch as its part. Raises UserError where the run's folder is not to be seen."""
+    from sim.programs import keep
     from sim.work import table_of
 
     part, batch = item
@@ -51,6 +52,7 @@ def compute(run: Run, config: "Config", item: "tuple[str, Batch]") -> None:
             f"{socket.gethostname()} does not see this run in {run.folder}: "
             "give --out a folder that all workers share, or the URL of an object store"
         )
+    keep()
     run.write(part, table_of(batch, config))
 
 

@@ -1,19 +1,14 @@
-"""Programs that JAX compiled for one test serve the next, and the processes that tests start, on all cores."""
+"""Programs that were compiled for one test serve the next, the processes that tests start, and later runs."""
 
 import os
-import tempfile
 
 import pytest
 
-_folder = tempfile.TemporaryDirectory(prefix="compiled-", ignore_cleanup_errors=True)
-# Before any test imports jax, which reads these once.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _folder.name)
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+from sim import programs
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    _folder.cleanup()
+def pytest_configure(config: pytest.Config) -> None:
+    programs.keep()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

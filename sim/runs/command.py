@@ -16,10 +16,11 @@ from contextlib import redirect_stderr
 from typing import Any, NoReturn, TypeVar
 
 from sim.runs.errors import UserError
+from sim.runs.options import Options
 from theory.command.ending import interrupted
 from theory.command.errors import unprintable
 
-Options = TypeVar("Options")
+Given = TypeVar("Given", bound=Options)
 
 BAD_INPUT = 2
 
@@ -56,17 +57,25 @@ def ended(
 
 def command(
     program: str,
-    kind: type[Options],
-    work: Callable[[Options], int],
+    kind: type[Given],
+    work: Callable[[Given], int],
     arguments: Sequence[str] | None = None,
     *,
     positional: bool = False,
 ) -> int:
-    """The exit code of a command that does some work with the options of its command line, as `ended` and `options`."""
-    return ended(
-        program,
-        lambda: work(options(kind, program, arguments, positional=positional)),
-    )
+    """The exit code of a command that does some work with the options of its command line, as `ended` and `options`.
+
+    What it compiles is kept, as sim.programs says.
+    """
+
+    def done() -> int:
+        given = options(kind, program, arguments, positional=positional)
+        from sim.programs import keep
+
+        keep(given.compile_cache)
+        return work(given)
+
+    return ended(program, done)
 
 
 def explained(error: Exception) -> str | None:
@@ -122,12 +131,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def options(
-    kind: type[Options],
+    kind: type[Given],
     program: str,
     arguments: Sequence[str] | None = None,
     *,
     positional: bool = False,
-) -> Options:
+) -> Given:
     """The options of a command line, those of this process by default, as a dataclass.
 
     positional: options without a default are given without their names. Raises UserError for a value out of range, and

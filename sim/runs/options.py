@@ -37,6 +37,7 @@ Seed = Annotated[int, Range(0, 2**32 - 1)]
 """What jax's generators take."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """A frozen dataclass of options derives from this; making one with a value out of range raises UserError.
 
@@ -44,9 +45,12 @@ class Options:
     asked of them is their owner's to check.
     """
 
+    compile_cache: bool = True
+    """Keep compiled programs for later runs, and use those of earlier ones."""
+
     def __post_init__(self) -> None:
         ranges = _ranges(type(self))  # type: ignore[arg-type]
-        for field in fields(self):  # type: ignore[arg-type]
+        for field in fields(self):
             for value in _numbers(getattr(self, field.name)):
                 _check(field.name, value, ranges.get(field.name))
 
