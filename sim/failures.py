@@ -30,34 +30,38 @@ EVERY = MAKE | {
 
 @cache
 def register() -> None:
-    """Make the perturbations jax pytrees: their strength is data, the class and everything else static.
+    """Make the perturbations jax pytrees: strength and rescaling are data, the class and everything else static.
 
     Not by jax.tree_util.register_dataclass: the structures it makes of two classes compare equal when their static
     fields do (jaxlib 0.10), and where their hashes collide one failure then runs the compiled program of another.
     """
-    for kind, strength in (
-        (p.AdditiveNoise, "sigma"),
-        (p.MultiplicativeNoise, "sigma"),
-        (p.WeightDeletion, "p"),
-        (p.NeuronDeletion, "p"),
-        (p.MagnitudePruning, "fraction"),
-        (p.LargestDeletion, "fraction"),
-        (p.Quantisation, "bits"),
-        (p.Adversarial, "radius"),
-    ):
-        _register(kind, strength)
+    data: dict[type[p.Perturbation], tuple[str, ...]] = {
+        p.AdditiveNoise: ("sigma",),
+        p.MultiplicativeNoise: ("sigma",),
+        p.WeightDeletion: ("p", "rescale"),
+        p.NeuronDeletion: ("p", "rescale"),
+        p.MagnitudePruning: ("fraction",),
+        p.LargestDeletion: ("fraction",),
+        p.Quantisation: ("bits",),
+        p.Adversarial: ("radius",),
+    }
+    for kind, names in data.items():
+        _register(kind, names)
 
 
-def _register(kind: type[p.Perturbation], strength: str) -> None:
+def _register(kind: type[p.Perturbation], data: tuple[str, ...]) -> None:
     import jax
 
-    static = [field.name for field in fields(kind) if field.name != strength]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    static = [name for name in names if name not in data]
 
-    def flatten(failure: p.Perturbation) -> tuple[tuple[Any], tuple[Any, ...]]:
-        return (getattr(failure, strength),), (kind, *(getattr(failure, name) for name in static))
+    def flatten(failure: p.Perturbation) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        fixed = (getattr(failure, name) for name in static)
+        return tuple(getattr(failure, name) for name in data), (kind, *fixed)
 
-    def unflatten(aux: tuple[Any, ...], children: tuple[Any]) -> p.Perturbation:
-        return kind(**{strength: children[0]}, **dict(zip(static, aux[1:], strict=True)))
+    def unflatten(aux: tuple[Any, ...], children: tuple[Any, ...]) -> p.Perturbation:
+        of_kind: type[p.Perturbation] = aux[0]
+        return of_kind(**dict(zip((*data, *static), (*children, *aux[1:]), strict=True)))
 
     jax.tree_util.register_pytree_node(kind, flatten, unflatten)
 

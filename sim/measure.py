@@ -20,13 +20,16 @@ from sim.failures import MAKE, register
 from sim.scatter import Scatter, of_sample
 from sim.train import pad_tasks
 from theory.covariance import Array, Covariance, as_covariance
-from theory.perturbation import Adversarial, Perturbation
+from theory.perturbation import Adversarial, Deterministic, Perturbation
 
 MEMORY = 2**21
 """Bytes of failed weights held at once."""
 
 MODELS_AT_ONCE = 8
 """Every device's share is filled up to this number, so that one program is compiled whatever the number of models."""
+
+STRENGTHS_AT_ONCE = 5
+"""Strengths are filled up to a multiple of this, for the same reason."""
 
 ASCENT_STEPS = 500
 ASCENT_GAIN = 1e-9
@@ -63,32 +66,39 @@ def measure(
     *,
     draws: int,
     covariance: Covariance | None = None,
-    starts: int = ASCENT_STARTS,
 ) -> Measured:
     """Risk of n models under the failure called `name`: W (n, k, d), heads n x (k, T), C n x (d, T), T free to differ.
 
     keys (n,) are jax random keys. An adversarial failure is measured by an adversary: the largest risk that generalised
     power iteration reaches from random starts, with no formula behind it.
     """
-    register()
     n, k, d = W.shape
     S = as_covariance(covariance, d)
     constant, B, G = _quadratics(pad_tasks(heads), C, S)
+    make = MAKE[name]
+    if isinstance(make(strengths[0]), Deterministic):
+        risk = partial(_risk, constant, B, G, None if S.is_identity else S.apply(np.eye(d)))
+        risks = np.stack([risk(make(strength).apply(W, None)) for strength in strengths], axis=1)
+        return Measured(risks, of_sample(risks[..., None]), risk(W), 1)
+    register()
     with jax.enable_x64(True):
-        failures = jax.vmap(MAKE[name])(jnp.asarray(strengths, dtype=jnp.float64))
-        random = failures.randomness != "none" and not isinstance(failures, Adversarial)
-        draws = draws if random else 1
+        levels = np.asarray(strengths, dtype=np.float64)
+        if isinstance(make(strengths[0]), Adversarial):
+            draws = 1
+        else:  # failures of one kind, rescaled or not, share a program
+            levels = np.resize(levels, -(-len(levels) // STRENGTHS_AT_ONCE) * STRENGTHS_AT_ONCE)
+        failures = jax.vmap(make)(levels)
         block = max(1, min(draws, MEMORY // (8 * k * d)))
-        second_moment = None if S.is_identity else jnp.asarray(S.apply(np.eye(d)))
+        second_moment = None if S.is_identity else S.apply(np.eye(d))
         models = (W, constant, B, G, np.asarray(jax.random.key_data(keys)))
         shared = failures, second_moment
         batch = full_batch(n, each=MODELS_AT_ONCE)
         found = []
         for places in batch.reshape(-1, len(full_batch(1, each=MODELS_AT_ONCE))):
             some = tuple(part[places] for part in models)
-            found.append(_risks(shared, some, -(-draws // block), block, starts))
+            found.append(_risks(shared, some, -(-draws // block), block))
         risks, clean = (np.concatenate(part)[:n] for part in zip(*found, strict=True))
-    risks = risks[:, :, :draws]
+    risks = risks[:, : len(strengths), :draws]
     return Measured(risks.mean(axis=-1), of_sample(risks), clean, draws)
 
 
@@ -104,17 +114,15 @@ def _quadratics(heads: Array, C: Sequence[Array], S: Covariance) -> tuple[Array,
     )
 
 
-@partial(jax.jit, static_argnames=("blocks", "block", "starts"))
-def _risks(
-    shared: Any, models: Any, blocks: int, block: int, starts: int = ASCENT_STARTS
-) -> tuple[Any, Any]:
+@partial(jax.jit, static_argnames=("blocks", "block"))
+def _risks(shared: Any, models: Any, blocks: int, block: int) -> tuple[Any, Any]:
     """Risks (n, strengths, draws) and clean risks (n,) under the failures and S in `shared`."""
-    here = partial(_risks_here, blocks, block, starts)
+    here = partial(_risks_here, blocks, block)
     risks: tuple[Any, Any] = over_devices(here, shared, models)
     return risks
 
 
-def _risks_here(blocks: int, block: int, starts: int, shared: Any, models: Any) -> tuple[Any, Any]:
+def _risks_here(blocks: int, block: int, shared: Any, models: Any) -> tuple[Any, Any]:
     failures, S = shared
 
     def of_model(model: Any) -> tuple[Any, Any]:
@@ -122,7 +130,7 @@ def _risks_here(blocks: int, block: int, starts: int, shared: Any, models: Any) 
         key = jax.random.wrap_key_data(key_data)
         risk = partial(_risk, constant, B, G, S)
         if isinstance(failures, Adversarial):
-            normal = jax.random.normal(key, (starts, *W.shape))
+            normal = jax.random.normal(key, (ASCENT_STARTS, *W.shape))
             attack = partial(_attack, risk=risk, W=W, starts=normal)
             return jax.vmap(attack)(failures)[:, None], risk(W)
 
@@ -140,17 +148,13 @@ def _risks_here(blocks: int, block: int, starts: int, shared: Any, models: Any) 
 
 
 def _risk(constant: Any, B: Any, G: Any, S: Any, W: Any) -> Any:
-    """The quadratic at W (..., k, d)."""
+    """The quadratic at W (..., k, d), of one model or of a stack."""
     weighted = W if S is None else W @ S
-    return constant + jnp.sum(
-        W * (jnp.einsum("ij,...jd->...id", G, weighted) - 2 * B), axis=(-2, -1)
-    )
+    return constant + (W * (G @ weighted - 2 * B)).sum(axis=(-2, -1))
 
 
 def draw(failure: Perturbation, key: Any, shape: tuple[int, ...]) -> Any:
-    """The random numbers of a failure of weights of this shape (..., k, d), or None where nothing is random."""
-    if failure.randomness == "none":
-        return None
+    """The random numbers of a failure of weights of this shape (..., k, d)."""
     sample = jax.random.normal if failure.randomness == "normal" else jax.random.uniform
     return sample(key, failure.draw_shape(shape))
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.data import Inputs, LabelledInputs
+from sim.programs import room
 from theory.covariance import Covariance
 from theory.distribution import Distribution, GammaBound, GaussianQuadratic
 from theory.perturbation import (
@@ -45,6 +46,9 @@ LARGEST_SECOND_MOMENT = 4096
 
 LARGEST_EIGENPROBLEM = 1024
 """Largest k d for which the law of the risk under noise is diagonalised."""
+
+FEWEST_TASKS = 16
+"""That the program of a step has room for."""
 
 DRAWS_AT_ONCE = 64
 """Draws whose predictions are held in memory together."""
@@ -272,16 +276,18 @@ def learn_task_matrix(
     X, y = _training_samples(data, T, settings.samples, rng)
     C = rng.standard_normal((X.shape[1], T))
     C /= np.linalg.norm(C, axis=0)
-    before = C
+    # Columns of no task, so that all T share a program: no sample sees them.
+    filled = np.full((len(C), room(T, FEWEST_TASKS)), len(C) ** -0.5)
+    filled[:, :T] = before = C
     step = _jitted_step()
     with jax.enable_x64(True):
-        state: Any = (C, np.zeros_like(C), np.zeros_like(C), np.float64(0))
+        state: Any = (filled, np.zeros_like(filled), np.zeros_like(filled), np.float64(0))
         for _ in range(settings.epochs):
-            before = np.asarray(state[0])
+            before = np.asarray(state[0])[:, :T]
             for rows, weight in _batches(len(y), T, settings.batch, rng):
                 inputs = X[rows] if isinstance(X, np.ndarray) else X[rows].toarray()
-                state = step(state, inputs, y[rows], rows % T, weight, settings)
-        C, steps = np.array(state[0]), int(state[3])
+                state = step(state, inputs, y[rows], rows % T, weight, float(T), settings)
+        C, steps = np.array(state[0])[:, :T], int(state[3])
     if not np.allclose(np.linalg.norm(C, axis=0), 1):
         rate = settings.learning_rate
         raise ValueError(f"training diverged (T = {T}, seed = {seed}): lower its rate {rate}")
@@ -294,7 +300,7 @@ def learn_task_matrix(
 def _jitted_step() -> Any:
     import jax
 
-    return jax.jit(_step, static_argnums=5)
+    return jax.jit(_step, static_argnums=6)
 
 
 def _step(
@@ -303,9 +309,10 @@ def _step(
     y: "jax.Array",
     task: "jax.Array",
     weight: "jax.Array",
+    T: float,
     settings: Procedure,
 ) -> "tuple[jax.Array, ...]":
-    """AdamW on a batch X (b, d), y, task, weight (b,), then the projection to unit columns."""
+    """AdamW on a batch X (b, d), y, task, weight (b,), then the projection to unit columns, T of which have a task."""
     import jax
     import jax.numpy as jnp
 
@@ -313,7 +320,9 @@ def _step(
 
     def loss(C: "jax.Array") -> "jax.Array":
         predictions = jnp.take_along_axis(X @ C, task[:, None], axis=1)[:, 0]
-        return weight @ (predictions - y) ** 2 / 2 / weight.sum() + settings.ridge * jnp.mean(C**2)
+        return weight @ (predictions - y) ** 2 / 2 / weight.sum() + settings.ridge * jnp.sum(
+            C**2
+        ) / (len(C) * T)
 
     gradient = jax.grad(loss)(C)
     count = count + 1

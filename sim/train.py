@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.devices import full_batch, over_devices
+from sim.programs import room
 from theory.covariance import Array
 
 TOLERANCE = 1e-8
@@ -34,6 +35,10 @@ They are gaussian, not exactly balanced: the flow from balanced weights with k =
 det W^T heads, and stops at a saddle where that is not the sign of det C. Descent conserves the imbalance, which adds
 order INITIAL_SCALE^2 to the slope.
 """
+
+FEWEST_TASKS = 16
+FEWEST_MODELS = 32
+"""That a program has room for, so that batches of many sizes share few programs."""
 
 LANES = 8
 """Models that step together. Those that are done make room for those that wait, so nobody steps for a straggler."""
@@ -79,16 +84,15 @@ def train(
         raise ValueError(f"unknown trainer {trainer!r}: choose orthonormal, ridge or descent")
     scale = np.array([np.linalg.norm(c, ord=2) or 1.0 for c in C])
     tasks = np.array([c.shape[1] for c in C])
-    padded = pad_tasks(C) / scale[:, None, None]
+    padded = pad_tasks(C, room(int(max(tasks)), FEWEST_TASKS)) / scale[:, None, None]
     size = np.ones_like(scale) if trainer == "orthonormal" else np.sqrt(scale)
     with jax.enable_x64(True):
         penalty = (ridge if trainer == "ridge" else 0.0) / scale
         orthonormal = trainer == "orthonormal"
-        W, heads = map(np.asarray, _initial(orthonormal, padded, k, keys, tasks))
+        W, heads = _initial(orthonormal, padded, k, keys, tasks)
         Q = _invariant_basis(padded, W)
         C_in_Q, W_in_Q = (padded, W) if Q is None else (np.swapaxes(Q, 1, 2) @ padded, W @ Q)
-        batch = full_batch(len(C))
-        models = tuple(part[batch] for part in (C_in_Q, penalty, W_in_Q, heads))
+        models = tuple(_filled(part) for part in (C_in_Q, penalty, W_in_Q, heads))
         state = _train(orthonormal, (tolerance, max_steps), models)
         W, heads, residual, steps = (np.asarray(part)[: len(C)] for part in state)
         W = W if Q is None else W @ np.swapaxes(Q, 1, 2)
@@ -101,27 +105,41 @@ def train(
     )
 
 
-def pad_tasks(matrices: Sequence[Array]) -> Array:
-    """Matrices n x (m, T), T free to differ, as one (n, m, largest T); what a matrix lacks is zero."""
-    padded = np.zeros(
-        (len(matrices), len(matrices[0]), max(matrix.shape[1] for matrix in matrices))
-    )
+def pad_tasks(matrices: Sequence[Array], T: int | None = None) -> Array:
+    """Matrices n x (m, T), T free to differ, as one (n, m, T), the largest by default; what a matrix lacks is zero."""
+    T = max(matrix.shape[1] for matrix in matrices) if T is None else T
+    padded = np.zeros((len(matrices), len(matrices[0]), T))
     for row, matrix in zip(padded, matrices, strict=True):
         row[:, : matrix.shape[1]] = matrix
     return padded
 
 
-def _initial(orthonormal: bool, C: Array, k: int, keys: Any, tasks: Array) -> tuple[Any, Any]:
+def _filled(part: Array) -> Array:
+    """Models (n, ...) and enough zeros: models that are trained after a step."""
+    n = len(full_batch(room(len(part), FEWEST_MODELS)))
+    return np.concatenate([part, np.zeros((n - len(part), *part.shape[1:]), part.dtype)])
+
+
+def _initial(
+    orthonormal: bool, C: Array, k: int, keys: Any, tasks: NDArray[np.int64]
+) -> tuple[Array, Array]:
     """W (n, k, d), heads (n, k, T): a Haar frame and zeros, or both small and gaussian, padding tasks zero."""
     n, d, T = C.shape
-    rows, columns = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-    normal = jax.vmap(jax.random.normal, in_axes=(0, None))
+    data = np.asarray(jax.random.key_data(keys))
+    normal = np.asarray(_normal(_filled(data), d + T, k))[:n]
+    rows, columns = normal[:, :d], normal[:, d:]
     if orthonormal:
-        return jnp.swapaxes(jnp.linalg.qr(normal(rows, (d, k)))[0], 1, 2), jnp.zeros((n, k, T))
-    true = jnp.arange(T)[None, :, None] < tasks[:, None, None]
-    heads = jnp.where(true, normal(columns, (T, k)), 0.0) / np.sqrt(tasks)[:, None, None]
-    W = normal(rows, (d, k)) / np.sqrt(d)
-    return INITIAL_SCALE * jnp.swapaxes(W, 1, 2), INITIAL_SCALE * jnp.swapaxes(heads, 1, 2)
+        return np.swapaxes(np.linalg.qr(rows)[0], 1, 2), np.zeros((n, k, T))
+    true = np.arange(T)[None, :, None] < tasks[:, None, None]
+    heads = np.where(true, columns, 0.0) / np.sqrt(tasks)[:, None, None]
+    W = rows / np.sqrt(d)
+    return INITIAL_SCALE * np.swapaxes(W, 1, 2), INITIAL_SCALE * np.swapaxes(heads, 1, 2)
+
+
+@partial(jax.jit, static_argnames=("m", "k"))
+def _normal(keys: Any, m: int, k: int) -> Any:
+    """Normal numbers (n, m, k) of the data of keys (n, 2)."""
+    return jax.vmap(lambda key: jax.random.normal(jax.random.wrap_key_data(key), (m, k)))(keys)
 
 
 def _invariant_basis(C: Array, W: Array) -> Array | None:

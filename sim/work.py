@@ -260,23 +260,28 @@ def _attacked_again(
     names: list[str],
 ) -> "Measured":
     """The attacks, those that ended short of the worst case (n, strengths) again from more starts."""
-    from sim.measure import measure
+    from sim.measure import ASCENT_STARTS, measure
 
     short = np.flatnonzero((measured.risk < worst * (1 - ASCENT_SHORTFALL)).any(axis=1))
     if not len(short):
         return measured
+    rounds = MORE_STARTS // ASCENT_STARTS
+    repeated = np.tile(short, rounds)
     again = measure(
         perturbation,
         STRENGTHS[perturbation],
-        trained.W[short],
-        [trained.heads[i] for i in short],
-        [C[i] for i in short],
-        _keys([names[i] for i in short], f"{perturbation} again"),
+        trained.W[repeated],
+        [trained.heads[i] for i in repeated],
+        [C[i] for i in repeated],
+        _keys(
+            [f"{names[i]} {j // len(short)}" for j, i in enumerate(repeated)],
+            f"{perturbation} again",
+        ),
         draws=1,
-        starts=MORE_STARTS,
     )
+    highest = again.risk.reshape(rounds, len(short), -1).max(axis=0)
     risk = measured.risk.copy()
-    risk[short] = np.maximum(risk[short], again.risk)
+    risk[short] = np.maximum(risk[short], highest)
     return replace(measured, risk=risk)
 
 

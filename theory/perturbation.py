@@ -275,12 +275,11 @@ class _Deletion(Perturbation):
 
     def __post_init__(self) -> None:
         _check_share("p", self.p)
-        if self.rescale and isinstance(self.p, Real) and self.p == 1:
+        if isinstance(self.p, Real) and self.p == 1 and self.rescale:
             raise ValueError("p = 1 leaves no survivors to rescale: use p < 1 or rescale=False")
 
     def apply(self, W: Any, draw: Any) -> Any:
-        kept = W * (draw >= self.p)
-        return kept / (1 - self.p) if self.rescale else kept
+        return W * (draw >= self.p) / (1 - self.p * self.rescale)
 
     def _expected(self, p: Problem) -> float | Array:
         spread = (self._row_energies(p) * p.head_energies).sum(axis=-1)

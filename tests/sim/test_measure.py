@@ -93,15 +93,6 @@ def test_standard_errors_are_those_of_independent_draws() -> None:
     assert 2 * np.mean(found.standard_error**2) == pytest.approx(exact, rel=0.35)
 
 
-def test_more_starts_climb_no_lower() -> None:
-    W, heads, C = models()
-    few, many = (
-        measure("adversarial-frobenius", (0.3, 1.0), W, heads, C, keys(3), draws=1, starts=starts)
-        for starts in (1, 16)
-    )
-    assert (many.risk >= few.risk * (1 - 1e-9)).all()
-
-
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_an_ascent_ends_after_its_steps(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     rng = np.random.default_rng(6)
@@ -145,7 +136,8 @@ def test_one_program_serves_all_strengths_and_task_numbers() -> None:
     W, heads, C = models(4)
     measure("neuron-deletion", (0.1, 0.2), W, heads, C, keys(4), draws=8)
     compiled = module._risks._cache_size()
-    measure("neuron-deletion", (0.7, 0.9), W[:3], heads[:3], C[:3], keys(3), draws=8)
+    for name in ("neuron-deletion", "neuron-deletion-rescaled"):
+        measure(name, (0.7, 0.9), W[:3], heads[:3], C[:3], keys(3), draws=8)
     assert module._risks._cache_size() == compiled
 
 
@@ -157,7 +149,8 @@ def test_failures_have_distinct_tree_structures() -> None:
         for name, make in MAKE.items()
     }
     for one, other in combinations(STRENGTHS, 2):
-        assert structures[one] != structures[other], (one, other)
+        same = other == f"{one}-rescaled"  # which is data
+        assert (structures[one] == structures[other]) == same, (one, other)
 
 
 @pytest.mark.parametrize("name", [n for n in RANDOM if n != "adversarial-frobenius"])

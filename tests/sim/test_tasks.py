@@ -106,7 +106,7 @@ def test_the_step_is_adamw_on_the_loss_then_a_projection():
     with jax.enable_x64(True):
         state = (C, m, v, np.float64(0))
         for _ in range(3):
-            state = tasks._step(state, X, y, task, weight, settings)
+            state = tasks._step(state, X, y, task, weight, 3.0, settings)
         computed = np.asarray(state[0])
     for step in (1, 2, 3):
         g = 0.7 * 2 * C / 12
