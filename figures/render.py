@@ -86,6 +86,20 @@ def render(
     return write(files, out), left_out
 
 
+def get_ready() -> None:
+    """Import what draws figures, and draw none, for which fonts are read."""
+    from matplotlib.figure import Figure
+
+    from figures import style
+
+    for module in FIGURES.values():
+        importlib.import_module(module)
+    with style.use():
+        figure = Figure()
+        figure.text(0.5, 0.5, "$0$")
+        figure.savefig(io.BytesIO())
+
+
 def tell(program: str, boxed: set[str]) -> None:
     """Of names with letters that the font lacks, if there are any."""
     if boxed:
@@ -202,6 +216,11 @@ def parser() -> Parser:
     made.add_argument("--out", type=Path, metavar="DIR", help="where to write (RUN/_figures)")
     made.add_argument("--format", default="png", metavar="F,…", help="any of png,pdf,svg (png)")
     made.add_argument("--list", action="store_true", help="list the figures and stop")
+    made.add_argument(
+        "--when-told",
+        action="store_true",
+        help="get ready, and begin after a line of input; end where there is none",
+    )
     return made
 
 
@@ -219,6 +238,10 @@ def _main(given: argparse.Namespace) -> int:
         for name, module in FIGURES.items():
             print(f"{name:24}{importlib.import_module(module).DESCRIPTION}")
         return 0
+    if given.when_told:
+        get_ready()
+        if not sys.stdin.readline():
+            return 0
     written, left_out = render(given.names, given.run, given.out, given.format.split(","))
     for line in left_out:
         print(f"figures.render: {line}", file=sys.stderr)

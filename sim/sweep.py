@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sim.runs.command import command
 from sim.runs.errors import UserError
 from sim.runs.options import Count, Options, Seed, Seeds
-from theory.command.ending import answer_of, can_resume
+from theory.command.ending import can_resume, start
 from theory.command.progress import progress
 
 if TYPE_CHECKING:
@@ -245,23 +246,38 @@ def _await(run: "Run", parts: set[str]) -> None:
         time.sleep(VISIBLE / 100)
 
 
-def render(run: "Run") -> str:
-    """Have every figure drawn that the run has rows for, and say where they lie.
+@contextmanager
+def figures(folder: Path | str) -> Iterator[Callable[[], str]]:
+    """What draws every figure that the run of a folder has rows for, and says where they lie.
 
-    In a process of its own: figures import the simulator, never the other way. They are drawn from local runs.
+    A process of its own, since figures import the simulator, never the other way, that gets ready while the run is
+    computed. They are drawn from local runs.
     """
+    from sim.runs.files import located
     from sim.runs.store import FIGURES
 
-    if not isinstance(run.folder, Path):
-        return "none (copy the results to a local folder, and python -m figures.render --from it)"
-    command = [sys.executable, "-m", "figures.render", "--from", str(run.folder)]
-    done = answer_of(command)
-    figures = [path for path in done.stdout.splitlines() if path.endswith(".png")]
-    return (
-        f"{run.folder / FIGURES}  ({len(figures)} drawn)"
-        if figures
-        else f"none ({done.stderr.strip()})"
-    )
+    place = located(folder)
+    if not isinstance(place, Path):
+        yield (
+            lambda: (
+                "none (copy the results to a local folder, and python -m figures.render --from it)"
+            )
+        )
+        return
+    process = start([sys.executable, "-m", "figures.render", "--when-told", "--from", str(place)])
+
+    def drawn() -> str:
+        printed, complaint = process.communicate("draw\n")
+        files = [path for path in printed.splitlines() if path.endswith(".png")]
+        return (
+            f"{place / FIGURES}  ({len(files)} drawn)" if files else f"none ({complaint.strip()})"
+        )
+
+    try:
+        yield drawn
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def report(verdict: "Verdict", run: "Run", figures: str, seconds: float) -> str:
@@ -339,17 +355,17 @@ def _main(arguments: Arguments) -> int:
     from sim.verdict import judge
 
     folder = arguments.out or Path("runs") / f"{arguments.preset}-{identity(config)[:8]}"
-    run = sweep(
-        config,
-        folder,
-        resume=arguments.resume,
-        workers=arguments.workers,
-        scheduler=arguments.scheduler,
-    )
-    with readable(run.folder):
-        verdict = judge(run.tables())
-    figures = render(run)
-    print(report(verdict, run, figures, time.perf_counter() - started))
+    with figures(folder) as drawn:
+        run = sweep(
+            config,
+            folder,
+            resume=arguments.resume,
+            workers=arguments.workers,
+            scheduler=arguments.scheduler,
+        )
+        with readable(run.folder):
+            verdict = judge(run.tables())
+        print(report(verdict, run, drawn(), time.perf_counter() - started))
     return 1 if len(verdict.contradictions) else 0
 
 

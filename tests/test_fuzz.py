@@ -15,7 +15,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -36,7 +36,6 @@ VERDICTS = ("sim.sweep", "theory")
 
 HEARTS = {
     "sim.execute.execute": "the batches of a sweep",
-    "sim.sweep.render": "a process that draws its figures",
     "neural.loop._Training": "the updates of a training run",
     "neural.bench._times": "timing",
     "neural.step.program": "compiling",
@@ -84,6 +83,7 @@ def _stubbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(
             sys.modules.get(name) or __import__(name, fromlist=["x"]), attribute, _work
         )
+    monkeypatch.setattr("sim.sweep.figures", lambda folder: nullcontext(_work))
     monkeypatch.setattr("sim.execute.CONNECT", 0.1)
     monkeypatch.setattr("neural.fetch._download", _offline)
     monkeypatch.setattr("figures.render.contents", lambda *arguments: {})

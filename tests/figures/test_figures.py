@@ -1,6 +1,7 @@
 """Figures from a small run whose numbers are the theory's own: closed forms, and Monte Carlo
 through its failures."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -309,6 +310,15 @@ def test_same_run_gives_the_same_bytes(
     assert files == sorted(f"{name}.{end}" for name in names for end in (*formats, "csv", "json"))
     for name in files:
         assert (here / name).read_bytes() == (there / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(("said", "files"), [("", 0), ("draw\n", 3)])
+def test_a_process_that_waits_draws_when_told(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, files: int
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(said))
+    assert cli("noisy-risk", "--when-told", "--from", run, "--out", tmp_path / "out") == 0
+    assert len(list((tmp_path / "out").glob("*"))) == files
 
 
 def test_files_of_a_figure(run: Path, tmp_path: Path) -> None:

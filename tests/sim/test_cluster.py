@@ -21,7 +21,7 @@ from sim import execute as module
 from sim.execute import connect, execute
 from sim.runs.errors import UserError
 from sim.runs.store import Run
-from sim.sweep import Arguments, config_of, render, sweep
+from sim.sweep import Arguments, config_of, figures, sweep
 
 pytest.importorskip("distributed", reason="needs the extra cluster")
 
@@ -291,7 +291,8 @@ def results(run: Run) -> pd.DataFrame:
 def here() -> pd.DataFrame:
     """The table computed in this process, written to an object store."""
     run = sweep(SMALL, "memory://here/run")
-    assert render(run).startswith("none (copy the results to a local folder")
+    with figures("memory://here/run") as drawn:
+        assert drawn().startswith("none (copy the results to a local folder")
     return results(run)
 
 

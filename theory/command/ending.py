@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from theory.command.beginning import SIGNALS, hold
 
 if TYPE_CHECKING:
-    from subprocess import CompletedProcess
+    from subprocess import Popen
 
 GRACE = 3.0
 """Seconds that work which saves what it has may take for that."""
@@ -130,14 +130,12 @@ def temporary(path: Path) -> Iterator[Path]:
         _temporary.discard(path)
 
 
-def answer_of(command: Sequence[str]) -> "CompletedProcess[str]":
-    """What a program prints. It ends with this command, even if that ends while the program is being started."""
-    from subprocess import PIPE, CompletedProcess, Popen
+def start(command: Sequence[str]) -> "Popen[str]":
+    """A program with pipes. It ends with this command, even if that ends while the program is being started."""
+    from subprocess import PIPE, Popen
 
     with _starting:
-        process = Popen(command, stdout=PIPE, stderr=PIPE, text=True)
-    out, complaint = process.communicate()
-    return CompletedProcess(command, process.returncode, out, complaint)
+        return Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
 
 
 def interrupted(program: str) -> int:

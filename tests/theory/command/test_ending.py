@@ -52,7 +52,7 @@ def slowly(*arguments, **options):
     time.sleep(0.3)
     return start(*arguments, **options)
 subprocess.Popen = slowly
-ending.answer_of(['sh', '-c', 'echo $$ > pid; exec sleep 3600'])
+ending.start(['sh', '-c', 'echo $$ > pid; exec sleep 3600']).communicate()
 """,
     "saving": """
 can_resume()
