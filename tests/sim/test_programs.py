@@ -121,7 +121,7 @@ def test_processes_at_once_share_a_folder(kept, tmp_path: Path) -> None:
         (lambda folder: folder.chmod(0o770), "can be written by others"),
         (
             lambda folder: (folder.rmdir(), folder.write_text("")),
-            "cannot be used (Not a directory)",
+            "cannot be used (File exists)",
         ),
     ],
 )
