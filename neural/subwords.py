@@ -151,7 +151,7 @@ class SubwordTokenizer:
     @cached_property
     def _spelt(self) -> set[int]:
         """Marks that text is encoded to as well, as where a token of text (!) serves as padding."""
-        byte = {character: number for number, character in byte_alphabet().items()}
+        byte = _byte_of()
         marks = {
             item["id"]: item["content"] for item in self._about["added_tokens"] if item["special"]
         }
@@ -173,7 +173,7 @@ class SubwordTokenizer:
         joined = {part["type"] for part in _parts(self._about["decoder"])}
         if "ByteLevel" not in pieces or joined - {"ByteLevel"}:
             return None
-        byte = {character: number for number, character in byte_alphabet().items()}
+        byte = _byte_of()
         added = {item["id"] for item in self._about["added_tokens"]} - self._spelt
         return {
             number: bytes(byte[character] for character in token)
@@ -195,13 +195,17 @@ def byte_alphabet() -> dict[int, str]:
     return characters | {byte: chr(256 + place) for place, byte in enumerate(hidden)}
 
 
+def _byte_of() -> dict[str, int]:
+    """The byte that each character of GPT-2's alphabet stands for."""
+    return {character: byte for byte, character in byte_alphabet().items()}
+
+
 def of_bytes() -> "tokenizers.Tokenizer":
     """The 256 bytes as ids 0 to 255 and then the end of a text: what others read as neural.tokenizer.ByteTokenizer."""
     import tokenizers
     from tokenizers import decoders, models, pre_tokenizers
 
-    vocabulary = {character: byte for byte, character in byte_alphabet().items()}
-    inner = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    inner = tokenizers.Tokenizer(models.BPE(vocab=_byte_of(), merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     inner.add_special_tokens([END_OF_TEXT])
