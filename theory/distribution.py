@@ -26,6 +26,9 @@ NORMAL_RANGE = (3.0, 4.5, 8.0)
 """Normal deviations over which `skewness` bounds the tails: of probabilities 1e-3, 3e-6 (the first that may decide the
 fate of a single mean) and 6e-16."""
 
+TILTED_AT_ONCE = 2**13
+"""Numbers of tilted laws held at once, where a law alone has fewer."""
+
 EASE = 2.0
 """Below the middle of that range, where the bound above is loose for want of draws, tails may hold so much more."""
 
@@ -37,11 +40,15 @@ class Distribution(Protocol):
     def variance(self) -> Array:
         """Of one draw, (...)."""
 
+    @property
+    def size(self) -> int:
+        """Of all numbers in the stack."""
+
     def limit(self, side: int) -> Array:
         """The size of t at which K(side t) ends to be finite, (...); inf where it never does."""
 
     def tilted(self, t: Array) -> tuple[Array, Array, Array, Array]:
-        """K(t), K'(t), K''(t), and a bound on the summed third absolute central moments of the parts, (...) each."""
+        """K(t), K'(t), K''(t), and a bound on the parts' summed third absolute central moments, each as t (n, ...)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +62,10 @@ class GaussianQuadratic:
     def variance(self) -> Array:
         return np.sum(2 * self.curvature**2 + self.pull**2, axis=-1)
 
+    @property
+    def size(self) -> int:
+        return self.curvature.size
+
     def limit(self, side: int) -> Array:
         with np.errstate(divide="ignore"):
             return 1 / (2 * np.maximum(side * self.curvature, 0.0).max(axis=-1))
@@ -63,9 +74,10 @@ class GaussianQuadratic:
         t = np.asarray(t)[..., None]
         # The tilted x_m is normal of variance r, so each part stays a quadratic of a normal.
         r = 1 / (1 - 2 * t * self.curvature)
-        curved, pulled = self.curvature * r, self.pull**2 * r**3
-        variance = 2 * curved**2 + pulled
-        fourth = 3 * variance**2 + 48 * curved**2 * (curved**2 + pulled)
+        curved, pulled = self.curvature * r, self.pull**2 * (r**2 * r)
+        square = curved**2
+        variance = 2 * square + pulled
+        fourth = 3 * variance**2 + 48 * square * (square + pulled)
         cumulant = np.log(r) / 2 - t * self.curvature + (self.pull * t) ** 2 * r / 2
         mean = 2 * t * self.curvature * curved + self.pull**2 * t * r * (1 + r) / 2
         return (
@@ -88,6 +100,10 @@ class IndependentOutcomes:
         return (self._centred**2 @ self.probabilities).sum(axis=-1)
 
     @property
+    def size(self) -> int:
+        return self.values.size
+
+    @property
     def _centred(self) -> Array:
         return self.values - (self.values @ self.probabilities)[..., None]
 
@@ -103,11 +119,12 @@ class IndependentOutcomes:
         weight = weight / total
         mean = (weight * values).sum(axis=-1, keepdims=True)
         off = np.abs(values - mean)
+        second = weight * off**2
         return (
             (np.log(total) + most).sum(axis=(-2, -1)),
             mean.sum(axis=(-2, -1)),
-            (weight * off**2).sum(axis=(-2, -1)),
-            (weight * off**3).sum(axis=(-2, -1)),
+            second.sum(axis=(-2, -1)),
+            (second * off).sum(axis=(-2, -1)),
         )
 
 
@@ -120,6 +137,10 @@ class GammaBound:
 
     variance: Array
     scale: Array
+
+    @property
+    def size(self) -> int:
+        return self.variance.size
 
     def limit(self, side: int) -> Array:
         with np.errstate(divide="ignore"):
@@ -144,21 +165,27 @@ def skewness(distribution: Distribution, draws: int) -> tuple[Array, Array]:
     deviation = np.sqrt(distribution.variance)
     unit = np.where(deviation > 0, deviation, 1.0)
     low, middle, high = NORMAL_RANGE
+    blocks = -(-distribution.size * len(TILTS) // TILTED_AT_ONCE)
     tails = []
     for side in (-1, 1):
         reach = np.zeros(deviation.shape)
-        for tilt in TILTS:
+        for tilts in np.array_split(TILTS, min(blocks, len(TILTS))):
+            tilt = tilts.reshape(-1, *(1 for _ in deviation.shape))
             t = side / (unit * root / tilt + 1 / distribution.limit(side))
             cumulant, mean, variance, third = distribution.tilted(t)
             spread = np.where(variance > 0, variance, 1.0)
             near_normal = erfcx(np.abs(t) * root * np.sqrt(spread / 2)) / 2
             factor = near_normal + 2 * BERRY_ESSEEN * third / spread**1.5 / root
-            log_bound = draws * (cumulant - t * mean) + np.log(np.minimum(1.0, factor))
+            chernoff = draws * (cumulant - t * mean)
+            log_bound = chernoff + np.log(np.minimum(1.0, factor))
             z, w = side * mean * root / unit, -ndtri_exp(log_bound)
             eased = np.minimum(-ndtri_exp(log_bound - np.log(EASE)), middle)
             beyond = np.maximum(np.where(w < middle, eased, w), low)
             needed = np.where((z > low) & (w <= high), 6 * (z - beyond) / (beyond**2 - 1), 0.0)
-            reach = np.maximum(reach, needed)
+            reach = np.maximum(reach, needed.max(axis=0))
+            # Chernoff's bound falls with t, so where it is past the range it stays so.
+            if np.all((-ndtri_exp(chernoff[-1]) > high) | (deviation == 0)):
+                break
         tails.append(reach)
     return tails[0], tails[1]
 
