@@ -200,7 +200,7 @@ def _scopes(
     for scope in ("total", *(f"layer {i}" for i in range(layers)), *COMPONENTS):
         moved = 0.0
         if scope.startswith("layer ") and kind == "languages" and task.name != LM:
-            moved = numbers.deeper * (int(scope[6:]) / (layers - 1) - 0.5)
+            moved = numbers.deeper * (int(scope[6:]) / max(layers - 1, 1) - 0.5)
         null = chance(number) + 0.01
         ceiling = 0.5 + 0.5 * null
         yield {

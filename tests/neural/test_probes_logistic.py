@@ -223,7 +223,8 @@ def test_what_does_not_belong_together_is_refused():
         logistic.fit(TRAIN, Part(np.zeros((P, 5, D + 1)), np.zeros(5, int)), C)
     with pytest.raises(ValueError, match="among 3 classes"):
         logistic.fit(TRAIN, DEV, 3)
-    with pytest.raises(ValueError, match="that fall"):
-        logistic.fit(TRAIN, DEV, C, strengths=(0.1, 1.0))
+    for strengths in ((0.1, 1.0), (1.0, 0.0), (1.0, -0.1), (), ((1.0, 0.1),)):
+        with pytest.raises(ValueError, match="that fall"):
+            logistic.fit(TRAIN, DEV, C, strengths=strengths)
     with pytest.raises(ValueError, match="probes of width"):
         score(ridge.fit(TRAIN, DEV, C), part(M, 5, probes=2))

@@ -294,3 +294,12 @@ def test_tasks_are_compared_that_the_study_has(tmp_path, there):
     table = claims(Results(study, write(tmp_path / "run", study, Numbers())))
     settings = table.loc[table["claim"] == "overlap differs between tasks", "setting"].tolist()
     assert settings == ([f"topics less {LM}"] if len(there) == 2 else [])
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_depth_is_claimed_of_models_that_have_it(tmp_path, layers):
+    study = small(model=replace(STUDY.model, layers=layers))
+    table = claims(Results(study, write(tmp_path / "run", study, Numbers())))
+    claimed = set(table["claim"])
+    assert ("overlap rises with depth" in claimed) == (layers > 1)
+    assert ("overlap is greatest in the middle" in claimed) == (layers > 2)

@@ -209,6 +209,13 @@ def test_automatic_mutants() -> None:
     assert [name for name, _ in mutants(equality)] == ["constant", "k-off-by-one"]
 
 
+@pytest.mark.parametrize(("rhs", "smaller"), [(10.0, 9.0), (0.0, 0.0), (-10.0, -11.0)])
+def test_the_constant_of_a_mutant_makes_the_right_side_smaller(rhs, smaller) -> None:
+    statement = replace(GOOD, sides=lambda C, k: (-20.0, rhs))
+    [scaled] = dict(mutants(statement))["constant"]
+    assert scaled(C=np.eye(2), k=1) == (-20.0, pytest.approx(smaller, rel=1e-15))
+
+
 def test_without_an_instance_that_meets_the_hypotheses_nothing_is_above_inconclusive() -> None:
     report = check(replace(GOOD, hypotheses=[never]), instances=300, registry=True)
     assert report.verdict == report.sampled
