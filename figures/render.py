@@ -145,8 +145,9 @@ def contents(
     with style.use(), glyphs.quiet():
         figure = module.draw(table)
         boxed |= glyphs.boxed(figure, style.RC["font.family"])
-        figure.draw_without_rendering()  # lays it out, once for all formats
-        figure.set_layout_engine("none")
+        if engine := figure.get_layout_engine():  # once for all formats
+            engine.execute(figure)
+            figure.set_layout_engine("none")
         for form in formats:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=form, metadata=style.METADATA[form])

@@ -46,7 +46,6 @@ def _command(name: str) -> str:
 def _plan(run: Path, name: str, study: type[S]) -> S:
     from neural.record import recorded
 
-    of_kind(run, name)
     return recorded(run, study, MARKS[name][0], _command(name))
 
 
@@ -67,10 +66,10 @@ def _complete(run: Path, name: str, lacks: str = "") -> None:
 
 def robustness(run: Path) -> "Robustness":
     """Of a study, of which a survey is none."""
+    of_kind(run, "robustness")  # before what reads it is imported
     from neural.robustness.claims import Results
     from neural.robustness.plan import Study
 
-    of_kind(run, "robustness")
     if "comparisons" not in configuration(run):
         raise MissingRows(f"{run} measures models that nothing says how to compare")
     plan = _plan(run, "robustness", Study)
@@ -84,6 +83,7 @@ def robustness(run: Path) -> "Robustness":
 
 
 def imbalance(run: Path) -> "Imbalance":
+    of_kind(run, "imbalance")  # before what reads it is imported
     from neural.imbalance.claims import Results
     from neural.imbalance.plan import Study
 
@@ -97,6 +97,7 @@ def imbalance(run: Path) -> "Imbalance":
 
 
 def subnetworks(run: Path) -> "Subnetworks":
+    of_kind(run, "subnetworks")  # before what reads it is imported
     from neural.subnetworks.claims import Results
     from neural.subnetworks.plan import Study
 
@@ -108,6 +109,7 @@ def subnetworks(run: Path) -> "Subnetworks":
 
 
 def across(run: Path) -> "Across":
+    of_kind(run, "across")  # before what reads it is imported
     from neural.across.join import Results
     from neural.across.plan import Study
 
@@ -117,6 +119,7 @@ def across(run: Path) -> "Across":
 
 
 def dynamics(run: Path) -> "Dynamics":
+    of_kind(run, "dynamics")  # before what reads it is imported
     from neural.dynamics.plan import Study
     from neural.dynamics.results import Results
 

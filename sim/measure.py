@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.devices import full_batch, over_devices
+from sim.devices import SOON_COMPILED, full_batch, over_devices
 from sim.failures import MAKE, register
 from sim.scatter import Scatter, of_sample
 from sim.train import pad_tasks
@@ -114,7 +114,7 @@ def _quadratics(heads: Array, C: Sequence[Array], S: Covariance) -> tuple[Array,
     )
 
 
-@partial(jax.jit, static_argnames=("blocks", "block"))
+@partial(jax.jit, static_argnames=("blocks", "block"), compiler_options=SOON_COMPILED)
 def _risks(shared: Any, models: Any, blocks: int, block: int) -> tuple[Any, Any]:
     """Risks (n, strengths, draws) and clean risks (n,) under the failures and S in `shared`."""
     here = partial(_risks_here, blocks, block)

@@ -300,7 +300,9 @@ def learn_task_matrix(
 def _jitted_step() -> Any:
     import jax
 
-    return jax.jit(_step, static_argnums=6)
+    from sim.devices import SOON_COMPILED
+
+    return jax.jit(_step, static_argnums=6, compiler_options=SOON_COMPILED)
 
 
 def _step(

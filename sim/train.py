@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.devices import full_batch, over_devices
+from sim.devices import SOON_COMPILED, full_batch, over_devices
 from sim.programs import room
 from theory.covariance import Array
 
@@ -136,7 +136,7 @@ def _initial(
     return INITIAL_SCALE * np.swapaxes(W, 1, 2), INITIAL_SCALE * np.swapaxes(heads, 1, 2)
 
 
-@partial(jax.jit, static_argnames=("m", "k"))
+@partial(jax.jit, static_argnames=("m", "k"), compiler_options=SOON_COMPILED)
 def _normal(keys: Any, m: int, k: int) -> Any:
     """Normal numbers (n, m, k) of the data of keys (n, 2)."""
     return jax.vmap(lambda key: jax.random.normal(jax.random.wrap_key_data(key), (m, k)))(keys)
@@ -152,7 +152,7 @@ def _invariant_basis(C: Array, W: Array) -> Array | None:
     return np.linalg.qr(span)[0] if span.shape[1] > span.shape[2] else None
 
 
-@partial(jax.jit, static_argnames="orthonormal")
+@partial(jax.jit, static_argnames="orthonormal", compiler_options=SOON_COMPILED)
 def _train(orthonormal: bool, limits: Any, models: Any) -> Any:
     """W, heads, residuals and steps of models (C, penalty, W, heads), each trained within (tolerance, most steps)."""
     return over_devices(partial(_train_in_lanes, orthonormal), limits, models)
