@@ -9,6 +9,9 @@ from sim.runs.memory import require
 from sim.transformer_config import TransformerTasks
 
 CELLS_AT_ONCE = 256
+
+BATCHES_AT_ONCE = 2
+"""Of small models on a CPU: one is compiled while another computes."""
 """Of one batch, at most."""
 CELL = 500
 """Bytes of a Cell in a list, at least."""
@@ -147,7 +150,9 @@ class Config:
         if self.networks is not None:
             draws = self.networks.draws
         strengths = max((len(STRENGTHS[name]) for name in self.perturbations), default=1)
-        of_draws = 3 * FLOAT * max(min(models, CELLS_AT_ONCE), 1) * strengths * draws
+        batches = 1 if self.transformer or self.networks else BATCHES_AT_ONCE
+        models_at_once = batches * max(min(models, CELLS_AT_ONCE), 1)
+        of_draws = 3 * FLOAT * models_at_once * strengths * draws
         require(of_draws, f"{draws:,} draws", "lower --draws")
 
     def cells(self) -> list[Cell]:

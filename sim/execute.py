@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache, partial
@@ -57,25 +57,46 @@ def compute(run: Run, config: "Config", item: "tuple[str, Batch]") -> None:
 
 
 def execute(
-    work: Work[Item], items: dict[str, Item], *, workers: int = 1, cluster: "Client | None" = None
+    work: Work[Item],
+    items: dict[str, Item],
+    *,
+    workers: int = 1,
+    threads: int = 1,
+    cluster: "Client | None" = None,
 ) -> Iterator[str]:
     """Do the work on every item, and yield the key of each when it is done, in any order.
 
     With a cluster its workers do it; items of one key are one task there, whoever submitted them. Without, it is done
-    here, or by more than one worker in processes that are spawned, since JAX's threads do not survive a fork. The
-    first exception ends the rest.
+    by threads here, or by more than one worker in processes that are spawned, since JAX's threads do not survive a
+    fork. The first exception ends the rest.
     """
     if cluster is not None:
         return _on_cluster(work, items, cluster)
     if workers > 1 and len(items) > 1:
         return _in_processes(work, items, min(workers, len(items)))
-    return _here(work, items)
+    return _here(work, items, threads)
 
 
-def _here(work: Work[Item], items: dict[str, Item]) -> Iterator[str]:
-    for key, item in items.items():
-        work(item)
-        yield key
+def threads() -> int:
+    """How many batches of small models are best computed at once by this process."""
+    import jax
+
+    from sim.config import BATCHES_AT_ONCE
+
+    return (
+        BATCHES_AT_ONCE if jax.default_backend() == "cpu" and jax.local_device_count() == 1 else 1
+    )
+
+
+def _here(work: Work[Item], items: dict[str, Item], threads: int) -> Iterator[str]:
+    with ThreadPoolExecutor(threads) as pool:
+        futures = {pool.submit(work, item): key for key, item in items.items()}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _in_processes(work: Work[Item], items: dict[str, Item], workers: int) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from threading import local
 from time import perf_counter
 
 
@@ -17,30 +18,36 @@ class Spent:
 
 @contextmanager
 def stopwatch() -> Iterator[Spent]:
-    """Measure a block; the figures stand once it has ended."""
-    compiled = _compiled()
-    before, started = sum(compiled), perf_counter()
+    """Measure a block of one thread; the figures stand once it has ended."""
+    _listen()
+    before, started = _compiled.seconds, perf_counter()
     spent = Spent()
     try:
         yield spent
     finally:
-        spent.compiling = sum(compiled) - before
+        spent.compiling = _compiled.seconds - before
         spent.running = perf_counter() - started - spent.compiling
 
 
-@cache
-def _compiled() -> list[float]:
-    """Seconds of every compilation of this process from now on: from jaxpr to XLA's input, and XLA's own."""
-    import jax
+class _Compiled(local):
+    """What this thread has compiled."""
 
-    seconds: list[float] = []
+    seconds = 0.0
+
+
+_compiled = _Compiled()
+
+
+@cache
+def _listen() -> None:
+    """Count every compilation of this process from now on: from jaxpr to XLA's input, and XLA's own."""
+    import jax
 
     def listen(event: str, duration_secs: float, **_: str | int) -> None:
         if event in (
             "/jax/core/compile/jaxpr_to_mlir_module_duration",
             "/jax/core/compile/backend_compile_duration",
         ):
-            seconds.append(duration_secs)
+            _compiled.seconds += duration_secs
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    return seconds

@@ -198,7 +198,7 @@ def sweep(
 
     It is computed here, in local processes, or on the Dask cluster of a scheduler; the table is the same.
     """
-    from sim.execute import compute, connect, dashboard, execute, software
+    from sim.execute import compute, connect, dashboard, execute, software, threads
     from sim.runs.identity import identity
     from sim.runs.store import Run
     from sim.work import batches
@@ -221,8 +221,9 @@ def sweep(
             if cluster is not None and (link := dashboard(cluster)):
                 print(f"sim.sweep: dashboard of the cluster: {link}", file=sys.stderr)
             work = partial(compute, seen, config)
+            at_once = 1 if config.transformer or config.networks else threads()
             with progress(len(todo), done=len(done), unit="batches") as bar:
-                for _ in execute(work, missing, workers=workers, cluster=cluster):
+                for _ in execute(work, missing, workers=workers, threads=at_once, cluster=cluster):
                     bar.update()
             _await(run, set(todo))
     return run

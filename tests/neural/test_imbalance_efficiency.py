@@ -72,6 +72,9 @@ def test_what_lies_beyond_the_budgets_is_marked():
         ([1e5, 1e5, 1e6, 1e7], [50, 50, 40, 30], "3 monolingual budgets"),
         ([1e5, 1e6, 1e7, 1e8], [50, 40, np.inf, 20], "have to be finite"),
         ([1e5, 1e6, 1e7, 1e8], [20, 30, 40, 50], "perplexity does not fall with tokens"),
+        # Two runs are no better together than each of them.
+        ([1e5, 1e6, 1e7, 1e8, 1e8], [50, 40, 30, 60, 60], "perplexity does not fall with tokens"),
+        ([1e5, 1e5, 1e6, 1e7, 1e8], [20, 20, 30, 40, 25], "perplexity does not fall with tokens"),
     ],
 )
 def test_runs_that_give_no_curve_are_refused(budgets, values, words):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -51,6 +52,30 @@ def test_every_item_is_done_once(workers: int, tmp_path: Path) -> None:
 def test_an_error_is_the_workers_own(workers: int, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^\d: mend it$"):
         list(execute(refuse, items(tmp_path), workers=workers))
+
+
+def test_threads_work_at_the_same_time(tmp_path: Path) -> None:
+    meeting = Barrier(2, timeout=600)
+
+    def meet(path: Path) -> None:
+        meeting.wait()
+        path.touch()
+
+    assert sorted(execute(meet, items(tmp_path, 4), threads=2)) == list(items(tmp_path, 4))
+
+
+def test_what_has_not_begun_when_a_thread_fails_is_left(tmp_path: Path) -> None:
+    begun = []
+
+    def work(path: Path) -> None:
+        begun.append(path.name)
+        if path.name == "0":
+            refuse(path)
+        time.sleep(0.01)
+
+    with pytest.raises(UserError):
+        list(execute(work, items(tmp_path, 1000), threads=2))
+    assert len(begun) < 1000
 
 
 def test_a_killed_process_is_told_in_one_line(tmp_path: Path) -> None:

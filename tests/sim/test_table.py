@@ -1,5 +1,7 @@
 """The table has all its columns whatever a caller knows; time is told apart from compiling."""
 
+from threading import Thread
+
 import jax
 import numpy as np
 import pandas as pd
@@ -43,3 +45,12 @@ def test_compiling_is_told_from_running() -> None:
     assert first.compiling > 0
     assert second.compiling == 0
     assert second.running > 0
+
+
+def test_compiling_is_its_own_thread_s() -> None:
+    program = jax.jit(lambda x: x @ x + 2)
+    with stopwatch() as here:
+        thread = Thread(target=lambda: program(np.ones((3, 3))).block_until_ready())
+        thread.start()
+        thread.join()
+    assert here.compiling == 0
