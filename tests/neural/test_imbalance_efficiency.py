@@ -60,6 +60,10 @@ def test_what_lies_beyond_the_budgets_is_marked():
     below = found.tokens(found.perplexity(BUDGETS.min()).value * 1.2)
     assert (below.beyond, below.low) == ("below", 0.0)
     assert found.tokens(1 / found.c / 1.01).value == np.inf  # no number of tokens reaches it
+    assert found.tokens(0.5).value == np.inf  # nor what no model has
+    for none in (0.0, -1.0):
+        with pytest.raises(ValueError, match="above 0"):
+            found.tokens(none)
     assert found.perplexity(BUDGETS.max() * 2).beyond == "above"
     assert found.perplexity(BUDGETS.min() / 2).beyond == "below"
     assert found.perplexity(1e6).beyond == found.tokens(found.perplexity(1e6).value).beyond == ""

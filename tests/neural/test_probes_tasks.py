@@ -146,6 +146,17 @@ def test_discriminants_are_fisher_s_for_two_languages():
     assert abs(found @ gap) / np.linalg.norm(gap) < 0.9  # not the difference of the means itself
 
 
+def test_discriminants_shrink_the_covariance_towards_a_multiple_of_the_identity():
+    rng = np.random.default_rng(2)
+    X, y = rng.standard_normal((60, 3)) * [3.0, 1.0, 0.2] + 1, np.arange(60) % 2
+    X[y == 1] += 0.5
+    gap = X[y == 1].mean(axis=0) - X[y == 0].mean(axis=0)
+    within = sum(np.cov(X[y == label].T, bias=True) / 2 for label in (0, 1))
+    expected = np.linalg.solve(within + 0.25 * np.diag(within).mean() * np.eye(3), gap)
+    direction = discriminants(X, y, shrinkage=0.25)[:, 0]
+    assert abs(direction @ expected) / np.linalg.norm(expected) == pytest.approx(1, rel=1e-12)
+
+
 def test_discriminants_of_a_stack_are_those_of_each():
     rng = np.random.default_rng(1)
     X, y = rng.standard_normal((2, 60, 4)), np.arange(60) % 3
