@@ -149,7 +149,7 @@ def test_a_study_of_plain_text_is_done(program, texts, tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("across", "--steps 16 --rounds 2 --draws 1"),
+        ("across", "--steps 16 --rounds 1 --draws 1 --others fr"),
         ("dynamics", "--steps 16 --draws 2"),
         ("imbalance", "--steps 16 --widths 32 --budgets 0.25 0.5 1"),
         ("robustness", "--steps 20 --draws 2 --text 256"),

@@ -1,6 +1,7 @@
 """Verdicts are put together without merging grades, and the lint sees what it is for."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -108,6 +109,8 @@ def test_the_summary_names_kinds_scope_and_search() -> None:
         "d, T <= 3; all d, T, k  · Supported(sampled) n="
     )
     assert "worst slack" in summary
+    assert re.search(r" in 3\d\d instances, d, T <= ", summary)
+    assert describe(SOLVED.check()) == "Supported(sdp) n=3, worst slack 1.0e-09"
     assert "Refuted at C = [[1]], k = 1: 1 against 0.9" in check(FALSE).summary()
 
 
@@ -201,6 +204,11 @@ def test_lint_wants_the_smallest_parameters() -> None:
         replace(GOOD, generate=large)
     )  # tight_at, which is met too, has d = T = 3 and k = 2
     assert sum("smallest parameters" in problem for problem in problems) == 3
+
+
+def test_a_reason_why_nothing_is_tight_will_do() -> None:
+    problems = lint(replace(GOOD, tight_at="the sides never meet"))
+    assert not [problem for problem in problems if "tight_at" in problem]
 
 
 def test_automatic_mutants() -> None:
