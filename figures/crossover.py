@@ -53,9 +53,9 @@ def table(run: Path) -> pd.DataFrame:
     through 0, NaN if nowhere in range; `direction` is -1 if it falls, so that several are better beyond, and `crossing`
     the share of resamples that cross so.
     """
+    results = robustness(run)  # before the imports: it refuses other kinds
     from neural.robustness.analysis import crossover
 
-    results = robustness(run)
     labels = named(results.study.models)
     parts = []
     for (text, family), models in families(results).items():

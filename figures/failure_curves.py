@@ -48,9 +48,9 @@ def table(run: Path) -> pd.DataFrame:
 
     `low`, `high`: its 95 % interval over `seeds` seeds (NaN for one).
     """
+    results = robustness(run)  # before the imports: it refuses other kinds
     from neural.robustness.analysis import degradation
 
-    results = robustness(run)
     labels = named(results.study.models)
     parts = []
     for (text, family), models in families(results).items():

@@ -38,11 +38,11 @@ def table(run: Path) -> pd.DataFrame:
     seeds; below 0 both languages are better. linear: the same of the risks (parts of a unit task) of two tasks with a
     correlation, by statement 30.
     """
+    results = imbalance(run)  # before the imports: it refuses other kinds
     from neural.imbalance.claims import worse
     from neural.imbalance.linear import risks
     from neural.imbalance.plan import BALANCED
 
-    results = imbalance(run)
     grid = rows_of(results, "perplexity", "experiment == 'grid' and last and share > 0")
     parts = []
     for (width, budget), cell in grid.groupby(["width", "budget"]):

@@ -55,9 +55,9 @@ def table(run: Path) -> pd.DataFrame:
     the onset, as ONSETS, whose value is log2 of the step, of the languages or pairs that have one for every seed.
     log2_step counts step 0 as half the first after it.
     """
+    results = dynamics(run)  # before the imports: it refuses other kinds
     from neural.probes.onset import log2_steps
 
-    results = dynamics(run)
     keys = ["task", "line", "step"]
     scores = over_seeds(_scores(results), keys, "value").assign(what="score")
     steps = results.study.steps

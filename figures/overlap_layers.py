@@ -43,9 +43,9 @@ def table(run: Path) -> pd.DataFrame:
     (J - expected) / (that of two tunings in one language - expected), of two languages. `position` of a scope counts
     from 0.
     """
+    results = subnetworks(run)  # before the imports: it refuses other kinds
     from neural.mask import COMPONENTS
 
-    results = subnetworks(run)
     rounds = {(task.name, task.round_of(d)) for task in results.study.tasks for d in task.densities}
     kinds = [*LOOKS, CORRECTED]
     found = overlaps(results, f"scope != 'total' and round in {sorted({r for _, r in rounds})}")

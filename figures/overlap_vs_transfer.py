@@ -52,9 +52,9 @@ def table(run: Path) -> pd.DataFrame:
     ratio of perplexities) or parts of all answers; `distance` of families. correlation: Spearman's of `one` and
     `other` of these over ordered pairs, `value`; of seeds in which both vary; its interval ends at 1.
     """
+    results = subnetworks(run)  # before the imports: it refuses other kinds
     from neural.subnetworks.plan import family_distance
 
-    results = subnetworks(run)
     frames = []
     for task in results.study.tasks:
         rows = _pairs(results, task.name)

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
 
 from figures import style
-from figures.results import seed
+from figures.results import seed, swept
 from theory.geometry import sample
 from theory.spectra import coherence, slope
 
@@ -32,7 +33,12 @@ FAMILIES = {
 
 
 def table(run: Path) -> pd.DataFrame:
-    """Three kinds of rows, drawn with the seed of the run's configuration.
+    """As the configuration of the run alone determines it."""
+    return table_of(swept(run))
+
+
+def table_of(config: dict[str, Any]) -> pd.DataFrame:
+    """Three kinds of rows, drawn with the seed of a sweep's configuration.
 
     "gaussian": share of draws in which task T + 1 lowers rho_k, by (d, T).
     "boundary": d as a function of T, namely T^3 and the least d at which statement 10 can hold,
@@ -40,12 +46,14 @@ def table(run: Path) -> pd.DataFrame:
     "coherence": relative change of rho_k when one task joins T others, for each of the T + 1 in
     turn, with the coherence of them all.
     """
-    base = seed(run)
-    frames = {
-        "gaussian": _gaussian_drops(base),
-        "boundary": _boundaries(),
-        "coherence": _coherence_changes(base),
-    }
+    base = seed(config)
+    # Many small matrices: several threads of BLAS are slower, and far slower on busy cores.
+    with threadpool_limits(1):
+        frames = {
+            "gaussian": _gaussian_drops(base),
+            "boundary": _boundaries(),
+            "coherence": _coherence_changes(base),
+        }
     return pd.concat([frame.assign(rows=name) for name, frame in frames.items()], ignore_index=True)
 
 

@@ -10,9 +10,10 @@ import io
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.runs.command import Parser, ended
 from theory.command.ending import temporary
@@ -47,41 +48,71 @@ FIGURES = {
     "forgetting": "figures.forgetting",
     "across": "figures.across",
 }
-"""Each figure's module, imported when drawn: NAME, DESCRIPTION, table(run), draw(table)."""
+"""Each figure's module, imported when drawn: NAME, DESCRIPTION, table(run), draw(table).
+
+Where a run's configuration is all that a figure needs, table_of(config) too.
+"""
 
 FORMATS = ("png", "pdf", "svg")
 
 
+class Drawn(NamedTuple):
+    """A figure before it is written."""
+
+    table: "pd.DataFrame"
+    pictures: dict[str, bytes]
+    """By file name."""
+    boxed: set[str]
+    """Texts with letters that the font lacks."""
+
+
+class Early(NamedTuple):
+    """Figures that were drawn for a configuration before its run had rows, by name."""
+
+    config: dict[str, Any]
+    figures: dict[str, Drawn]
+
+
 def render(
-    names: Sequence[str], run: Path, out: Path | None = None, formats: Sequence[str] = ("png",)
+    names: Sequence[str],
+    run: Path,
+    out: Path | None = None,
+    formats: Sequence[str] = ("png",),
+    early: Early | None = None,
 ) -> tuple[list[Path], list[str]]:
     """Write figures to out, RUN/_figures by default: those named, or all the run has rows for.
 
     Returns the files written and, with no name given, a line for each figure left out for want of
     rows; of the figures of other kinds of runs it says nothing. Every figure is drawn before a file
-    is written. Raises UserError on bad input and where out cannot be written.
+    is written. Those drawn early, in the same formats, are not drawn again if the run is of their
+    configuration. Raises UserError on bad input and where out cannot be written.
     """
-    from figures.results import MissingRows, OtherKind
+    from figures.results import MissingRows, OtherKind, reading_once
+    from sim.runs.identity import is_whole
     from sim.runs.store import FIGURES as FOLDER
     from sim.runs.store import Run, readable
 
-    known("figure", names, FIGURES)
-    known("format", formats or [""], FORMATS)
+    check(names, formats)
     record = Run.existing(run).provenance() or {}
     out = usable(run / FOLDER if out is None else out)
     files: dict[str, bytes] = {}
     boxed: set[str] = set()
     left_out = []
-    for name in dict.fromkeys(names or FIGURES):
-        try:
-            with readable(run):
-                table = importlib.import_module(FIGURES[name]).table(run)
-                files |= contents(name, table, run, record, list(dict.fromkeys(formats)), boxed)
-        except MissingRows as error:
-            if names:
-                raise
-            if not isinstance(error, OtherKind):
-                left_out.append(f"left out {name}: {error}")
+    same = early is not None and is_whole({**record, "config": early.config})
+    ready = early.figures if early is not None and same else {}
+    with reading_once():
+        for name in dict.fromkeys(names or FIGURES):
+            try:
+                with readable(run):
+                    figure = ready.get(name) or drawn(name, _module(name).table(run), formats)
+            except MissingRows as error:
+                if names:
+                    raise
+                if not isinstance(error, OtherKind):
+                    left_out.append(f"left out {name}: {error}")
+                continue
+            boxed |= figure.boxed
+            files |= figure.pictures | _numbers(name, figure.table, run, record, formats)
     tell("figures.render", boxed)
     return write(files, out), left_out
 
@@ -100,6 +131,22 @@ def get_ready() -> None:
         figure.savefig(io.BytesIO())
 
 
+def draw_early(config: dict[str, Any], names: Sequence[str], formats: Sequence[str]) -> Early:
+    """Draw the figures, of those named or of all, for which a sweep's configuration is enough.
+
+    One that cannot be drawn is left to `render`, which says why. Raises UserError for bad names.
+    """
+    from sim.runs.errors import UserError
+
+    check(names, formats)
+    figures = {}
+    for name in dict.fromkeys(names or FIGURES):
+        if hasattr(module := _module(name), "table_of"):
+            with suppress(UserError):
+                figures[name] = drawn(name, module.table_of(config), formats)
+    return Early(config, figures)
+
+
 def tell(program: str, boxed: set[str]) -> None:
     """Of names with letters that the font lacks, if there are any."""
     if boxed:
@@ -115,6 +162,12 @@ def usable(out: Path) -> Path:
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: name a folder")
     return out
+
+
+def check(names: Sequence[str], formats: Sequence[str]) -> None:
+    """Raise UserError for a name of no figure or format, and where no format is given."""
+    known("figure", names, FIGURES)
+    known("format", formats or [""], FORMATS)
 
 
 def known(what: str, names: Sequence[str], choices: Sequence[str] | dict[str, str]) -> None:
@@ -138,25 +191,41 @@ def contents(
 
     Texts with letters that the font lacks are added to boxed.
     """
+    figure = drawn(name, table, formats)
+    boxed |= figure.boxed
+    return figure.pictures | _numbers(name, table, run, record, formats)
+
+
+def drawn(name: str, table: "pd.DataFrame", formats: Sequence[str]) -> Drawn:
+    """A figure of a table."""
     from figures import glyphs, style
 
-    module = importlib.import_module(FIGURES[name])
-    files = {}
+    pictures = {}
     with style.use(), glyphs.quiet():
-        figure = module.draw(table)
-        boxed |= glyphs.boxed(figure, style.RC["font.family"])
+        figure = _module(name).draw(table)
+        boxed = glyphs.boxed(figure, style.RC["font.family"])
         if engine := figure.get_layout_engine():  # once for all formats
             engine.execute(figure)
             figure.set_layout_engine("none")
-        for form in formats:
+        for form in dict.fromkeys(formats):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=form, metadata=style.METADATA[form])
-            files[f"{name}.{form}"] = buffer.getvalue()
-    command = (
-        f"python -m figures.render {name} --from {run.resolve().name} --format {','.join(formats)}"
-    )
-    what = {"figure": name, "description": module.DESCRIPTION}
-    return files | numbers(name, table, what, record, command)
+            pictures[f"{name}.{form}"] = buffer.getvalue()
+    return Drawn(table, pictures, boxed)
+
+
+def _module(name: str) -> Any:
+    """A figure's."""
+    return importlib.import_module(FIGURES[name])
+
+
+def _numbers(
+    name: str, table: "pd.DataFrame", run: Path, record: dict[str, Any], formats: Sequence[str]
+) -> dict[str, bytes]:
+    listed = ",".join(dict.fromkeys(formats))
+    command = f"python -m figures.render {name} --from {run.resolve().name} --format {listed}"
+    what = {"figure": name, "description": _module(name).DESCRIPTION}
+    return numbers(name, table, what, record, command)
 
 
 def numbers(
@@ -220,7 +289,8 @@ def parser() -> Parser:
     made.add_argument(
         "--when-told",
         action="store_true",
-        help="get ready, and begin after a line of input; end where there is none",
+        help="get ready for the run of a sweep's configuration (JSON, in a line of input), and begin "
+        "after another line; end where there is none",
     )
     return made
 
@@ -239,16 +309,35 @@ def _main(given: argparse.Namespace) -> int:
         for name, module in FIGURES.items():
             print(f"{name:24}{importlib.import_module(module).DESCRIPTION}")
         return 0
+    formats = given.format.split(",")
+    early = None
     if given.when_told:
         get_ready()
+        if not (line := sys.stdin.readline()).endswith("\n"):  # whoever wrote it has ended
+            return 0
+        early = draw_early(_configuration(line), given.names, formats)
         if not sys.stdin.readline():
             return 0
-    written, left_out = render(given.names, given.run, given.out, given.format.split(","))
+    written, left_out = render(given.names, given.run, given.out, formats, early)
     for line in left_out:
         print(f"figures.render: {line}", file=sys.stderr)
     for path in written:
         print(path)
     return 0
+
+
+def _configuration(line: str) -> dict[str, Any]:
+    """Of a line of JSON. Raises UserError for what is none."""
+    from sim.runs.errors import UserError
+    from sim.runs.identity import parsed
+
+    try:
+        config = parsed(line)
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise UserError("the first line of input is no configuration: give one in JSON")
+    return config
 
 
 if __name__ == "__main__":

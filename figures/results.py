@@ -1,5 +1,8 @@
-"""Run folders as the figures read them: of which kind they are, and a sweep's rows and its seed."""
+"""Run folders as the figures read them: of which kind they are, and a sweep's rows and its configuration."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,13 @@ COLUMNS = (
 
 ORDER = ["inputs", "geometry", "options", "trainer", "d", "T", "k", "seed", "identity", "strength"]
 """Rows are sorted by these: figures do not depend on the order in which cells were finished."""
+
+
+PIECE = 200_000
+"""Rows of a table that are read together, some 60 MB: many small parts are slow to search."""
+
+_tables: ContextVar[dict[Path, pd.DataFrame] | None] = ContextVar("_tables", default=None)
+"""Within `reading_once`, the tables that were read."""
 
 
 class MissingRows(UserError):
@@ -64,15 +74,44 @@ def rows(run: Path, query: str) -> pd.DataFrame:
     """
     _sweep(run)
     try:
-        # Part by part: a figure needs few rows of a table that may not fit into memory.
-        parts = [_checked(part, run).query(query) for part in Run.existing(run).tables()]
+        # Piece by piece: a figure needs few rows of a table that may not fit into memory.
+        pieces = [piece.query(query) for piece in _pieces(run)]
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{run} has unreadable results ({reason}): run the sweep again") from None
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.concat(pieces, ignore_index=True)
     if table.empty:
         raise MissingRows(f"{run} has no rows with {query}: sweep cells that give some")
     return table.sort_values(ORDER, ignore_index=True)
+
+
+@contextmanager
+def reading_once() -> Iterator[None]:
+    """In this block a table of a single piece is read once, and changes of its run are not seen."""
+    token = _tables.set({})
+    try:
+        yield
+    finally:
+        _tables.reset(token)
+
+
+def _pieces(run: Path) -> Iterator[pd.DataFrame]:
+    """What the figures use of the table, in pieces of at least PIECE rows but for the last."""
+    read = _tables.get()
+    if read is not None and run in read:
+        yield read[run]
+        return
+    whole, parts = True, []
+    for part in Run.existing(run).tables():
+        parts.append(_checked(part, run))
+        if sum(map(len, parts)) >= PIECE:
+            yield pd.concat(parts, ignore_index=True)
+            whole, parts = False, []
+    if parts:
+        last = pd.concat(parts, ignore_index=True)
+        if read is not None and whole:
+            read[run] = last
+        yield last
 
 
 def _checked(part: pd.DataFrame, run: Path) -> pd.DataFrame:
@@ -83,12 +122,17 @@ def _checked(part: pd.DataFrame, run: Path) -> pd.DataFrame:
     return part.loc[:, list(COLUMNS)]
 
 
-def seed(run: Path) -> int:
-    """The seed of the run's configuration."""
+def swept(run: Path) -> dict[str, Any]:
+    """The configuration of a sweep. Raises OtherKind for a run that is none."""
     _sweep(run)
-    value = configuration(run).get("seed")
+    return configuration(run)
+
+
+def seed(config: dict[str, Any]) -> int:
+    """Of the configuration of a sweep. Raises UserError where it has none."""
+    value = config.get("seed")
     if not isinstance(value, int) or value < 0:
-        raise UserError(f"the provenance of {run} has no config.seed: run the sweep again")
+        raise UserError("the configuration of the sweep has no seed: run the sweep again")
     return value
 
 

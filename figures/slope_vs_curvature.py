@@ -51,10 +51,10 @@ def table(run: Path) -> pd.DataFrame:
 
 def _slopes(run: Path) -> pd.DataFrame:
     """Those of the models of a study or a survey, in order."""
+    of_kind(run, "robustness")  # before the imports: it refuses other kinds
     from neural.results import read
     from sim.runs.errors import UserError
 
-    of_kind(run, "robustness")
     try:
         data = read(run, "slopes")
     except UserError as error:

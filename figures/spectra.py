@@ -40,11 +40,11 @@ def table(run: Path) -> pd.DataFrame:
     rows = "model": `value` of a model. "difference": of a model of several texts less that of its first text alone,
     seed by seed.
     """
+    plan = robustness(run).study  # before the imports: it refuses other kinds
     from neural.intervals import interval
     from neural.results import read
     from sim.runs.errors import UserError
 
-    plan = robustness(run).study
     try:
         data = read(run, "spectra")
     except UserError as error:

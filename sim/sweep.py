@@ -1,9 +1,11 @@
 """python -m sim.sweep: train linear multitask models over task geometries, break them, and hold them against theory."""
 
+import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -248,13 +250,14 @@ def _await(run: "Run", parts: set[str]) -> None:
 
 
 @contextmanager
-def figures(folder: Path | str) -> Iterator[Callable[[], str]]:
+def figures(folder: Path | str, config: "Config") -> Iterator[Callable[[], str]]:
     """What draws every figure that the run of a folder has rows for, and says where they lie.
 
     A process of its own, since figures import the simulator, never the other way, that gets ready while the run is
-    computed. They are drawn from local runs.
+    computed, and draws what the configuration is enough for. They are drawn from local runs.
     """
     from sim.runs.files import located
+    from sim.runs.identity import canonical
     from sim.runs.store import FIGURES
 
     place = located(folder)
@@ -266,6 +269,9 @@ def figures(folder: Path | str) -> Iterator[Callable[[], str]]:
         )
         return
     process = start([sys.executable, "-m", "figures.render", "--when-told", "--from", str(place)])
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it has ended, and drawn() says why
+        os.write(process.stdin.fileno(), f"{json.dumps(canonical(config))}\n".encode())
 
     def drawn() -> str:
         printed, complaint = process.communicate("draw\n")
@@ -356,7 +362,7 @@ def _main(arguments: Arguments) -> int:
     from sim.verdict import judge
 
     folder = arguments.out or Path("runs") / f"{arguments.preset}-{identity(config)[:8]}"
-    with figures(folder) as drawn:
+    with figures(folder, config) as drawn:
         run = sweep(
             config,
             folder,

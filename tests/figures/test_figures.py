@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -20,6 +21,7 @@ from figures import (
     phase_diagram,
     quadratic_regime,
     render,
+    results,
     spectral_vs_robustness,
     style,
     transformer_slope,
@@ -27,6 +29,7 @@ from figures import (
 from figures.results import COLUMNS, MissingRows, rows
 from sim.config import Config, DataSource
 from sim.runs.errors import UserError
+from sim.runs.identity import canonical
 from sim.runs.store import Run
 from sim.table import tidy
 from theory.geometry import existing, sample
@@ -312,13 +315,96 @@ def test_same_run_gives_the_same_bytes(
         assert (here / name).read_bytes() == (there / name).read_bytes(), name
 
 
-@pytest.mark.parametrize(("said", "files"), [("", 0), ("draw\n", 3)])
+@pytest.mark.parametrize(
+    ("said", "files"), [("", 0), ("[cut sho", 0), ("{}\n", 0), ("{}\ndraw\n", 3)]
+)
 def test_a_process_that_waits_draws_when_told(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, files: int
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(said))
     assert cli("noisy-risk", "--when-told", "--from", run, "--out", tmp_path / "out") == 0
     assert len(list((tmp_path / "out").glob("*"))) == files
+
+
+@pytest.mark.parametrize("said", ["draw\n", "[]\n"])
+def test_a_process_that_waits_wants_a_configuration(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    said: str,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(said))
+    assert cli("noisy-risk", "--when-told", "--from", run, "--out", tmp_path / "out") == 2
+    assert "is no configuration" in capsys.readouterr().err
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.usefixtures("small_phase_diagram")
+def test_what_needs_the_configuration_alone_is_drawn_before_the_run_is_done(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = []
+
+    class Input(io.StringIO):
+        def readline(self, size: int = -1, /) -> str:
+            events.append("waits")
+            return super().readline(size)
+
+    draw = phase_diagram.draw
+    monkeypatch.setattr(
+        phase_diagram, "draw", lambda table: (events.append("draws"), draw(table))[1]
+    )
+    monkeypatch.setattr(sys, "stdin", Input(json.dumps(canonical(CONFIG)) + "\ndraw\n"))
+    assert cli(*LINEAR, "--when-told", "--from", run, "--out", tmp_path / "early") == 0
+    assert events == ["waits", "draws", "waits"]
+    assert cli(*LINEAR, "--from", run, "--out", tmp_path / "late") == 0
+    assert contents(tmp_path / "early") == contents(tmp_path / "late")
+
+
+@pytest.mark.usefixtures("small_phase_diagram")
+def test_a_figure_of_another_configuration_is_drawn_again(run: Path, tmp_path: Path) -> None:
+    other = canonical(replace(CONFIG, seed=12))
+    early = render.draw_early(other, ["phase-diagram"], ["png"])
+    render.render(["phase-diagram"], run, tmp_path / "early", early=early)
+    render.render(["phase-diagram"], run, tmp_path / "late")
+    assert contents(tmp_path / "early") == contents(tmp_path / "late")
+    shares = pd.read_csv(tmp_path / "early" / "phase-diagram.csv")["share"]
+    assert not np.array_equal(shares, early.figures["phase-diagram"].table["share"], equal_nan=True)
+
+
+@pytest.mark.parametrize(("piece", "times"), [(10**6, 1), (50, 3)])
+def test_a_table_that_is_not_large_is_read_once_for_all_figures(
+    piece: int, times: int, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    tables = Run.tables
+    monkeypatch.setattr(Run, "tables", lambda store: (reads.append(store), tables(store))[1])
+    monkeypatch.setattr(results, "PIECE", piece)
+    names = ["spectral-vs-robustness", "noisy-risk", "crossing-point"]
+    render.render(names, run, tmp_path / "all")
+    assert len(reads) == times
+    for name in names:
+        render.render([name], run, tmp_path / "each")
+    assert contents(tmp_path / "all") == contents(tmp_path / "each")
+
+
+def test_pieces_of_a_table_hold_every_row_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = rows(run, "draws > 0")
+    monkeypatch.setattr(results, "PIECE", 50)
+    assert len(list(results._pieces(run))) == 2
+    pd.testing.assert_frame_equal(rows(run, "draws > 0"), whole)
+
+
+def test_a_changed_run_is_read_again(copy: Path, tmp_path: Path) -> None:
+    render.render(["noisy-risk"], copy, tmp_path / "before")
+    rewrite(copy, lambda t: t[t["T"] != 7])
+    render.render(["noisy-risk"], copy, tmp_path / "after")
+    drawn = [pd.read_csv(tmp_path / name / "noisy-risk.csv") for name in ("before", "after")]
+    assert [7 in set(table["T"]) for table in drawn] == [True, False]
 
 
 def test_files_of_a_figure(run: Path, tmp_path: Path) -> None:

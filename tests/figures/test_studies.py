@@ -1,6 +1,8 @@
 """Every figure and page takes the runs of one kind, and refuses those of all others."""
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,35 @@ def test_runs_are_told_apart(runs: dict[str, Path]) -> None:
 @pytest.mark.parametrize("figure", render.FIGURES)
 def test_every_figure_is_of_one_kind_of_run(figure: str, runs: dict[str, Path]) -> None:
     assert sum(not _refused(figure, run) for run in runs.values()) == 1
+
+
+REFUSED = """
+import importlib, sys
+from pathlib import Path
+from figures import render, results
+from sim.runs.errors import UserError
+render.get_ready()
+before = set(sys.modules)
+for name, module in render.FIGURES.items():
+    try:
+        getattr(importlib.import_module(module), "table")(Path(sys.argv[1]))
+    except results.OtherKind:
+        print(name, *sorted(set(sys.modules) - before))
+    except UserError:  # it is of this kind, and has no rows
+        pass
+"""
+
+
+def test_a_run_of_another_kind_is_refused_before_anything_is_imported(
+    runs: dict[str, Path],
+) -> None:
+    command = [sys.executable, "-c", REFUSED, str(runs["across"])]
+    root = Path(render.__file__).parents[1]
+    done = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, timeout=600, check=False
+    )
+    lines = done.stdout.splitlines()
+    assert set(lines) == render.FIGURES.keys() - {"across"}, done.stderr
 
 
 def _refused(figure: str, run: Path) -> bool:

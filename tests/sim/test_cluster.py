@@ -291,7 +291,7 @@ def results(run: Run) -> pd.DataFrame:
 def here() -> pd.DataFrame:
     """The table computed in this process, written to an object store."""
     run = sweep(SMALL, "memory://here/run")
-    with figures("memory://here/run") as drawn:
+    with figures("memory://here/run", SMALL) as drawn:
         assert drawn().startswith("none (copy the results to a local folder")
     return results(run)
 

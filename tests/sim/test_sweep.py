@@ -1,5 +1,6 @@
 """The main job from the command line: what it writes, survives, refuses, and answers."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ import pytest
 from sim import sweep as module
 from sim.config import STRENGTHS, Config, DataSource, presets
 from sim.runs.errors import UserError
-from sim.runs.identity import identity
+from sim.runs.identity import canonical, identity
 from sim.sweep import Arguments, config_of, sweep
 from sim.verdict import judge
+from theory.command.ending import start
 from theory.geometry import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,6 +135,30 @@ def test_the_table_at_the_end(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "_figures" / "spectral-vs-robustness.png").stat().st_size > 10_000
     again = run(*SMALL, "--perturbations", "additive-noise", "--out", tmp_path / "run")
     assert again.returncode == 0, again.stderr  # a finished run is read, not repeated
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("import sys; sys.exit(sys.stdin.readline())", json.dumps(canonical(ISOTROPIC))),
+        ("import sys; sys.stdin.close(); sys.exit('broken')", "broken"),
+    ],
+)
+def test_figures_get_the_configuration_first(
+    program: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever draws them, even if it has ended before it read anything."""
+
+    def started(command: list[str]) -> "subprocess.Popen[str]":
+        assert command[-2:] == ["--from", str(tmp_path)]
+        process = start([sys.executable, "-c", program])
+        if said == "broken":
+            process.wait()
+        return process
+
+    monkeypatch.setattr(module, "start", started)
+    with module.figures(tmp_path, ISOTROPIC) as drawn:
+        assert drawn() == f"none ({said})"
 
 
 def test_digits_on_their_own_inputs(tmp_path: Path) -> None:
