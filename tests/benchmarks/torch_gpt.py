@@ -1,8 +1,9 @@
 """A training step of nanoGPT in PyTorch, beside which ours is timed: a process of its own.
 
-python torch_gpt.py eager|compile: "ready" when warm, then for each line on standard input one timed step, whose seconds
-and loss it prints. As nanoGPT: fused AdamW, flash attention (scaled_dot_product_attention), tied output, global-norm
-clipping; and, as GPT-2 has them, biases everywhere and the tanh form of GELU.
+python torch_gpt.py eager|compile LAYERS WIDTH HEADS VOCABULARY CONTEXT BATCH: "ready" when warm, then for each line on
+standard input one timed step, whose seconds and loss it prints. As nanoGPT: fused AdamW, flash attention
+(scaled_dot_product_attention), tied output, global-norm clipping; and, as GPT-2 has them, biases everywhere and the
+tanh form of GELU.
 """
 
 import sys
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-LAYERS, WIDTH, HEADS, VOCABULARY, CONTEXT, BATCH = 6, 384, 6, 4096, 256, 8
+LAYERS, WIDTH, HEADS, VOCABULARY, CONTEXT, BATCH = map(int, sys.argv[2:])
 
 
 class Block(nn.Module):
@@ -38,7 +39,9 @@ class GPT(nn.Module):
         self.ln_f = nn.LayerNorm(WIDTH)
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1:
-                nn.init.normal_(parameter, std=0.02 / (12**0.5 if "proj" in name else 1))
+                nn.init.normal_(
+                    parameter, std=0.02 / ((2 * LAYERS) ** 0.5 if "proj" in name else 1)
+                )
 
     def forward(self, tokens, targets):
         x = self.wte(tokens) + self.wpe(torch.arange(tokens.shape[1]))

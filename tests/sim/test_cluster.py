@@ -1,6 +1,5 @@
 """A sweep on a Dask cluster on loopback, its scheduler and workers processes of their own, some of them killed."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,9 @@ from sim.execute import connect, execute
 from sim.runs.errors import UserError
 from sim.runs.store import Run
 from sim.sweep import Arguments, config_of, figures, sweep
+from tests.sim.clusters import PATIENCE, ROOT, Cluster, running, wait
 
 pytest.importorskip("distributed", reason="needs the extra cluster")
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 600.0
-"""Seconds that a loaded machine may need for what takes one."""
 
 OPTIONS = (
     "--geometries sphere duplicated --d 6 --T 3 4 5 --k 1 --seeds 1 --draws 16 "
@@ -35,80 +31,6 @@ OPTIONS = (
 ).split()
 SMALL = config_of(tyro.cli(Arguments, args=OPTIONS))
 """Three batches that take a while each: their shapes differ, so each is compiled."""
-
-
-@dataclass
-class Cluster:
-    """A scheduler and workers of one thread; `file` is the scheduler file."""
-
-    folder: Path
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    @property
-    def file(self) -> Path:
-        return self.folder / "scheduler.json"
-
-    @property
-    def address(self) -> str:
-        return json.loads(self.file.read_text())["address"]
-
-    def ready(self) -> bool:
-        """Whether the scheduler has written the whole of its file."""
-        return self.file.exists() and self.file.read_text().rstrip().endswith("}")
-
-    def start(self, what: str, *options: str, **settings: str) -> None:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{what}"]
-        command += ["--scheduler-file", str(self.file), *options]
-        with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=os.environ | settings, stdout=log, stderr=log
-            )
-        self.processes.append(process)
-
-    def worker(self) -> None:
-        self.start("worker", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--host=127.0.0.1")
-
-    def signal_workers(self, signal: int) -> None:
-        for process in self.processes[1:]:
-            process.send_signal(signal)
-
-    def log(self) -> str:
-        return (self.folder / "log").read_text()
-
-
-@contextmanager
-def running(
-    folder: Path,
-    workers: int,
-    dashboard: str = "--dashboard-address=127.0.0.1:0",
-    **settings: str,
-) -> Iterator[Cluster]:
-    """A cluster on free ports for the block; the settings are environment variables of the scheduler."""
-    cluster = Cluster(folder)
-    try:
-        cluster.start(
-            "scheduler",
-            "--host=127.0.0.1",
-            "--port=0",
-            dashboard,
-            **settings,
-        )
-        wait(cluster.ready, cluster)
-        for _ in range(workers):
-            cluster.worker()
-        yield cluster
-    finally:
-        for process in cluster.processes:
-            process.kill()
-        for process in cluster.processes:
-            process.wait()
-
-
-def wait(true: Callable[[], object], cluster: Cluster) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, cluster.log()[-5000:]
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

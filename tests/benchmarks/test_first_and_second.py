@@ -1,0 +1,66 @@
+"""How long the quick sweep takes, compiling and with programs kept, beside that of an earlier commit, on this machine.
+
+Each turn runs the other, ours from an empty cache, and ours again, one after another.
+"""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.timing import seconds
+
+ROOT = Path(__file__).resolve().parents[2]
+OTHER = "d73669d"
+
+
+def sweep(tree: Path, folder: Path, programs: Path) -> None:
+    """A quick sweep by the code of a tree."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    environment |= {"PYTHONPATH": str(tree), "COGNITIVE_RESERVE_PROGRAMS": str(programs)}
+    command = [sys.executable, "-m", "sim.sweep", "--out", str(folder)]
+    subprocess.run(command, env=environment, check=True, capture_output=True, cwd=folder.parent)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree of the earlier commit."""
+    command = ["git", "-C", str(ROOT), "archive", OTHER]
+    try:
+        archive = subprocess.run(command, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(f"needs commit {OTHER}, which is not in this checkout")
+    tree = tmp_path_factory.mktemp("other")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(tree, filter="data")
+    return tree
+
+
+@pytest.fixture(scope="module")
+def ratios(
+    other: Path, turns: Callable[[int], int], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[float]]:
+    """Of the first and of the second sweep to the other, turn by turn."""
+    found: dict[str, list[float]] = {"first": [], "second": []}
+    for number in range(turns(3)):
+        place = tmp_path_factory.mktemp(str(number))
+        theirs = seconds(lambda: sweep(other, place / "other", place / "none of its"))  # noqa: B023
+        for name, of_name in found.items():
+            ours = seconds(lambda: sweep(ROOT, place / name, place / "programs"))  # noqa: B023
+            of_name.append(ours / theirs)
+    return found
+
+
+@pytest.mark.benchmark
+@pytest.mark.line(f"{{which}} quick sweep ({{programs}}) over that of commit {OTHER}")
+@pytest.mark.parametrize(
+    ("which", "programs", "most"),
+    [("first", "programs compiled", 0.55), ("second", "programs kept", 0.35)],
+)
+def test_a_quick_sweep(ratios, judge, which: str, programs: str, most: float) -> None:
+    judge(ratios[which])
