@@ -15,7 +15,9 @@ from theory.perturbation import Adversarial, Deterministic
 
 MODELS, D, T, K, DRAWS = 8, 64, 12, 4, 1024
 RANDOM = [
-    name for name in STRENGTHS if not isinstance(MAKE[name](0.1), Deterministic | Adversarial)
+    name
+    for name, (some, *_) in STRENGTHS.items()
+    if not isinstance(MAKE[name](some), Deterministic | Adversarial)
 ]
 
 
