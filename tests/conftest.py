@@ -7,7 +7,20 @@ import pytest
 from sim import programs
 
 
+PASSES = "--xla_backend_optimization_level"
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    """For this process and all that it starts.
+
+    What the default tests compile is small and runs once, so XLA takes fewer passes, as `sim` always does; tests
+    marked slow, and benchmarks, run what users run. Of as many processes as there are cores each has one thread of BLAS.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "not slow" in config.option.markexpr and PASSES not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {PASSES}=1".strip()
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     programs.keep()
 
 
