@@ -6,19 +6,18 @@ import pytest
 
 from sim import programs
 
-
-PASSES = "--xla_backend_optimization_level"
+FEW_PASSES = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """For this process and all that it starts.
 
-    What the default tests compile is small and runs once, so XLA takes fewer passes, as `sim` always does; tests
-    marked slow, and benchmarks, run what users run. Of as many processes as there are cores each has one thread of BLAS.
+    What the default tests compile is small and runs once, so XLA takes few passes, unless XLA_FLAGS says otherwise;
+    tests marked slow, and benchmarks, run what users run. Of as many processes as there are cores each has one thread
+    of BLAS.
     """
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "not slow" in config.option.markexpr and PASSES not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {PASSES}=1".strip()
+    if "not slow" in config.option.markexpr:
+        os.environ.setdefault("XLA_FLAGS", FEW_PASSES)
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     programs.keep()
