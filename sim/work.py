@@ -40,7 +40,10 @@ if TYPE_CHECKING:
     from sim.train import Trained
 
 MORE_STARTS = 64
-"""Of an attack whose first ascents ended short of the worst case."""
+"""At most, of an attack whose first ascents ended short of the worst case."""
+
+STARTS_AT_ONCE = 16
+"""Of those, before it is asked again whether the worst case is attained."""
 
 
 @dataclass(frozen=True)
@@ -262,26 +265,28 @@ def _attacked_again(
     """The attacks, those that ended short of the worst case (n, strengths) again from more starts."""
     from sim.measure import ASCENT_STARTS, measure
 
-    short = np.flatnonzero((measured.risk < worst * (1 - ASCENT_SHORTFALL)).any(axis=1))
-    if not len(short):
-        return measured
-    rounds = MORE_STARTS // ASCENT_STARTS
-    repeated = np.tile(short, rounds)
-    again = measure(
-        perturbation,
-        STRENGTHS[perturbation],
-        trained.W[repeated],
-        [trained.heads[i] for i in repeated],
-        [C[i] for i in repeated],
-        _keys(
-            [f"{names[i]} {j // len(short)}" for j, i in enumerate(repeated)],
-            f"{perturbation} again",
-        ),
-        draws=1,
-    )
-    highest = again.risk.reshape(rounds, len(short), -1).max(axis=0)
     risk = measured.risk.copy()
-    risk[short] = np.maximum(risk[short], highest)
+    rounds = range(MORE_STARTS // ASCENT_STARTS)
+    for first in rounds[:: STARTS_AT_ONCE // ASCENT_STARTS]:
+        short = np.flatnonzero((risk < worst * (1 - ASCENT_SHORTFALL)).any(axis=1))
+        if not len(short):
+            break
+        numbers = rounds[first : first + STARTS_AT_ONCE // ASCENT_STARTS]
+        repeated = np.tile(short, len(numbers))
+        again = measure(
+            perturbation,
+            STRENGTHS[perturbation],
+            trained.W[repeated],
+            [trained.heads[i] for i in repeated],
+            [C[i] for i in repeated],
+            _keys(
+                [f"{names[i]} {number}" for number in numbers for i in short],
+                f"{perturbation} again",
+            ),
+            draws=1,
+        )
+        highest = again.risk.reshape(len(numbers), len(short), -1).max(axis=0)
+        risk[short] = np.maximum(risk[short], highest)
     return replace(measured, risk=risk)
 
 

@@ -72,25 +72,31 @@ def test_scatter_is_the_law_s_in_the_order_of_the_batch(name: str) -> None:
             )
 
 
-def test_an_ascent_that_falls_short_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("attained_at", [0, 1, 3, 15])
+def test_an_ascent_that_falls_short_starts_again(
+    attained_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second model falls short, and again from all starts before those of a number."""
     (batch,) = work.batches(ATTACK)
     whole = work.table_of(batch, ATTACK)
     attained = whole.risk_measured / whole.risk_closed_form
     assert (attained >= 1 - 1e-4).all()
-    keys = []
+    keys: list[set[tuple[int, ...]]] = []
     honest = measuring.measure
 
     def short(name, strengths, W, heads, C, given, **options):  # type: ignore[no-untyped-def]
-        """The second model falls short, and again from all starts but the last."""
-        found = honest(name, strengths, W, heads, C, given, **options)
+        measured = honest(name, strengths, W, heads, C, given, **options)
+        before = sum(len(some) for some in keys[1:])
+        risk = measured.risk.copy()
+        fallen = slice(max(attained_at - before, 0)) if keys else 1
+        risk[fallen] *= 1 - 2e-4
         keys.append({tuple(key) for key in np.asarray(jax.random.key_data(given)).tolist()})
-        risk = found.risk.copy()
-        risk[1 if len(keys) == 1 else slice(-1)] *= 1 - 2e-4
-        return replace(found, risk=risk)
+        return replace(measured, risk=risk)
 
     monkeypatch.setattr(measuring, "measure", short)
     again = work.table_of(batch, ATTACK)
-    first, more = keys
-    assert (len(first), len(more)) == (2, work.MORE_STARTS / measuring.ASCENT_STARTS)
-    assert not first & more
+    first, *more = keys
+    at_once = work.STARTS_AT_ONCE // measuring.ASCENT_STARTS
+    assert [len(some) for some in more] == [at_once] * (attained_at // at_once + 1)
+    assert len(set.union(*keys)) == len(first) + at_once * len(more)
     pd.testing.assert_series_equal(again.risk_measured, whole.risk_measured, rtol=1e-6)
