@@ -6,13 +6,13 @@ import pytest
 
 from sim import programs
 
-FEW_PASSES = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+FEW_PASSES = "--xla_backend_optimization_level=1"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """For this process and all that it starts.
 
-    What the default tests compile is small and runs once, so XLA takes few passes, unless XLA_FLAGS says otherwise;
+    What the default tests compile is small and runs once, so XLA takes fewer passes, unless XLA_FLAGS says otherwise;
     tests marked slow, and benchmarks, run what users run. Of as many processes as there are cores each has one thread
     of BLAS.
     """
