@@ -9,10 +9,9 @@ from sim.runs.memory import require
 from sim.transformer_config import TransformerTasks
 
 CELLS_AT_ONCE = 256
-
+"""Of one batch, at most."""
 BATCHES_AT_ONCE = 2
 """Of small models on a CPU: one is compiled while another computes."""
-"""Of one batch, at most."""
 CELL = 500
 """Bytes of a Cell in a list, at least."""
 FLOAT = 8

@@ -223,7 +223,9 @@ def sweep(
             if cluster is not None and (link := dashboard(cluster)):
                 print(f"sim.sweep: dashboard of the cluster: {link}", file=sys.stderr)
             work = partial(compute, seen, config)
-            at_once = 1 if config.transformer or config.networks else threads()
+            # JAX is not asked in a process that only hands out work: it would take a share of an accelerator.
+            small = not (config.transformer or config.networks)
+            at_once = threads() if small and workers == 1 and cluster is None else 1
             with progress(len(todo), done=len(done), unit="batches") as bar:
                 for _ in execute(work, missing, workers=workers, threads=at_once, cluster=cluster):
                     bar.update()

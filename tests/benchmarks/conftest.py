@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks import timing
 from tests.benchmarks.table import Line, keep, printed, record
-from tests.benchmarks.timing import Work, ratios
 
 LINES = pytest.StashKey[dict[str, Line]]()
 
@@ -52,8 +52,10 @@ def turns(pytestconfig: pytest.Config) -> Callable[[int], int]:
 def side_by_side(turns: Callable[[int], int]) -> Callable[..., Any]:
     """side_by_side(work, baseline): the ratios of their times, turn by turn."""
 
-    def measured(work: Work, baseline: Work, *, rounds: int = 9, resume: bool = False) -> Any:
-        return ratios(work, baseline, turns(rounds), resume=resume)
+    def measured(
+        work: timing.Work, baseline: timing.Work, *, rounds: int = 9, resume: bool = False
+    ) -> Any:
+        return timing.ratios(work, baseline, turns(rounds), resume=resume)
 
     return measured
 
@@ -62,10 +64,10 @@ def side_by_side(turns: Callable[[int], int]) -> Callable[..., Any]:
 def judge(request: pytest.FixtureRequest) -> Callable[..., None]:
     """judge(ratios): they are this benchmark's line, and meet its limits, those of its mark or those given here."""
 
-    def judged(found: Sequence[float], note: str = "", **limits: float | None) -> None:
+    def judged(ratios: Sequence[float], note: str = "", **limits: float | None) -> None:
         declared = _declared(request.node)
         assert declared is not None, "a benchmark says by its mark what it compares"
-        line = replace(declared, note=note, **limits).measured([float(one) for one in found])
+        line = replace(declared, note=note, **limits).measured([float(ratio) for ratio in ratios])
         request.config.stash[LINES][line.what] = line
         assert line.met is not False, " ".join(line.cells())
 

@@ -16,8 +16,8 @@ def options(cells: int) -> list[str]:
     """Of a sweep of about so many cells."""
     kinds = [kind for kind in KINDS if kind in existing(12, 4) and kind in existing(12, 6)]
     seeds = round(cells / (len(kinds) * 2 * 3))
-    found = ["--geometries", *kinds, *"--images none --d 12 --T 4 6 --k 3 --draws 64".split()]
-    return [*found, "--seeds", str(seeds)]
+    options = ["--geometries", *kinds, *"--images none --d 12 --T 4 6 --k 3 --draws 64".split()]
+    return [*options, "--seeds", str(seeds)]
 
 
 def sweep_of(cells: int, out: Path) -> tuple[float, float]:

@@ -91,7 +91,7 @@ def test_failures_against_clean_evaluations(
     """
     config = STUDY.model
     each = [random_parameters(config, seed=seed, scale=0.05) for seed in SEEDS]
-    parameters = jax.device_put({name: np.stack([one[name] for one in each]) for name in each[0]})
+    parameters = jax.device_put({name: np.stack([seed[name] for seed in each]) for name in each[0]})
     stack = Stack("benchmark", parameters, config, SEEDS, (0,) * len(SEEDS), ({},) * len(SEEDS))
     text = text_of(config, MEASURES.text)
     draws = MEASURES.draws if is_random(failure) else 1

@@ -46,14 +46,14 @@ def ratios(
     other: Path, turns: Callable[[int], int], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[float]]:
     """Of the first and of the second sweep to the other, turn by turn."""
-    found: dict[str, list[float]] = {"first": [], "second": []}
+    measured: dict[str, list[float]] = {"first": [], "second": []}
     for number in range(turns(3)):
         place = tmp_path_factory.mktemp(str(number))
         theirs = seconds(lambda: sweep(other, place / "other", place / "none of its"))  # noqa: B023
-        for name, of_name in found.items():
+        for name, of_name in measured.items():
             ours = seconds(lambda: sweep(ROOT, place / name, place / "programs"))  # noqa: B023
             of_name.append(ours / theirs)
-    return found
+    return measured
 
 
 @pytest.mark.benchmark

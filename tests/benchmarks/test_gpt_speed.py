@@ -93,11 +93,11 @@ def step(process: subprocess.Popen[str]) -> None:
 def test_a_step_against_pytorch(side_by_side, judge, size: str, mode: str, least: float) -> None:
     """In float32, as in training: right after another step."""
     asked = [PYTHON, "-c", "import torch; print(torch.__version__)"]
-    found = subprocess.run(asked, capture_output=True, text=True, check=False)
-    if found.returncode:
+    version = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if version.returncode:
         pytest.skip("needs torch: name the Python of an environment that has it in TORCH_PYTHON")
     numbers = [str(number) for number in SIZES[size]]
     theirs = (PYTHON, str(Path(__file__).with_name("torch_gpt.py")), mode, *numbers)
     with stepper(sys.executable, "-c", OURS, *numbers) as our, stepper(*theirs) as their:
         taken = side_by_side(lambda: step(our), lambda: step(their), rounds=15, resume=True)
-    judge(1 / taken, note=f"PyTorch {found.stdout.strip()}")
+    judge(1 / taken, note=f"PyTorch {version.stdout.strip()}")

@@ -49,11 +49,11 @@ def test_measuring_costs_little_more_than_its_draws_and_products(
 
     with jax.enable_x64(True):
         G, S = jnp.asarray(heads @ heads.mT), jnp.asarray(strengths)
-    found = side_by_side(
+    ratios = side_by_side(
         lambda: measure(name, strengths, W, heads, C, keys(MODELS), draws=DRAWS),
         lambda: draws_and_products_in_x64(draws_and_products, keys(MODELS), W, G, S),
     )
-    judge(found)
+    judge(ratios)
 
 
 def draws_and_products_in_x64(program, *arguments) -> None:
@@ -107,8 +107,8 @@ def test_training_beats_a_loop_over_cells(
                 descend(c, 3, seed, step, longest)
 
     share = min(1.0, longest / trained.steps[: len(some)].mean())
-    found = side_by_side(lambda: train("descent", C, 3, keys(len(C))), loop, rounds=3)
-    judge(len(C) / (len(some) * share) / found)
+    ratios = side_by_side(lambda: train("descent", C, 3, keys(len(C))), loop, rounds=3)
+    judge(len(C) / (len(some) * share) / ratios)
 
 
 @pytest.fixture(scope="module")

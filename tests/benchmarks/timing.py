@@ -24,12 +24,12 @@ def ratios(work: Work, baseline: Work, turns: int, *, resume: bool = False) -> N
     """
     baseline()
     work()  # compiled, with threads and memory at hand
-    found = np.empty(turns)
+    measured = np.empty(turns)
     for turn in range(turns):
         of_each = []
-        for one in (baseline, work):
+        for each in (baseline, work):
             if resume:
-                one()
-            of_each.append(seconds(one))
-        found[turn] = of_each[1] / of_each[0]
-    return found
+                each()
+            of_each.append(seconds(each))
+        measured[turn] = of_each[1] / of_each[0]
+    return measured
