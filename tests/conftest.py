@@ -6,18 +6,21 @@ import pytest
 
 from sim import programs
 
-FEW_PASSES = "--xla_backend_optimization_level=1"
+SOON_COMPILED = (
+    "--xla_backend_optimization_level=1 "
+    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """For this process and all that it starts.
 
-    What the default tests compile is small and runs once, so XLA takes fewer passes, unless XLA_FLAGS says otherwise;
-    tests marked slow, and benchmarks, run what users run. Of as many processes as there are cores each has one thread
-    of BLAS.
+    What the default tests compile is small and runs once, so XLA takes fewer passes, its older way of emitting fused
+    loops (a third less to compile) and one thread a program, unless XLA_FLAGS says otherwise; tests marked slow, and
+    benchmarks, run what users run. Of as many processes as there are cores each has one thread of BLAS.
     """
     if "not slow" in config.option.markexpr:
-        os.environ.setdefault("XLA_FLAGS", FEW_PASSES)
+        os.environ.setdefault("XLA_FLAGS", SOON_COMPILED)
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     programs.keep()
