@@ -1,6 +1,7 @@
-"""How long the quick sweep takes, compiling and with programs kept, beside that of an earlier commit, on this machine.
+"""How long commands take that compile their programs, and that have them kept, on this machine.
 
-Each turn runs the other, ours from an empty cache, and ours again, one after another.
+The quick sweep, first and second, beside that of an earlier commit; the second of a study beside its first. Each turn
+begins with an empty cache and runs them one after another.
 """
 
 import io
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,18 @@ ROOT = Path(__file__).resolve().parents[2]
 OTHER = "d73669d"
 
 
-def sweep(tree: Path, folder: Path, programs: Path) -> None:
-    """A quick sweep by the code of a tree."""
+STUDIES = ("robustness", "imbalance", "subnetworks", "dynamics", "across")
+
+
+def run(module: str, tree: Path, folder: Path, programs: Path) -> None:
+    """What a command does without options, by the code of a tree."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
     environment |= {"PYTHONPATH": str(tree), "COGNITIVE_RESERVE_PROGRAMS": str(programs)}
-    command = [sys.executable, "-m", "sim.sweep", "--out", str(folder)]
+    command = [sys.executable, "-m", module, "--out", str(folder)]
     subprocess.run(command, env=environment, check=True, capture_output=True, cwd=folder.parent)
+
+
+sweep = partial(run, "sim.sweep")
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +72,20 @@ def ratios(
 )
 def test_a_quick_sweep(ratios, judge, which: str, programs: str, most: float) -> None:
     judge(ratios[which])
+
+
+@pytest.mark.benchmark
+@pytest.mark.line(
+    "second smoke run of study {study} (programs kept) over its first (compiled)", most=0.6
+)
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_smoke_run(turns, judge, study: str, tmp_path: Path) -> None:
+    measured = []
+    for number in range(turns(3)):
+        programs = tmp_path / f"programs{number}"
+        first, second = (
+            seconds(lambda: run(f"neural.{study}", ROOT, tmp_path / folder, programs))  # noqa: B023
+            for folder in (f"first{number}", f"second{number}")
+        )
+        measured.append(second / first)
+    judge(measured)

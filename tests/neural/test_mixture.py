@@ -1,4 +1,3 @@
-import time
 from fractions import Fraction
 
 import numpy as np
@@ -271,17 +270,3 @@ def test_errors_of_the_programmer():
     for change in ({"batch_size": 0}, {"context": 0}):
         with pytest.raises(ValueError, match="must be >= 1"):
             mixture(**change)
-
-
-@pytest.mark.benchmark
-def test_a_million_tokens_a_second():
-    """The least favourable of the sizes that train on a CPU: 8 x 256, the least of five runs."""
-    ids = np.zeros(2_000_000, dtype=np.uint16)
-    mixed = mixture("en:0.9,el:0.1", 8, 256, 1000, {"en": ids, "el": ids.copy()})
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        for step in range(200):
-            mixed.batch(0, step)
-        seconds.append(time.perf_counter() - start)
-    assert 200 * 8 * 256 / min(seconds) > 1e6
