@@ -1,6 +1,7 @@
 """The main job from the command line: what it writes, survives, refuses, and answers."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,41 +18,16 @@ from sim.runs.errors import UserError
 from sim.runs.identity import canonical, identity
 from sim.sweep import Arguments, config_of, sweep
 from sim.verdict import judge
+from tests.command_line import ROOT, as_process, in_process
 from theory.command.ending import start
 from theory.geometry import KINDS
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "sim.sweep"]
-SMALL = [
-    "--geometries",
-    "sphere",
-    "tight-frame",
-    "--T",
-    "3",
-    "5",
-    "--k",
-    "2",
-    "--d",
-    "6",
-    "--seeds",
-    "1",
-    "--draws",
-    "64",
-    "--images",
-    "none",
-]
+SMALL = (
+    "--geometries sphere --T 3 --k 2 --d 6 --seeds 1 --draws 64 --images none "
+    "--trainers orthonormal --perturbations additive-noise"
+).split()
 ISOTROPIC = Config(geometries=("sphere", "duplicated"), d=(5,), T=(3, 4), k=(2,), seeds=1, draws=64)
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
 
 
 def results(folder: Path) -> pd.DataFrame:
@@ -101,12 +77,14 @@ def test_workers_and_order_do_not_change_the_table(
     pd.testing.assert_frame_equal(results(finished), results(tmp_path / "two"), check_exact=True)
 
 
-def test_kill_and_resume_lose_and_repeat_nothing(finished: Path, tmp_path: Path) -> None:
+def test_kill_and_resume_lose_and_repeat_nothing(
+    finished: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "killed"
-    arguments = "--geometries sphere duplicated --d 5 --T 3 4 --k 2 --seeds 1 --draws 64 --images none".split()
-    command = [*COMMAND, *arguments, "--out", str(folder)]
+    options = "--geometries sphere duplicated --d 5 --T 3 4 --k 2 --seeds 1 --draws 64 --images none".split()
+    arguments = [*options, "--out", str(folder)]
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*COMMAND, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 600
     while (
@@ -117,16 +95,19 @@ def test_kill_and_resume_lose_and_repeat_nothing(finished: Path, tmp_path: Path)
     process.wait()
     written = {path: path.stat().st_mtime_ns for path in folder.glob("part-*")}
     assert 0 < len(written) < 6
-    assert run(*command[3:]).returncode == 2
-    again = run(*command[3:], "--resume")
+    for path in folder.glob(".*"):  # half a part: older than any that is being written
+        os.utime(path, (0, 0))
+    assert in_process(capfd, "sim.sweep", *arguments).returncode == 2
+    again = in_process(capfd, "sim.sweep", *arguments, "--resume")
     assert again.returncode == 0, again.stderr
     assert {path: path.stat().st_mtime_ns for path in written} == written
     pd.testing.assert_frame_equal(results(finished), results(folder), check_exact=True)
     assert not list(folder.glob(".*"))
 
 
-def test_the_table_at_the_end(tmp_path: Path) -> None:
-    done = run(*SMALL, "--perturbations", "additive-noise", "--out", tmp_path / "run")
+def test_the_table_at_the_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = [*SMALL, "--out", str(tmp_path / "run")]
+    done = as_process("sim.sweep", *arguments)
     assert done.returncode == 0, done.stderr
     for line in (
         "cells",
@@ -139,7 +120,7 @@ def test_the_table_at_the_end(tmp_path: Path) -> None:
     ):
         assert line in done.stdout
     assert (tmp_path / "run" / "_figures" / "spectral-vs-robustness.png").stat().st_size > 10_000
-    again = run(*SMALL, "--perturbations", "additive-noise", "--out", tmp_path / "run")
+    again = in_process(capfd, "sim.sweep", *arguments)
     assert again.returncode == 0, again.stderr  # a finished run is read, not repeated
 
 
@@ -228,10 +209,20 @@ BAD: dict[str, list[str]] = {
 }
 
 
+PROCESSES = {"is a file", "File name too long", "Unrecognized options: --bogus", "needs a data set"}
+"""Of these a process of its own: those refused last, which start another one before, first, and in between."""
+
+
 @pytest.mark.parametrize("message", BAD)
-def test_bad_input_ends_in_one_line(message: str, tmp_path: Path) -> None:
+def test_bad_input_ends_in_one_line(
+    message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     out = [] if "--out" in BAD[message] else ["--out", str(tmp_path / "run")]
-    done = run(*BAD[message], *out)
+    arguments = [*BAD[message], *out]
+    if message in PROCESSES:
+        done = as_process("sim.sweep", *arguments)
+    else:
+        done = in_process(capfd, "sim.sweep", *arguments)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
