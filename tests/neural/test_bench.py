@@ -10,26 +10,15 @@ import pytest
 
 from neural.bench import Speed, measure, report
 from neural.config import Compute, ModelConfig
+from tests.command_line import ROOT, as_process, in_process
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY = (
     "--preset tiny --layers 1 --width 32 --heads 2 --context 16 --vocabulary 64 --batch 2".split()
 )
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "neural.bench", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-
-
 def test_the_table() -> None:
-    done = bench(*TINY, "--seeds", "2", "--steps", "2")
+    done = as_process("neural.bench", *TINY, "--seeds", "2", "--steps", "2")
     assert done.returncode == 0, done.stderr
     names = [line[:16].strip() for line in done.stdout.splitlines()]
     assert names == [
@@ -77,8 +66,13 @@ def test_utilisation_is_needed_over_possible() -> None:
         (["--attention", "cudnn", "--dtype", "float32"], "cudnn attention computes in bfloat16"),
     ],
 )
-def test_bad_input_is_one_line(arguments: list[str], message: str) -> None:
-    done = bench(*arguments)
+def test_bad_input_is_one_line(
+    arguments: list[str], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if arguments[0] == "--preset":
+        done = as_process("neural.bench", *arguments)
+    else:
+        done = in_process(capfd, "neural.bench", *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith(f"neural.bench: {message}")
     assert len(done.stderr.splitlines()) == 1

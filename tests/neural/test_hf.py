@@ -1,7 +1,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from neural.model import logits, shapes
 from neural.tokenizer import ByteTokenizer
 from neural.tokenizer import save as save_tokenizer
 from neural.tokenizer import train as train_tokenizer
+from tests.command_line import as_process, in_process
 from tests.neural.random_model import random_parameters
 from tests.neural.refusal import message
 
@@ -363,25 +363,15 @@ def test_a_full_disk_leaves_nothing(run, tmp_path, monkeypatch):
     assert not [path for path in tmp_path.iterdir() if "out" in path.name]
 
 
-def test_the_commands(folder, byte_pairs, tmp_path):
+def test_the_commands(folder, byte_pairs, tmp_path, capfd):
     with_vocabulary(folder, 265)
     save_tokenizer(byte_pairs, folder / "tokenizer.json")
-
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "neural.hf", *map(str, arguments)],
-            cwd=Path(__file__).parents[2],
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-
-    done = call("import", folder, "--out", tmp_path / "run")
+    done = as_process("neural.hf", "import", folder, "--out", tmp_path / "run")
     assert (done.returncode, done.stderr) == (0, "")
-    done = call("export", tmp_path / "run", "--out", tmp_path / "out")
+    export = ("neural.hf", "export", tmp_path / "run", "--out", tmp_path / "out")
+    done = as_process(*export)
     assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'out'}\n")
-    done = call("export", tmp_path / "run", "--out", tmp_path / "out")
+    done = in_process(capfd, *export)
     assert done.returncode == 2
     assert done.stderr.startswith("neural.hf: ")
     assert done.stderr.count("\n") == 1
