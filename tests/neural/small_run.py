@@ -17,6 +17,7 @@ from neural.data import Data
 from neural.optim import OptimiserConfig
 from neural.recipe import TrainConfig
 from neural.tokenizer import ByteTokenizer
+from sim.programs import keep
 
 MODEL = ModelConfig(layers=1, width=32, heads=2, context=16, vocabulary=264)
 CONFIG = TrainConfig(
@@ -59,15 +60,15 @@ def lines(folder):
     return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in found]
 
 
-def _kill_after_renames(count):
+def _kill_after_renames(count, folder):
     rename = os.replace
 
-    def counted(*arguments, **options):
+    def counted(source, target, **options):
         nonlocal count
-        count -= 1
+        count -= Path(target).is_relative_to(folder)  # elsewhere compiled programs are kept
         if count < 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        rename(*arguments, **options)
+        rename(source, target, **options)
 
     os.replace = counted
 
@@ -77,7 +78,8 @@ def main():
 
     folder, options, *renames = sys.argv[1:]
     if renames:
-        _kill_after_renames(int(renames[0]))
+        _kill_after_renames(int(renames[0]), folder)
+    keep()
     train(config(**json.loads(options)), folder, resume=True, data=data())
 
 

@@ -24,6 +24,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from sim.programs import keep
+
+keep()
+
 from neural import parallel
 from neural.loop import train
 from neural.step import program
@@ -46,7 +50,7 @@ for name, options in {
 
 
 def spawn(*arguments, devices=1):
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
@@ -103,6 +107,10 @@ def test_eight_devices_train_as_one_does(alone, tmp_path):
 
 HOST = """
 import sys
+
+from sim.programs import keep
+
+keep()
 
 from neural import parallel
 from neural.loop import train

@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
 import jax, numpy as np, sys
+from sim.programs import keep
+keep()
 from sim.measure import measure
 from sim.train import train
 from theory.geometry import sample
@@ -36,8 +38,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.nd
     folder = tmp_path_factory.mktemp("devices")
     answers = {}
     for devices in (1, 8):
+        flags = os.environ.get("XLA_FLAGS", "")
         environment = os.environ | {
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
             "JAX_PLATFORMS": "cpu",
         }
         file = folder / f"{devices}.npz"
