@@ -1,10 +1,13 @@
 """Compiled programs of one process serve the next, and never wrongly."""
 
+import json
 import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -25,19 +28,86 @@ print(np.asarray(jax.jit(lambda x: jnp.sin(x) @ jnp.cos(x).T)(x)).tobytes().hex(
 print(np.asarray(jax.jit(lambda x: jnp.sort(jnp.exp(x) / x.sum()))(x[1])).tobytes().hex())
 print("hits", len(hits))
 """
+# Each time in a fork of this process, which has imported JAX and asked it for nothing.
+FORKS = """
+import json, os, sys, warnings
+import jax.numpy
+from sim.programs import VARIABLE
+warnings.filterwarnings("ignore", "os.fork")
+for line in sys.stdin:
+    program, folder, wanted, answer = json.loads(line)
+    child = os.fork()
+    if not child:
+        for number, name in ((1, "printed"), (2, "said")):
+            os.dup2(os.open(f"{answer}.{name}", os.O_CREAT | os.O_WRONLY), number)
+        os.environ[VARIABLE] = folder
+        sys.argv[1:] = [wanted]
+        try:
+            exec(program, {})
+            sys.stdout.flush()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 PROGRAMS = 2
 
 
-def compute(folder: Path, wanted: str = "keep", **environment: str) -> tuple[list[str], int, str]:
-    """The numbers of a new process, how many programs it loaded, and what it says."""
+Answer = tuple[list[str], int, str]
+"""The numbers of a process, how many programs it loaded, and what it says."""
+
+
+def environment(**changes: str) -> dict[str, str]:
     given = {name: value for name, value in os.environ.items() if "COMPILATION_CACHE" not in name}
-    given |= {VARIABLE: str(folder), "PYTHONPATH": str(ROOT)} | environment
-    command = [sys.executable, "-c", COMPUTE, wanted]
+    return given | {"PYTHONPATH": str(ROOT)} | changes
+
+
+def read(printed: str, said: str) -> Answer:
+    *numbers, hits = printed.splitlines()
+    return numbers, int(hits.removeprefix("hits ")), said
+
+
+def compute(folder: Path, wanted: str = "keep", **changes: str) -> Answer:
+    """Of a new process."""
     done = subprocess.run(
-        command, env=given, capture_output=True, text=True, check=True, timeout=600
+        [sys.executable, "-c", COMPUTE, wanted],
+        env=environment(**{VARIABLE: str(folder)} | changes),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
     )
-    *numbers, hits = done.stdout.splitlines()
-    return numbers, int(hits.removeprefix("hits ")), done.stderr
+    return read(done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def fork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Answer]]:
+    """The same of a fork, which has JAX imported already: what it imports is not in question."""
+    answers = tmp_path_factory.mktemp("answers")
+    numbers = count()
+    command = [sys.executable, "-c", FORKS]
+    with subprocess.Popen(
+        command,
+        env=environment(OPENBLAS_NUM_THREADS="1"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+
+        def compute(folder: Path, wanted: str = "keep") -> Answer:
+            answer = answers / str(next(numbers))
+            asked = [COMPUTE, str(folder), wanted, str(answer)]
+            print(json.dumps(asked), file=process.stdin, flush=True)
+            code = process.stdout.readline()
+            printed, said = (
+                answer.with_suffix(suffix).read_text() for suffix in (".printed", ".said")
+            )
+            assert code == "0\n", said
+            return read(printed, said)
+
+        yield compute
 
 
 def files(folder: Path) -> list[Path]:
@@ -68,7 +138,7 @@ def flipped(content: bytes) -> bytes:
     "damage",
     [lambda content: content[:-7], flipped, lambda content: b"", lambda content: b"x" * 99],
 )
-def test_a_damaged_program_is_compiled_anew(kept, tmp_path: Path, damage) -> None:
+def test_a_damaged_program_is_compiled_anew(kept, fork, tmp_path: Path, damage) -> None:
     folder, numbers = kept
     for path in files(folder):
         copy = tmp_path / path.relative_to(folder)
@@ -76,8 +146,8 @@ def test_a_damaged_program_is_compiled_anew(kept, tmp_path: Path, damage) -> Non
         copy.write_bytes(path.read_bytes())
     first = files(tmp_path)[0]
     first.write_bytes(damage(first.read_bytes()))
-    assert compute(tmp_path) == (numbers, PROGRAMS - 1, "")
-    assert compute(tmp_path) == (numbers, PROGRAMS, "")
+    assert fork(tmp_path) == (numbers, PROGRAMS - 1, "")
+    assert fork(tmp_path) == (numbers, PROGRAMS, "")
 
 
 def test_a_program_in_another_s_place_is_not_loaded(kept, tmp_path: Path) -> None:
@@ -108,11 +178,11 @@ def test_programs_of_another_machine_or_version_are_not_loaded(kept, monkeypatch
     assert programs.machine() == here
 
 
-def test_processes_at_once_share_a_folder(kept, tmp_path: Path) -> None:
+def test_processes_at_once_share_a_folder(kept, fork, tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         done = list(pool.map(lambda _: compute(tmp_path), range(3)))
     assert all((numbers, said) == (kept[1], "") for numbers, _, said in done)
-    assert compute(tmp_path) == (kept[1], PROGRAMS, "")
+    assert fork(tmp_path) == (kept[1], PROGRAMS, "")
 
 
 @pytest.mark.parametrize(
@@ -126,12 +196,12 @@ def test_processes_at_once_share_a_folder(kept, tmp_path: Path) -> None:
     ],
 )
 def test_a_folder_that_is_not_to_be_trusted_is_named(
-    kept, tmp_path: Path, spoil, said: str
+    kept, fork, tmp_path: Path, spoil, said: str
 ) -> None:
     folder = tmp_path / "programs"
     folder.mkdir()
     spoil(folder)
-    numbers, hits, error = compute(folder)
+    numbers, hits, error = fork(folder)
     assert (numbers, hits) == (kept[1], 0)
     assert len(error.splitlines()) == 1
     assert said in error
@@ -160,12 +230,12 @@ def test_a_folder_that_is_not_writable_is_not_used(tmp_path: Path) -> None:
     assert "Permission denied" in programs.unusable(tmp_path / "b")
 
 
-def test_nothing_is_kept_where_that_is_not_wanted(kept, tmp_path: Path) -> None:
-    assert compute(tmp_path, "not") == (kept[1], 0, "")
+def test_nothing_is_kept_where_that_is_not_wanted(kept, fork, tmp_path: Path) -> None:
+    assert fork(tmp_path, "not") == (kept[1], 0, "")
     own = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "of JAX")}
     assert compute(tmp_path, **own)[0] == kept[1]
     assert not [path for path in files(tmp_path) if path.suffix]
-    assert compute(Path(NONE)) == (kept[1], 0, "")
+    assert fork(Path(NONE)) == (kept[1], 0, "")
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
