@@ -204,6 +204,12 @@ HONEST = {
         "threading.Thread(target=time.sleep, args=(86400,)).start()\n" + sides() + STATEMENT
     ),
 }
+STOPPED = {
+    # after some instances, by a limit
+    "waits-later": ("time.sleep(600)", Limits(wall_seconds=10), "10 s of wall clock"),
+    "loops-later": ("while True: pass", BRIEF, "2 s of processor time (--cpu-seconds)"),
+    "memory-later": ("np.ones((40000, 40000))", BRIEF, "2 GiB of memory"),
+}
 QUICK = {
     *(
         "leaves",
@@ -234,8 +240,13 @@ QUICK = {
 def outcomes(tmp_path_factory: pytest.TempPathFactory, request):
     """What came of each file: its Answer, or the line that refuses it. All that are tested run side by side."""
     folder = tmp_path_factory.mktemp("claims")
-    files = {name: text and HEAD + text for name, (text, _) in REFUSED.items()}
+    files = {
+        name: HEAD + sides(f"if C.shape == (2, 2):\n        {body}") + STATEMENT
+        for name, (body, *_) in STOPPED.items()
+    }
+    files |= {name: text and HEAD + text for name, (text, _) in REFUSED.items()}
     files |= {name: HEAD + text for name, text in HONEST.items()}
+    limits = dict.fromkeys(REFUSED, BRIEF) | {name: its for name, (_, its, _) in STOPPED.items()}
     tested = [getattr(item, "callspec", None) for item in request.session.items]
     wanted = {spec.params.get("name") for spec in tested if spec is not None}
 
@@ -243,7 +254,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory, request):
         path = folder / f"{name}.py"
         path.write_text(files[name] or "")
         try:
-            return ask(str(path), "quick", Limits() if name in HONEST else BRIEF, FEW)
+            return ask(str(path), "quick", limits.get(name, Limits()), FEW)
         except ValueError as error:
             return str(error)
 
@@ -285,22 +296,13 @@ def running(argument: str) -> list[int]:
     return processes
 
 
-@pytest.mark.parametrize(
-    ("body", "limits", "says"),
-    [
-        ("while True: pass", BRIEF, "2 s of processor time (--cpu-seconds)"),
-        ("np.ones((40000, 40000))", BRIEF, "2 GiB of memory"),
-        ("time.sleep(600)", Limits(wall_seconds=20), "20 s of wall clock"),
-    ],
-    ids=["processor", "memory", "wall"],
-)
-def test_a_limit_after_some_instances_is_inconclusive(tmp_path, body, limits, says) -> None:
-    path = tmp_path / "claim.py"
-    path.write_text(HEAD + sides(f"if C.shape == (2, 2):\n        {body}") + STATEMENT)
-    answer = ask(str(path), "quick", limits, FEW)
+@pytest.mark.parametrize("name", STOPPED)
+def test_a_limit_after_some_instances_is_inconclusive(name: str, outcomes) -> None:
+    answer = outcomes[name]
+    assert isinstance(answer, Answer), answer
     stopped = re.fullmatch(
         r"mine  Inconclusive: stopped after (\d+) of (\d+) instances, at the limit of "
-        + re.escape(says),
+        + re.escape(STOPPED[name][-1]),
         answer.summary,
     )
     assert stopped, answer.summary

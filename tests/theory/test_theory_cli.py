@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 
 import theory.statements
 from theory import __main__ as cli
+from theory.claim_file import ask as asking
+from theory.claim_file.ask import ask
 from theory.spectra import ky_fan, slope
 from theory.statement import Checked, Statement, Step
 
@@ -183,7 +186,13 @@ def test_the_examples_of_explain_are_what_it_says_they_are(tmp_path: Path, capsy
     assert "confirmed" in page
 
 
-def test_a_true_claim_shows_its_tightest_instance(tmp_path: Path, capsys) -> None:
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claim files are searched at few instances."""
+    monkeypatch.setattr(asking, "ask", partial(ask, instances=300))
+
+
+def test_a_true_claim_shows_its_tightest_instance(tmp_path: Path, capsys, few) -> None:
     path = written(tmp_path, "slope(C, k), ky_fan(C, 1) ** 2 * k / C.shape[1]")
     assert cli.main(["check", path, "--profile", "quick"]) == 0
     assert re.search(
@@ -192,7 +201,7 @@ def test_a_true_claim_shows_its_tightest_instance(tmp_path: Path, capsys) -> Non
     )
 
 
-def test_a_false_claim_is_refuted_in_small_rationals(tmp_path: Path, capsys) -> None:
+def test_a_false_claim_is_refuted_in_small_rationals(tmp_path: Path, capsys, few) -> None:
     path = written(tmp_path, "slope(C, k), 1", "lambda C, k: C.shape[1] == 2")
     assert cli.main(["check", path, "--profile", "quick"]) == 1
     assert "Refuted at C = [[2, 0]], k = 1: 2 against 1, in 50-digit" in capsys.readouterr().out
