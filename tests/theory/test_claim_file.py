@@ -206,7 +206,7 @@ HONEST = {
 }
 STOPPED = {
     # after some instances, by a limit
-    "waits-later": ("time.sleep(600)", Limits(wall_seconds=10), "10 s of wall clock"),
+    "waits-later": ("time.sleep(600)", Limits(wall_seconds=20), "20 s of wall clock"),
     "loops-later": ("while True: pass", BRIEF, "2 s of processor time (--cpu-seconds)"),
     "memory-later": ("np.ones((40000, 40000))", BRIEF, "2 GiB of memory"),
 }
