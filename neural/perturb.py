@@ -186,7 +186,7 @@ def curve(
         for start, first in product(range(0, S, together), range(0, draws, many)):
             # The last stack is filled up with models seen before, and its last draws may be too many: one program.
             place = (np.arange(start, start + together)) % S
-            some = {name: value[place if together > 1 else start] for name, value in models.items()}
+            some = _taken(models, place if together > 1 else start)
             which = partial(failed, seed=seed, level=level, draws=many, first=first)
             broken = which(some, config, group, failure, strength)
             found = scores(broken, together * many).nats.sum(axis=-1).reshape(together, many)
@@ -213,6 +213,11 @@ def _program(config: ModelConfig, failure: str, hit: tuple[str, ...], stacked: b
         return {name: value.reshape(-1, *value.shape[2:]) for name, value in found.items()}
 
     return jax.jit(of_models if stacked else of_model)
+
+
+@jax.jit
+def _taken(tensors: Tensors, place: Any) -> Tensors:
+    return {name: value[place] for name, value in tensors.items()}
 
 
 @partial(jax.jit, static_argnums=1)

@@ -1,6 +1,7 @@
 """Programs that were compiled for one test serve the next, the processes that tests start, and later runs."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,6 +25,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     programs.keep()
+
+
+@pytest.fixture(scope="module")
+def soon_compiled(request: pytest.FixtureRequest) -> Iterator[None]:
+    """For modules whose programs run once, or nearly so: in default tests they compile with the fewest passes."""
+    import jax
+
+    few = "not slow" in request.config.option.markexpr
+    jax.config.update("jax_disable_most_optimizations", few)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from itertools import product
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,11 +21,13 @@ from tests.neural.random_model import random_parameters
 from tests.neural.refusal import message
 from tests.strategies import seeded
 
+pytestmark = pytest.mark.usefixtures("soon_compiled")
+
 MODEL = ModelConfig(layers=2, width=8, heads=2, context=8, vocabulary=11)
 UNTIED = replace(MODEL, tied=False)
 SHALLOW = replace(MODEL, layers=1)
-"""Half as much to compile."""
-PARAMETERS = random_parameters(MODEL)
+"""Half as much to compile, where a second layer is nothing new."""
+PARAMETERS, OF_SHALLOW = random_parameters(MODEL), random_parameters(SHALLOW)
 RANDOM = [name for name in FAILURES if perturb.is_random(name)]
 CERTAIN = [name for name in FAILURES if name not in RANDOM]
 STRENGTHS = dict.fromkeys(FAILURES, 0.4) | dict.fromkeys(["quantisation"], 3.0)
@@ -34,12 +35,13 @@ STRENGTHS["quantisation-per-channel"] = 3.0
 KEYS = np.zeros(400, np.int64), np.arange(400, dtype=np.uint32)
 """Of one owner, 400 blocks."""
 TOKENS = np.random.default_rng(3).integers(11, size=(3, 8))
+LOGITS, STATES = (jax.jit(function, static_argnums=2) for function in (logits, states))
 ROUNDING = 1e-5
 """Relative, of float32 sums of some tens of losses that are computed in batches of other shapes."""
 
 
 def stack(*seeds):
-    models = [random_parameters(MODEL, seed) for seed in seeds]
+    models = [random_parameters(SHALLOW, seed) for seed in seeds]
     return {name: np.stack([model[name] for model in models]) for name in models[0]}
 
 
@@ -69,12 +71,19 @@ def of_each_kind(failures):
     ]
 
 
-def broken(group, failure, strength=None, parameters=PARAMETERS, config=MODEL, **options):
+def hit(failure):
+    """A group that the failure hits, and the model: two heads alone would have few ways to fail."""
+    config = MODEL if failure == "head-deletion" else SHALLOW
+    return {"group": WHOLE.get(failure, ("mlp",))[0], "config": config}
+
+
+def broken(group, failure, strength=None, parameters=None, config=SHALLOW, **options):
     """The tensors that are hit alone."""
+    parameters = random_parameters(config) if parameters is None else parameters
     strength = STRENGTHS[failure] if strength is None else strength
     found = failed(parameters, config, group, failure, strength, **options)
-    hit = perturb.hit_by(failure, group, config)
-    return {name: np.asarray(found[name]) for name in hit}
+    names = perturb.hit_by(failure, group, config)
+    return {name: np.asarray(found[name]) for name in names}
 
 
 # Groups
@@ -131,14 +140,14 @@ def test_what_cannot_fail_is_said_in_a_line(group, failure, strength, options, s
 
 @pytest.mark.parametrize(("failure", "group"), CASES)
 def test_strength_zero_is_the_identity_and_more_changes_every_tensor(failure, group):
-    clean, copies = random_parameters(SHALLOW), 3 if failure in RANDOM else 1
+    clean, copies = OF_SHALLOW, 3 if failure in RANDOM else 1
     for strength in (perturb.harmless(failure), STRENGTHS[failure]):
         found = failed(clean, SHALLOW, group, failure, strength, draws=3)
-        hit = perturb.hit_by(failure, group, SHALLOW)
+        names = perturb.hit_by(failure, group, SHALLOW)
         assert list(found) == list(shapes(SHALLOW))
         for name, before in clean.items():
             after = np.asarray(found[name])
-            if name not in hit:
+            if name not in names:
                 assert found[name] is before
                 continue
             assert after.dtype == np.float32
@@ -155,7 +164,7 @@ def test_strength_zero_is_the_identity_and_more_changes_every_tensor(failure, gr
 @pytest.mark.parametrize("fraction", [0.0, 0.29, 0.5, 1.0])
 def test_shares_of_each_tensor_are_counted_and_ties_broken_by_index(failure, fraction):
     tied = {name: np.ones(shape, np.float32) for name, shape in shapes(SHALLOW).items()}
-    for name, (value,) in broken("all", failure, fraction, tied, SHALLOW).items():
+    for name, (value,) in broken("all", failure, fraction, tied).items():
         # Neurons come first in the order of a tensor: columns of a dense layer.
         dense = ".c_" in name and name.endswith(".weight")
         row = (value.T if dense else value).reshape(-1)
@@ -166,7 +175,7 @@ def test_shares_of_each_tensor_are_counted_and_ties_broken_by_index(failure, fra
 @pytest.mark.parametrize("fraction", [0.0, 0.001, 0.29, 0.5, 0.999, 1.0])
 def test_a_share_of_all_weights_is_counted_and_ties_broken_by_index(fraction):
     tied = {name: np.full_like(value, 0.5) for name, value in PARAMETERS.items()}
-    found = broken("attention", GLOBAL, fraction, tied)
+    found = broken("attention", GLOBAL, fraction, tied, MODEL)
     row = np.concatenate([value.reshape(-1) for value in found.values()])
     assert row.size == 2 * (8 * 24 + 24 + 64 + 8)
     count = round(1e6 * fraction) * row.size // 10**6
@@ -180,13 +189,13 @@ def test_a_share_of_a_million_is_counted():
     fraction, size = 500_053 / 1_000_020, 1_000_020
     assert math.floor(np.float32(fraction) * np.float32(size)) == 500_052
     found = failed(tied, large, "embeddings", GLOBAL, fraction)
-    lost = sum(int((found[name] == 0).sum()) for name in names_of("embeddings", large))
+    lost = sum(int((np.asarray(found[name]) == 0).sum()) for name in names_of("embeddings", large))
     assert lost == 500_053
 
 
 def test_global_pruning_takes_the_least_of_all():
     found = broken("mlp", GLOBAL, 0.6)
-    clean = np.concatenate([PARAMETERS[name].reshape(-1) for name in found])
+    clean = np.concatenate([OF_SHALLOW[name].reshape(-1) for name in found])
     row = np.concatenate([value.reshape(-1) for value in found.values()])
     np.testing.assert_array_equal(row, np.where(row != 0, clean, 0))
     assert (row == 0).sum() == math.floor(0.6 * row.size)
@@ -194,9 +203,9 @@ def test_global_pruning_takes_the_least_of_all():
 
 
 def test_absolute_noise_has_the_same_size_everywhere_and_relative_that_of_each_tensor():
-    scaled = {name: (1 + i) * value for i, (name, value) in enumerate(PARAMETERS.items())}
+    scaled = {name: (1 + i) * value for i, (name, value) in enumerate(OF_SHALLOW.items())}
     for failure in ("additive-noise", "additive-noise-relative"):
-        for name, value in broken("layer-1", failure, 0.3, scaled, draws=400).items():
+        for name, value in broken("layer-0", failure, 0.3, scaled, draws=400).items():
             unit = scaled[name].std() if failure.endswith("relative") else 1.0
             noise = (value - scaled[name]) / unit
             # n draws know a standard deviation to 1 / sqrt(2 n), and their mean to 1 / sqrt(n): 5 of those errors.
@@ -205,8 +214,8 @@ def test_absolute_noise_has_the_same_size_everywhere_and_relative_that_of_each_t
 
 
 def test_noise_multiplies():
-    for name, value in broken("layer-1", "multiplicative-noise", 0.3, draws=400).items():
-        noise = value / PARAMETERS[name] - 1
+    for name, value in broken("layer-0", "multiplicative-noise", 0.3, draws=400).items():
+        noise = value / OF_SHALLOW[name] - 1
         assert noise.std() == pytest.approx(0.3, rel=5 / math.sqrt(2 * noise.size))
 
 
@@ -216,7 +225,7 @@ def test_weights_are_deleted_one_by_one(rescaled):
     found = broken("attention", failure, 0.25, draws=200)
     for name, value in found.items():
         lost = value == 0
-        kept = PARAMETERS[name] / np.float32(0.75) if rescaled else PARAMETERS[name]
+        kept = OF_SHALLOW[name] / np.float32(0.75) if rescaled else OF_SHALLOW[name]
         # A quotient is rounded once, and once more where it is a product with the reciprocal.
         np.testing.assert_allclose(value, np.where(lost, 0, kept), rtol=3e-7)
         # Fair draws of n: 5 standard deviations.
@@ -226,7 +235,7 @@ def test_weights_are_deleted_one_by_one(rescaled):
 def test_rounding_has_a_scale_for_a_tensor_or_for_each_of_its_outputs():
     (whole,) = broken("mlp", "quantisation", 3.0)["h.0.mlp.c_fc.weight"]
     (each,) = broken("mlp", "quantisation-per-channel", 3.0)["h.0.mlp.c_fc.weight"]
-    clean = PARAMETERS["h.0.mlp.c_fc.weight"]
+    clean = OF_SHALLOW["h.0.mlp.c_fc.weight"]
     for value, step in ((whole, np.abs(clean).max() / 3), (each, np.abs(clean).max(axis=0) / 3)):
         np.testing.assert_allclose(value, np.round(clean / step) * step, rtol=1e-6)
     assert len(np.unique(np.abs(whole))) <= 4
@@ -293,6 +302,7 @@ def test_what_is_lost_has_no_effect_on_the_logits(failure, neurons):
     """Of the draws that lose one structure of the last block, the first: as zeroed by hand, and not by its input."""
     clean, channels = random_biased(), failure == "channel-deletion"
     group = "all" if channels else "layer-1"
+    names = perturb.hit_by(failure, group, MODEL)
     copies = failed(clean, MODEL, group, failure, 1.2 / neurons, draws=40)
     rows = {"head-deletion": "h.1.attn.c_proj.weight", "unit-deletion": "h.1.mlp.c_proj.weight"}
     written = np.asarray(copies[rows.get(failure, "wpe.weight")])
@@ -301,21 +311,20 @@ def test_what_is_lost_has_no_effect_on_the_logits(failure, neurons):
     draw = int(np.flatnonzero(lost.sum(axis=1) == 1)[0])
     neuron = int(np.flatnonzero(lost[draw])[0])
     without = {
-        name: value[draw] if name in perturb.hit_by(failure, group, MODEL) else value
-        for name, value in jax.device_put(copies).items()
+        name: np.asarray(value)[draw] if name in names else value for name, value in copies.items()
     }
-    wanted = jax.device_put(by_hand(failure, "" if channels else "h.1", neuron))
-    expected = np.asarray(logits(wanted, TOKENS, MODEL))
-    np.testing.assert_array_equal(np.asarray(logits(without, TOKENS, MODEL)), expected)
-    assert not np.allclose(expected, np.asarray(logits(jax.device_put(clean), TOKENS, MODEL)))
+    wanted = by_hand(failure, "" if channels else "h.1", neuron)
+    expected = np.asarray(LOGITS(wanted, TOKENS, MODEL))
+    np.testing.assert_array_equal(np.asarray(LOGITS(without, TOKENS, MODEL)), expected)
+    assert not np.allclose(expected, np.asarray(LOGITS(clean, TOKENS, MODEL)))
     if channels:
-        stream = np.asarray(states(without, TOKENS, MODEL))
+        stream = np.asarray(STATES(without, TOKENS, MODEL))
         np.testing.assert_array_equal((stream == 0).all(axis=(0, 1, 2)), np.arange(8) == neuron)
     else:
         # Whatever its bias is, nothing of it is written.
         bias = "h.1.attn.c_attn.bias" if failure == "head-deletion" else "h.1.mlp.c_fc.bias"
-        anything = without | {bias: jnp.where(wanted[bias] == 0, 3.0, without[bias])}
-        np.testing.assert_array_equal(np.asarray(logits(anything, TOKENS, MODEL)), expected)
+        anything = without | {bias: np.where(wanted[bias] == 0, np.float32(3.0), without[bias])}
+        np.testing.assert_array_equal(np.asarray(LOGITS(anything, TOKENS, MODEL)), expected)
 
 
 # Draws
@@ -323,10 +332,8 @@ def test_what_is_lost_has_no_effect_on_the_logits(failure, neurons):
 
 @pytest.mark.parametrize("failure", of_each_kind(RANDOM))
 def test_draws_are_functions_of_seed_level_and_draw(failure):
-    group = WHOLE.get(failure, ("mlp",))[0]
-
     def all_of(**options):
-        return broken(group, failure, **options)
+        return broken(failure=failure, **hit(failure), **options)
 
     three = all_of(seed=5, level=2, draws=3)
     again, many = all_of(seed=5, level=2, draws=3), all_of(seed=5, level=2, draws=7)
@@ -340,14 +347,14 @@ def test_draws_are_functions_of_seed_level_and_draw(failure):
 
 
 def test_tensors_draw_apart_and_strengths_and_groups_together():
-    found = broken("attention", "additive-noise", 1.0)
+    found = broken("attention", "additive-noise", 1.0, config=MODEL)
     one, other = (
         found[f"h.{layer}.attn.c_attn.weight"][0] - PARAMETERS[f"h.{layer}.attn.c_attn.weight"]
         for layer in (0, 1)
     )
     # 192 pairs of independent normal numbers correlate by 1 / sqrt(192): 5 of those.
     assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 5 / math.sqrt(one.size)
-    within = broken("layer-0", "additive-noise", 1.0)["h.0.attn.c_attn.weight"]
+    within = broken("layer-0", "additive-noise", 1.0, config=MODEL)["h.0.attn.c_attn.weight"]
     np.testing.assert_array_equal(within, found["h.0.attn.c_attn.weight"])
     kept = [broken("attention", "weight-deletion", p, draws=4) for p in (0.3, 0.6)]
     for name, value in kept[0].items():
@@ -363,17 +370,16 @@ def test_tensors_draw_apart_and_strengths_and_groups_together():
     st.sampled_from([1, 3, 7]),
 )
 def test_a_draw_does_not_depend_on_its_company(failure, seed, level, first, draws):
-    group = WHOLE.get(failure, ("mlp",))[0]
-    together = broken(group, failure, seed=seed, level=level, first=first, draws=draws)
-    last = first + draws - 1
-    alone = broken(group, failure, seed=seed, level=level, first=last)
+    options = {"failure": failure, "seed": seed, "level": level, **hit(failure)}
+    together = broken(first=first, draws=draws, **options)
+    alone = broken(first=first + draws - 1, **options)
     for name, value in together.items():
         assert value[-1].tobytes() == alone[name][0].tobytes()
 
 
 def test_losing_everything_leaves_nothing():
     for failure in ("weight-deletion", "head-deletion"):
-        for value in broken("attention", failure, 1.0, draws=7).values():
+        for value in broken(failure=failure, strength=1.0, draws=7, **hit(failure)).values():
             # A head has no bias of c_proj.
             assert not value.any()
     drawn = np.asarray(perturb._drawn("uniform", np.ones((1, 1, 2), np.uint32), *KEYS))
@@ -388,17 +394,17 @@ def test_losing_everything_leaves_nothing():
 @pytest.mark.parametrize("failure", of_each_kind(FAILURES))
 def test_a_stack_fails_as_each_of_its_models_with_the_same_draws(failure):
     models, group = stack(4, 5), WHOLE.get(failure, ("mlp",))[0]
-    together = failed(models, MODEL, group, failure, STRENGTHS[failure], seed=3, level=1, draws=3)
+    together = failed(models, SHALLOW, group, failure, STRENGTHS[failure], seed=3, level=1, draws=3)
     copies = 3 if failure in RANDOM else 1
-    hit = perturb.hit_by(failure, group, MODEL)
+    names = perturb.hit_by(failure, group, SHALLOW)
     for place in range(2):
         model = {name: value[place] for name, value in models.items()}
-        alone = failed(model, MODEL, group, failure, STRENGTHS[failure], seed=3, level=1, draws=3)
-        for name in shapes(MODEL):
+        alone = failed(model, SHALLOW, group, failure, STRENGTHS[failure], seed=3, level=1, draws=3)
+        for name in shapes(SHALLOW):
             assert together[name].shape == (2 * copies, *model[name].shape)
             rows = np.asarray(together[name])[place * copies : (place + 1) * copies]
             wanted = np.broadcast_to(np.asarray(alone[name]), rows.shape)
-            if name in hit:
+            if name in names:
                 # Products of a few factors of order 1, fused or not, and sums of squares in another order.
                 np.testing.assert_allclose(rows, wanted, rtol=1e-6, atol=1e-6)
                 np.testing.assert_array_equal(rows == 0, wanted == 0)
@@ -415,7 +421,7 @@ def test_one_program_serves_all_strengths_keys_and_models(monkeypatch):
         return original(*arguments)
 
     monkeypatch.setattr(perturb, "_broken", counted)
-    config = replace(MODEL, width=4)  # of no other test: compiled programs are kept
+    config = replace(SHALLOW, width=4)  # of no other test: compiled programs are kept
     for failure in ("weight-deletion", GLOBAL):
         for seed, strength in enumerate((0.1, 0.7)):
             failed(
@@ -447,22 +453,22 @@ def test_a_curve_is_the_score_of_each_copy(failure, draws, copies):
     models, tokens = stack(0, 1, 2), text(30, 9)
     strengths = (perturb.harmless(failure), STRENGTHS[failure])
     options = {"seed": 4, "draws": draws, "copies": copies, "at_once": 32}
-    found = curve(models, MODEL, tokens, SLIDING, "attention", failure, strengths, **options)
+    found = curve(models, SHALLOW, tokens, SLIDING, "attention", failure, strengths, **options)
     draws = draws if failure in RANDOM else 1
     assert found.nats.shape == (3, 2, draws)
     assert (found.scored, found.bytes) == (39, 117)
-    clean = score(models, MODEL, tokens, SLIDING, batch=1).nats.sum(axis=-1)
+    clean = score(models, SHALLOW, tokens, SLIDING, batch=1).nats.sum(axis=-1)
     np.testing.assert_array_equal(found.nats[:, 0], np.stack([clean] * draws, axis=1))
     for place in range(3):
         model = {name: value[place] for name, value in models.items()}
         for draw in range(draws):
             copy = failed(
-                *(model, MODEL, "attention", failure, STRENGTHS[failure]),
+                *(model, SHALLOW, "attention", failure, STRENGTHS[failure]),
                 seed=4,
                 level=1,
                 first=draw,
             )
-            nats = score(copy, MODEL, tokens, SLIDING).nats.sum()
+            nats = score(copy, SHALLOW, tokens, SLIDING, batch=4).nats.sum()
             assert found.nats[place, 1, draw] == pytest.approx(nats, rel=ROUNDING)
     np.testing.assert_allclose(found.nats_per_token, found.nats / 39)
     np.testing.assert_allclose(found.bits_per_byte, found.nats / (117 * math.log(2)))
@@ -470,7 +476,7 @@ def test_a_curve_is_the_score_of_each_copy(failure, draws, copies):
 
 def test_a_curve_does_not_depend_on_how_it_is_cut():
     models, tokens = stack(0, 1), text(40)
-    arguments = (models, MODEL, tokens, SLIDING, "mlp", "additive-noise", (0.0, 0.1, 0.5))
+    arguments = (models, SHALLOW, tokens, SLIDING, "mlp", "additive-noise", (0.0, 0.1, 0.5))
     whole = curve(*arguments, draws=4)
     for copies, at_once in ((1, 8), (8, 2000)):
         cut = curve(*arguments, draws=4, copies=copies, at_once=at_once)
@@ -480,16 +486,16 @@ def test_a_curve_does_not_depend_on_how_it_is_cut():
 
 
 def test_damage_grows_with_strength():
-    arguments = (stack(0, 1), MODEL, text(200), SLIDING, "mlp", "additive-noise")
+    arguments = (stack(0, 1), SHALLOW, text(40), SLIDING, "mlp", "additive-noise")
     found = curve(*arguments, (0.0, 1e-3, 0.1), draws=4)
     spread = found.nats[:, 1] - found.nats[:, 0]
-    # A thousandth of noise on weights of 0.4 moves hundreds of nats by a small part of them.
+    # A thousandth of noise on weights of 0.4 moves a hundred nats by a small part of them.
     assert 0 < np.abs(spread).max() < 0.02 * found.nats[:, 0].max()
     assert (found.nats[:, 2].std(axis=-1) > found.nats[:, 1].std(axis=-1)).all()
 
 
 def test_a_curve_says_what_is_wrong_before_it_scores(monkeypatch):
-    arguments = (stack(0), MODEL, text(20), SLIDING)
+    arguments = (stack(0), SHALLOW, text(20), SLIDING)
     monkeypatch.setattr(perturb, "score", None)
     assert "unknown group" in message(curve, *arguments, "heads", "weight-deletion", (0.0,))
     assert "p = 2" in message(curve, *arguments, "all", "weight-deletion", (0.0, 2.0))
