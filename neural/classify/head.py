@@ -104,12 +104,12 @@ def predict(
     for first in range(0, copies, size):
         chosen = np.arange(first, first + size) % copies
         model = chosen * len(head) // copies
-        state = {name: jnp.asarray(parameters[name])[chosen] for name in stacked}
-        state |= {HEAD: jnp.asarray(head)[model], BIAS: jnp.asarray(bias)[model]}
+        state = _taken({name: parameters[name] for name in stacked}, chosen)
+        state |= _taken({HEAD: head, BIAS: bias}, model)
         there = min(size, copies - first)
         for width, rows in in_order(data, batch):
             answers = program(state, shared, data.ids[rows, :width], data.last[rows])
-            found[first : first + there, rows] = answers[:there]
+            found[first : first + there, rows] = np.asarray(answers)[:there]
     return found
 
 
@@ -127,6 +127,11 @@ def correct(
     given = classifier.parameters if parameters is None else parameters
     head, bias = classifier.head, classifier.bias
     return predict(given, head, bias, classifier.config, data, **options) == data.labels
+
+
+@jax.jit
+def _taken(stacks: Parameters, chosen: Any) -> Parameters:
+    return {name: value[chosen] for name, value in stacks.items()}
 
 
 @lru_cache(maxsize=16)

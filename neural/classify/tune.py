@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -78,7 +78,9 @@ class Tuned:
             raise ValueError("give an epoch for each model, of models tuned with keep=True")
 
         def chosen(*stacks: Any) -> jax.Array:
-            return jnp.stack([stacks[place][model] for model, place in enumerate(epoch)])
+            return jnp.asarray(
+                np.stack([stacks[place][model] for model, place in enumerate(epoch)])
+            )
 
         trees = [(item.parameters, item.head, item.bias) for item in self.epochs]
         return Classifier(self.best.config, self.best.names, *jax.tree.map(chosen, *trees))
@@ -122,7 +124,7 @@ def fine_tune(
         accuracy.append(correct(classifier, dev, compute=compute).mean(axis=1))
         loss.append(np.mean(losses, axis=0))
         better = accuracy[-1] > np.max(accuracy[:-1], axis=0, initial=-1.0)
-        best = jax.tree.map(partial(_where, better), state, best)
+        best = _where(better, state, best)
         if keep:
             kept.append(_classifier(jax.tree.map(np.asarray, state), config, train.names))
     return Tuned(
@@ -148,8 +150,12 @@ def _classifier(state: Parameters, config: ModelConfig, names: tuple[str, ...]) 
     return Classifier(config, names, model, state[HEAD], state[BIAS])
 
 
-def _where(better: NDArray[np.bool_], new: jax.Array, old: jax.Array) -> jax.Array:
-    return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+@jax.jit
+def _where(better: NDArray[np.bool_], new: Parameters, old: Parameters) -> Parameters:
+    """The new models that are better, and the others' old parameters."""
+    return jax.tree.map(
+        lambda n, o: jnp.where(better.reshape(-1, *[1] * (n.ndim - 1)), n, o), new, old
+    )
 
 
 @lru_cache(maxsize=16)

@@ -1,9 +1,9 @@
 """Fine-tuned classifiers: they learn, stacks are what models alone are, and copies answer as each by itself."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,13 +16,17 @@ from neural.classify.head import BIAS, HEAD, NO_CLASS, correct, logits, over_mod
 from neural.classify.tune import FineTuning, Tuned, fine_tune
 from neural.config import ModelConfig
 from neural.labelled import Labelled
-from neural.model import Parameters, init, normed, states
+from neural.model import Parameters, normed, states
 from neural.tokenizer import ByteTokenizer
 from tests.neural.random_model import random_parameters
 from tests.neural.refusal import message
 from tests.strategies import seeded
 
+pytestmark = pytest.mark.usefixtures("soon_compiled")
+
 CONFIG = ModelConfig(layers=2, width=32, heads=2, context=32, vocabulary=264)
+SHALLOW = replace(CONFIG, layers=1)
+"""Half as much to compile, where a second layer is nothing new."""
 TUNING = FineTuning(epochs=2, batch=16, peak=3e-3)
 
 
@@ -42,12 +46,12 @@ def some(count: int, seed: int, config: ModelConfig = CONFIG) -> Examples:
     return examples(marked(count, seed), ByteTokenizer(), config)
 
 
-def stack(*models: Parameters) -> Parameters:
-    return {name: jnp.stack([model[name] for model in models]) for name in models[0]}
-
-
-def models(*seeds: int) -> Parameters:
-    return stack(*(init(CONFIG, jax.random.key(seed)) for seed in seeds))
+def models(*seeds: int, config: ModelConfig = CONFIG) -> Parameters:
+    """A stack of models as training begins with them: small weights, and norms near 1."""
+    drawn = [random_parameters(config, seed, scale=0.02) for seed in seeds]
+    stacks = {name: np.stack([model[name] for model in drawn]) for name in drawn[0]}
+    norms = [name for name in stacks if "ln_" in name and name.endswith("weight")]
+    return stacks | {name: stacks[name] + 1 for name in norms}
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +76,10 @@ def test_a_marker_is_learnt_from_chance(tuned: Tuned) -> None:
 
 def test_a_stack_is_what_its_models_are_alone() -> None:
     train, dev = some(60, 0), some(30, 1)
-    together = fine_tune(models(0, 1), CONFIG, train, dev, TUNING, seeds=(5, 9))
+    together = fine_tune(models(0, 1, config=SHALLOW), SHALLOW, train, dev, TUNING, seeds=(5, 9))
     for place, seed in enumerate((5, 9)):
-        alone = fine_tune(models(place), CONFIG, train, dev, TUNING, seeds=(seed,))
+        model = models(place, config=SHALLOW)
+        alone = fine_tune(model, SHALLOW, train, dev, TUNING, seeds=(seed,))
         assert alone.epoch[0] == together.epoch[place]
         np.testing.assert_array_equal(alone.accuracy[:, 0], together.accuracy[:, place])
         for name, value in alone.best.parameters.items():
@@ -89,7 +94,8 @@ def test_a_stack_is_what_its_models_are_alone() -> None:
 def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
     def head(seed: int, model: int = 3) -> NDArray[np.float32]:
         tuning = replace(TUNING, seed=seed)
-        found = fine_tune(models(0), CONFIG, some(60, 0), some(30, 1), tuning, seeds=(model,))
+        start = models(0, config=SHALLOW)
+        found = fine_tune(start, SHALLOW, some(60, 0), some(30, 1), tuning, seeds=(model,))
         return np.asarray(found.best.head)
 
     np.testing.assert_array_equal(head(0), head(0))
@@ -98,14 +104,14 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
 
 
 def test_rows_without_a_sentence_count_for_nothing() -> None:
-    """The loss of a single batch of 20, as it is and filled up to 24."""
-    config = replace(CONFIG, layers=1)
-    parameters, train = stack(init(config, jax.random.key(0))), some(20, 0)
+    """The loss of a first batch of 16, as it is and filled up to 24."""
+    parameters, train = models(0, config=SHALLOW), some(16, 0)
     exact, filled = (
+        # As many updates as elsewhere, so that one program serves.
         fine_tune(
-            parameters, config, train, train, replace(TUNING, epochs=1, batch=batch), seeds=(0,)
-        ).loss
-        for batch in (20, 24)
+            parameters, SHALLOW, train, train, replace(TUNING, epochs=8, batch=batch), seeds=(0,)
+        ).loss[0]
+        for batch in (16, 24)
     )
     np.testing.assert_allclose(filled, exact, rtol=1e-6)  # float32, summed in another order
 
@@ -113,7 +119,7 @@ def test_rows_without_a_sentence_count_for_nothing() -> None:
 @pytest.mark.slow
 def test_a_step_is_compiled_once_for_each_width() -> None:
     config = replace(CONFIG, layers=1, context=48)
-    parameters = stack(init(config, jax.random.key(0)))
+    parameters = models(0, config=config)
     longer = replace(
         marked(40, 1), sentences=tuple(f"{text} {text}" for text in marked(40, 1).sentences)
     )
@@ -146,12 +152,17 @@ def test_the_kept_epochs_hold_the_best(tuned: Tuned) -> None:
 answers_of = jax.jit(logits, static_argnames="config")
 
 
+@partial(jax.jit, static_argnames="config")
+def final_of(state: Parameters, ids: NDArray[np.int32], config: ModelConfig) -> jax.Array:
+    return normed(state, "ln_f", states(state, ids, config)[-1])
+
+
 def with_head(seed: int, config: ModelConfig, classes: int = 3) -> Parameters:
     """A model and a head, of which every number is random."""
     rng = np.random.default_rng([seed, 1])
     drawn = {HEAD: rng.standard_normal((config.width, classes)), BIAS: rng.standard_normal(classes)}
     state = random_parameters(config, seed) | drawn
-    return {name: jnp.asarray(value, jnp.float32) for name, value in state.items()}
+    return {name: value.astype(np.float32) for name, value in state.items()}
 
 
 @pytest.mark.parametrize("layers", [1, 3])
@@ -160,7 +171,7 @@ def test_logits_are_of_the_last_state_of_the_whole_model(layers: int) -> None:
     state = with_head(0, config)
     data = some(12, 0)
     found = answers_of(state, data.ids, data.last, config)
-    final = normed(state, "ln_f", states(state, data.ids, config)[-1])
+    final = np.asarray(final_of(state, data.ids, config))
     expected = final[np.arange(12), data.last] @ state[HEAD] + state[BIAS]
     assert np.ptp(expected, axis=0).min() > 1e-2
     # Logits of order 5, of sums in another order: some roundings of 5 * 6e-8 in each layer.
@@ -208,7 +219,8 @@ def test_broken_copies_answer_as_each_by_itself(tuned: Tuned) -> None:
 
 
 def test_stacks_that_do_not_fit_are_refused(tuned: Tuned) -> None:
-    odd = {name: value[:1].repeat(3, axis=0) for name, value in tuned.best.parameters.items()}
+    whole = tuned.best.parameters
+    odd = {name: np.asarray(value)[:1].repeat(3, axis=0) for name, value in whole.items()}
     with pytest.raises(ValueError, match=r"\[3\] copies, 2 heads"):
         correct(tuned.best, some(8, 0), odd)
 
@@ -225,8 +237,9 @@ def test_models_give_the_same_at_once_and_one_after_another(
 
 
 def test_a_model_without_finite_logits_has_no_answer(tuned: Tuned) -> None:
-    broken = dict(tuned.best.parameters)
-    broken["ln_f.bias"] = broken["ln_f.bias"].at[1, 0].set(jnp.nan)
+    bias = np.array(tuned.best.parameters["ln_f.bias"])
+    bias[1, 0] = np.nan
+    broken = tuned.best.parameters | {"ln_f.bias": bias}
     test = some(40, 0)
     answers = predict(broken, tuned.best.head, tuned.best.bias, CONFIG, test)
     assert np.all(answers[0] >= 0)
