@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.flatten_util import ravel_pytree
 
 from neural import curvature as module
 from neural.config import Compute, ModelConfig
@@ -15,6 +14,8 @@ from neural.curvature import Damages, _placed, curvature, damages
 from neural.model import logits, loss, shapes
 from tests.neural.random_model import random_parameters
 from tests.neural.refusal import message
+
+pytestmark = pytest.mark.usefixtures("soon_compiled")
 
 TINY = ModelConfig(layers=1, width=8, heads=2, context=6, vocabulary=11)
 FLOAT64 = Compute("float64")
@@ -58,28 +59,34 @@ def model(seed: int = 0) -> dict[str, np.ndarray]:
 @cache
 def exact() -> Exact:
     """One parameter at a time by the Hessian of the mean loss, one logit at a time by its gradient."""
+    flat = np.concatenate([value.ravel() for value in model().values()]).astype(np.float64)
+    ends = np.cumsum([value.size for value in model().values()])[:-1]
+
+    def unravel(flat: Any, split: Any = np.split) -> dict[str, Any]:
+        parts = zip(shapes(TINY).items(), split(flat, ends), strict=True)
+        return {name: part.reshape(shape) for (name, shape), part in parts}
+
     with jax.enable_x64(True):
-        parameters = {name: jnp.asarray(value, jnp.float64) for name, value in model().items()}
-        flat, unravel = ravel_pytree(parameters)
         tokens, targets = WINDOWS[:, :-1], WINDOWS[:, 1:]
 
         def risk(flat: Any) -> Any:
-            return loss(unravel(flat), tokens, targets, TINY, FLOAT64)
+            return loss(unravel(flat, jnp.split), tokens, targets, TINY, FLOAT64)
 
         def scores(flat: Any) -> Any:
-            return logits(unravel(flat), tokens, TINY, FLOAT64).reshape(tokens.size, -1)
+            found = logits(unravel(flat, jnp.split), tokens, TINY, FLOAT64)
+            return found.reshape(tokens.size, -1)
 
         def derivatives(flat: Any) -> Any:
             slope, (out, pull) = jax.grad(risk), jax.vjp(scores, flat)
             column = lambda e: jax.jvp(slope, (flat,), (e,))[1] @ e  # noqa: E731
             row = lambda e: pull(e.reshape(out.shape))[0]  # noqa: E731
-            return jax.lax.map(column, jnp.eye(flat.size)), jax.lax.map(row, jnp.eye(out.size))
+            H = jax.lax.map(column, jnp.eye(flat.size))
+            return H, jax.lax.map(row, jnp.eye(out.size)), jax.nn.softmax(out)
 
-        H, J = jax.jit(derivatives)(flat)
-        J = J.reshape(tokens.size, -1, flat.size)
-        p = jax.nn.softmax(scores(flat))[..., None]
-        G = ((p * J**2).sum(axis=1) - (p * J).sum(axis=1) ** 2).mean(axis=0)
-        return Exact(*({n: np.asarray(v) for n, v in unravel(d).items()} for d in (H, G)))
+        H, J, p = map(np.asarray, jax.jit(derivatives)(flat))
+    J, p = J.reshape(tokens.size, -1, flat.size), p[..., None]
+    G = ((p * J**2).sum(axis=1) - (p * J).sum(axis=1) ** 2).mean(axis=0)
+    return Exact(unravel(H), unravel(G))
 
 
 @cache
@@ -169,8 +176,6 @@ def test_groups_and_units_share_their_noise() -> None:
 
 def test_same_seed_same_bits_and_one_program_for_all_models() -> None:
     programs = {module._trace_program: PROBES[Compute()], module._damage_program: PAIRS}
-    for program in programs:
-        program.cache_clear()  # other tests may have traced it for other texts
 
     def both(of: int, seed: int) -> bytes:
         sampled.cache_clear()
