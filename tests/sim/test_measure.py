@@ -1,5 +1,6 @@
 """Measured risks against the theory's closed forms, and the promises of `measure`."""
 
+from functools import cache
 from itertools import combinations
 
 import jax
@@ -9,10 +10,12 @@ import pytest
 from sim import measure as module
 from sim.config import STRENGTHS
 from sim.failures import MAKE, exposure, register
-from sim.measure import measure
+from sim.measure import Measured, measure
 from theory.covariance import Covariance
 from theory.perturbation import Adversarial
 from theory.representation import Representation, optimal_representation
+
+pytestmark = pytest.mark.usefixtures("soon_compiled")
 
 D, K = 7, 3
 RANDOM = [name for name in STRENGTHS if name not in ("magnitude-pruning", "quantisation")]
@@ -38,12 +41,21 @@ def covariance() -> Covariance:
     return Covariance.of_inputs(np.random.default_rng(8).standard_normal((5, D)))
 
 
+DRAWS = 3000
+"""In all tests that do not care how many: each failure's program is compiled for them."""
+
+
+@cache
+def measured(name: str, S: Covariance | None = None) -> Measured:
+    return measure(name, STRENGTHS[name], *models(), keys(3), draws=DRAWS, covariance=S)
+
+
 @pytest.mark.parametrize("S", [None, covariance()], ids=["isotropic", "singular S"])
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_measured_risk_is_the_closed_form(name: str, S: Covariance | None) -> None:
     W, heads, C = models()
     strengths = STRENGTHS[name]
-    found = measure(name, strengths, W, heads, C, keys(3), draws=3000, covariance=S)
+    found = measured(name, S)
     assert found.risk.shape == (3, len(strengths))
     for i in range(3):
         model = Representation(W[i], heads[i])
@@ -66,8 +78,7 @@ def test_measured_risk_is_the_closed_form(name: str, S: Covariance | None) -> No
 
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_strength_zero_leaves_the_clean_risk(name: str) -> None:
-    W, heads, C = models()
-    found = measure(name, STRENGTHS[name][:1], W, heads, C, keys(3), draws=4)
+    found = measured(name)
     np.testing.assert_allclose(found.risk[:, 0], found.clean, rtol=1e-15)
 
 
@@ -115,7 +126,7 @@ def test_an_ascent_ends_after_its_steps(monkeypatch: pytest.MonkeyPatch, steps: 
 
 def test_a_model_depends_on_its_key_alone() -> None:
     W, heads, C = models()
-    together = measure("additive-noise", (0.1, 1.0), W, heads, C, keys(3), draws=16)
+    together = measure("additive-noise", (0.1, 1.0), W, heads, C, keys(3), draws=DRAWS)
     for i in range(3):
         alone = measure(
             "additive-noise",
@@ -124,20 +135,20 @@ def test_a_model_depends_on_its_key_alone() -> None:
             heads[i : i + 1],
             C[i : i + 1],
             keys(3)[i : i + 1],
-            draws=16,
+            draws=DRAWS,
         )
         # The same draws; a batch may sum them in another order.
         np.testing.assert_allclose(alone.risk[0], together.risk[i], rtol=1e-13)
-    other = measure("additive-noise", (0.1, 1.0), W, heads, C, keys(3, seed=4), draws=16)
+    other = measure("additive-noise", (0.1, 1.0), W, heads, C, keys(3, seed=4), draws=DRAWS)
     assert not np.isclose(other.risk, together.risk, rtol=1e-6).any()
 
 
 def test_one_program_serves_all_strengths_and_task_numbers() -> None:
     W, heads, C = models(4)
-    measure("neuron-deletion", (0.1, 0.2), W, heads, C, keys(4), draws=8)
+    measure("neuron-deletion", (0.1, 0.2), W, heads, C, keys(4), draws=DRAWS)
     compiled = module._risks._cache_size()
     for name in ("neuron-deletion", "neuron-deletion-rescaled"):
-        measure(name, (0.7, 0.9), W[:3], heads[:3], C[:3], keys(3), draws=8)
+        measure(name, (0.7, 0.9), W[:3], heads[:3], C[:3], keys(3), draws=DRAWS)
     assert module._risks._cache_size() == compiled
 
 
