@@ -32,12 +32,15 @@ from sim.image_networks import batches, rows
 from sim.image_tasks import training_samples
 from sim.runs.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("soon_compiled")
+
 TENSORS = {
     "first.weight": np.random.default_rng(1).standard_normal((4, 3, 3, 2)),
     "first.bias": 10 * np.random.default_rng(2).standard_normal(4),
     "second.weight": 0.1 * np.random.default_rng(3).standard_normal((5, 6)),
 }
 NEURONS = {"second.weight": 1}
+FORWARD = jax.jit(convolutional.forward, static_argnums=1)
 SMALL = ImageNetworks(
     T=(1, 3),
     channels=(3, 4),
@@ -165,8 +168,8 @@ def test_a_convolution_is_xlas() -> None:
     x, W = rng.standard_normal((2, 7, 6, 3)), rng.standard_normal((5, 3, 3, 3))
     b = rng.standard_normal(5)
     with jax.enable_x64(True):
-        layer = {"convolution-1.weight": jnp.asarray(W), "convolution-1.bias": jnp.asarray(b)}
-        found = convolutional.forward(layer, ["convolution-1"], jnp.asarray(x))
+        layer = {"convolution-1.weight": W, "convolution-1.bias": b}
+        found = FORWARD(layer, ("convolution-1",), x)
         expected = jax.lax.conv_general_dilated(
             x, W, (2, 2), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "OHWI", "NHWC")
         )
@@ -249,8 +252,7 @@ def test_each_group_is_hit_alone_and_all_are_hit_with_the_same_draws(
                 name: W[copy] for name, W in copies.items() if group in ("all", name.split(".")[0])
             }
             with jax.enable_x64(True):
-                x = jnp.asarray(images)
-                logits = np.asarray(convolutional.forward(parameters | hit, SMALL.layers, x))
+                logits = np.asarray(FORWARD(parameters | hit, SMALL.layers, images))
             losses = np.log1p(np.exp(-y * logits), where=y != 0, out=np.zeros_like(y))
             risks.append((losses.sum(axis=0) / (y != 0).sum(axis=0)).mean())
         # Sums of some hundred terms in another order.

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +22,8 @@ from sim.transformer_config import Architecture, TransformerBatch, TransformerTa
 from sim.transformer_rows import rows
 from theory.geometry import sample
 from theory.representation import optimal_representation
+
+pytestmark = pytest.mark.usefixtures("soon_compiled")
 
 ROOT = Path(__file__).resolve().parents[2]
 NET = Architecture(vocabulary=3, length=3, layers=1, steps=400)
@@ -61,14 +62,17 @@ def model(of: module.Trained, i: int) -> dict[str, Any]:
     return jax.tree.map(lambda leaf: leaf[i], of.parameters)
 
 
+RISK, FEATURES = jax.jit(partial(risk, NET)), jax.jit(partial(features, NET))
+
+
 def network_risk(parameters: dict[str, Any], y: np.ndarray) -> float:
     with jax.enable_x64(True):
-        return float(risk(NET, jax.tree.map(jnp.asarray, parameters), y, 3.0))
+        return float(RISK(parameters, y, 3.0))
 
 
 def network_features(parameters: dict[str, Any]) -> np.ndarray:
     with jax.enable_x64(True):
-        return np.asarray(features(NET, jax.tree.map(jnp.asarray, parameters)))
+        return np.asarray(FEATURES(parameters))
 
 
 def test_the_teacher_s_features_are_uncorrelated_functions_of_neighbours() -> None:
@@ -130,7 +134,8 @@ def test_every_place_attends_to_every_place_of_its_own_sequence() -> None:
     moved = x.copy()
     moved[0, 2] += 1
     with jax.enable_x64(True):
-        one, two = (np.asarray(module._attention(weights, jnp.asarray(v), NET)) for v in (x, moved))
+        attention = jax.jit(partial(module._attention, network=NET))
+        one, two = (np.asarray(attention(weights, v)) for v in (x, moved))
     changed = np.abs(two - one).max(axis=-1)
     assert (changed[0] > 1e-3).all()
     assert not changed[1].any()
@@ -139,7 +144,9 @@ def test_every_place_attends_to_every_place_of_its_own_sequence() -> None:
 def test_models_do_not_depend_on_their_batch() -> None:
     """One program gives a model the same bits, whatever else it trains."""
     together = trained()
-    y, key = targets(seeds=8)[4:], keys(seed=1).at[1].set(keys()[1])
+    data = np.array(jax.random.key_data(keys(seed=1)))
+    data[1] = jax.random.key_data(keys())[1]
+    y, key = targets(seeds=8)[4:], jax.random.wrap_key_data(data)
     y[1] = targets()[1]
     among_others = train(NET, y, 3, 6, 2, key)
     assert among_others.features[1].tobytes() == together.features[1].tobytes()
@@ -164,15 +171,16 @@ def test_models_do_not_depend_on_their_padding() -> None:
             p = model(trained(), i) | {
                 "heads": np.pad(rng.standard_normal((2, 3)), ((0, 0), (0, 1)))
             }
-            padded = gradient(jax.tree.map(jnp.asarray, p), y, 3.0)
+            padded = gradient(p, y, 3.0)
             p["heads"] = p["heads"][:, :3]
-            bare = gradient(jax.tree.map(jnp.asarray, p), y[:, :3], 3.0)
-            assert not padded["heads"][:, 3:].any()
-            padded["heads"] = padded["heads"][:, :3]
+            bare = gradient(p, y[:, :3], 3.0)
+            heads = np.asarray(padded["heads"])
+            assert not heads[:, 3:].any()
+            padded["heads"] = heads[:, :3]
             pairs = zip(jax.tree.leaves(padded), jax.tree.leaves(bare), strict=True)
             for one, other in pairs:
                 # Sums over 81 sequences of 3 places, in another order.
-                rounding = 64 * np.finfo(float).eps * 81 * 3 * np.abs(other).max()
+                rounding = 64 * np.finfo(float).eps * 81 * 3 * np.abs(np.asarray(other)).max()
                 np.testing.assert_allclose(one, other, rtol=0, atol=rounding)
 
 
