@@ -121,8 +121,8 @@ def test_a_model_is_the_same_whatever_stands_beside_it() -> None:
     turned = {name: mask[::-1] for name, mask in kept.items()}
     other = tune(models(1, 2), CONFIG, tagging("el", "el"), TUNING, turned, seeds=(9, 3))
     assert same(
-        {name: value[1] for name, value in first.items()},
-        {name: value[0] for name, value in other.items()},
+        {name: np.asarray(value)[1] for name, value in first.items()},
+        {name: np.asarray(value)[0] for name, value in other.items()},
     )
 
 

@@ -22,6 +22,8 @@ from tests.neural.random_model import random_parameters
 from tests.neural.refusal import message
 from tests.neural.tokenizers_of_others import KINDS, byte_pairs, holed, word_pieces
 
+pytestmark = pytest.mark.usefixtures("soon_compiled")
+
 PLAIN = "the king wrote a letter to the queen, a b ring."
 """47 bytes, of characters that all of the tokenizers know."""
 RICH = "The ﬁne König ß é  x"

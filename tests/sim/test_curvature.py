@@ -9,6 +9,8 @@ import pytest
 
 from sim.curvature import all_leaves_at_once, leaf_by_leaf, measured_damages, predicted_slopes
 
+pytestmark = pytest.mark.usefixtures("soon_compiled")
+
 GROUPS = ("below", "above")
 SIGMAS = (0.0, 0.1, 0.5, 1.0)
 
@@ -39,9 +41,20 @@ def quadratic(coupled: bool) -> tuple[Any, np.ndarray]:
     return lambda p: flat(p) @ H @ flat(p) / 2 + slant @ flat(p), H
 
 
+def slopes(risk: Any, key: int, probes: int, like: Any = leaf_by_leaf) -> np.ndarray:
+    sample = jax.jit(lambda p, key: predicted_slopes(risk, p, GROUPS, key, probes, like))
+    return np.asarray(sample(parameters(), jax.random.key(key)))
+
+
+def damages(risk: Any, key: int, pairs: int, like: Any = leaf_by_leaf) -> np.ndarray:
+    sigmas = np.array(SIGMAS)
+    sample = jax.jit(lambda p, key: measured_damages(risk, p, GROUPS, sigmas, key, pairs, like))
+    return np.asarray(sample(parameters(), jax.random.key(key)))
+
+
 def test_probes_read_off_a_diagonal_hessian_exactly() -> None:
     risk, H = quadratic(coupled=False)
-    samples = predicted_slopes(risk, parameters(), GROUPS, jax.random.key(0), 3)
+    samples = slopes(risk, 0, 3)
     # jax.tree.leaves goes by name: above (4), below.A and below.b (8), rest (3). A sum of 8 terms rounds at 8 eps.
     exact = np.array([np.trace(H[4:12, 4:12]), np.trace(H[:4, :4])]) / 2
     np.testing.assert_allclose(samples, np.repeat(exact[:, None], 3, axis=1), rtol=1e-13)
@@ -50,9 +63,7 @@ def test_probes_read_off_a_diagonal_hessian_exactly() -> None:
 @pytest.mark.parametrize("like", [leaf_by_leaf, all_leaves_at_once])
 def test_each_group_has_the_trace_of_its_own_block(like: Any) -> None:
     risk, H = quadratic(coupled=True)
-    samples = np.asarray(
-        predicted_slopes(risk, parameters(), GROUPS, jax.random.key(0), 4000, like)
-    )
+    samples = slopes(risk, 0, 4000, like)
     error = samples.std(axis=1, ddof=1) / np.sqrt(4000)
     exact = np.array([np.trace(H[4:12, 4:12]), np.trace(H[:4, :4])]) / 2
     # 5 standard errors: chance 1e-6, seed fixed. The errors themselves are a fiftieth of what is told apart.
@@ -65,30 +76,24 @@ def test_each_group_has_the_trace_of_its_own_block(like: Any) -> None:
 def test_damage_of_a_quartic_risk(like: Any) -> None:
     """E (x + sigma N)^4 = x^4 + 6 x^2 sigma^2 + 3 sigma^4: the small-noise slope, and what comes after it."""
     risk = lambda p: jnp.sum(p["above"] ** 4)  # noqa: E731
-    values = parameters()
-    damages = np.asarray(
-        measured_damages(risk, values, GROUPS, np.array(SIGMAS), jax.random.key(1), 4000, like)
-    )
-    assert damages.shape == (2, len(SIGMAS), 4000)
+    below, above = damages(risk, 1, 4000, like)
+    assert below.shape == above.shape == (len(SIGMAS), 4000)
     # The risk does not depend on "below": anything beyond the rounding of a sum of 4 terms would be another group's.
-    assert np.abs(damages[0]).max() < 1e-14
-    x2 = float(jnp.sum(values["above"] ** 2))
-    for sigma, samples in zip(SIGMAS, damages[1], strict=True):
+    assert np.abs(below).max() < 1e-14
+    x2 = float(np.sum(np.asarray(parameters()["above"]) ** 2))
+    for sigma, samples in zip(SIGMAS, above, strict=True):
         exact = 6 * x2 * sigma**2 + 3 * 4 * sigma**4
         error = samples.std(ddof=1) / np.sqrt(4000)
         assert abs(samples.mean() - exact) <= 5 * error + 1e-14  # chance 1e-6 each, seed fixed
         assert error <= 0.05 * exact + 1e-14
-    slopes = predicted_slopes(risk, values, GROUPS, jax.random.key(0), 2)
-    np.testing.assert_allclose(slopes[1], 6 * x2, rtol=1e-13)
+    np.testing.assert_allclose(slopes(risk, 0, 2)[1], 6 * x2, rtol=1e-13)
 
 
 def test_pairs_cancel_the_gradient_and_sigmas_share_draws() -> None:
     risk, _ = quadratic(coupled=True)
-    damages = np.asarray(
-        measured_damages(risk, parameters(), GROUPS, np.array(SIGMAS), jax.random.key(2), 5)
-    )
-    assert np.abs(damages[:, 0]).max() < 1e-13  # rounding of a risk of order 10
-    per_square = damages[:, 1:] / np.array(SIGMAS[1:])[:, None] ** 2
+    growth = damages(risk, 2, 5)
+    assert np.abs(growth[:, 0]).max() < 1e-13  # rounding of a risk of order 10
+    per_square = growth[:, 1:] / np.array(SIGMAS[1:])[:, None] ** 2
     # Without the linear part every pair is sigma^2 times one number; a risk of order 10 rounds at 1e-15, over 0.01.
     np.testing.assert_allclose(per_square, np.repeat(per_square[:, :1], 3, axis=1), atol=1e-12)
     assert np.ptp(per_square[:, 0], axis=1).min() > 0.1

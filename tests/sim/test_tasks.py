@@ -103,10 +103,11 @@ def test_the_step_is_adamw_on_the_loss_then_a_projection():
     X, y = rng.standard_normal((5, 4)), rng.standard_normal(5)
     task, weight = np.array([0, 1, 2, 0, 1]), np.array([1.0, 1, 1, 1, 0])
     C, m, v = rng.standard_normal((4, 3)), np.zeros((4, 3)), np.zeros((4, 3))
+    update = jax.jit(tasks._step, static_argnums=6)
     with jax.enable_x64(True):
         state = (C, m, v, np.float64(0))
         for _ in range(3):
-            state = tasks._step(state, X, y, task, weight, 3.0, settings)
+            state = update(state, X, y, task, weight, 3.0, settings)
         computed = np.asarray(state[0])
     for step in (1, 2, 3):
         g = 0.7 * 2 * C / 12
