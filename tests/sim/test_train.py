@@ -43,7 +43,7 @@ def test_orthonormal_weights_are_orthonormal() -> None:
 
 def test_plain_descent_ends_balanced() -> None:
     """W W^T - heads heads^T is conserved by the flow (statement 29), and small steps nearly conserve it."""
-    C = sample("gaussian", 12, 7, 0)
+    C = sample("gaussian", 5, 7, 0)
     trained = train("descent", [C], 3, keys(1))
     W, heads = trained.W[0], trained.heads[0]
     drift = np.linalg.norm(W @ W.T - heads @ heads.T)
@@ -101,8 +101,8 @@ def test_an_unfinished_model_says_so() -> None:
 
 def test_zero_tasks_train() -> None:
     for trainer in ("orthonormal", "ridge", "descent"):
-        trained = train(trainer, [np.zeros((4, 3))], 2, keys(1), ridge=RIDGE)
-        assert risk(trained.W[0], trained.heads[0], np.zeros((4, 3))) < INITIAL_SCALE**2
+        trained = train(trainer, [np.zeros((6, 3))], 2, keys(1), ridge=RIDGE)
+        assert risk(trained.W[0], trained.heads[0], np.zeros((6, 3))) < INITIAL_SCALE**2
 
 
 def test_unknown_trainer() -> None:
