@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from figures.once import reading_once
 from figures.render import FIGURES, contents, known, numbers, tell, usable, write
 from sim.runs.command import Parser, ended
 
@@ -43,7 +44,7 @@ def render(name: str, run: Path, out: Path | None = None) -> list[Path]:
     known("page", [name], PAGES)
     record = Run.existing(run).provenance() or {}
     out = usable(run / FOLDER if out is None else out)
-    with readable(run):
+    with readable(run), reading_once():
         return write(_contents(name, run, record), out)
 
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from figures.once import once, reading_once
 from sim.runs.command import Parser, ended
 from theory.command.ending import temporary
 
@@ -87,7 +88,7 @@ def render(
     is written. Those drawn early, in the same formats, are not drawn again if the run is of their
     configuration. Raises UserError on bad input and where out cannot be written.
     """
-    from figures.results import MissingRows, OtherKind, reading_once
+    from figures.results import MissingRows, OtherKind
     from sim.runs.identity import is_whole
     from sim.runs.store import FIGURES as FOLDER
     from sim.runs.store import Run, readable
@@ -206,7 +207,7 @@ def drawn(name: str, table: "pd.DataFrame", formats: Sequence[str]) -> Drawn:
         boxed = glyphs.boxed(figure, style.RC["font.family"])
         if engine := figure.get_layout_engine():  # once for all formats
             engine.execute(figure)
-            figure.set_layout_engine("none")
+            figure.set_layout_engine(None)  # with one, even "none", savefig draws twice
         for form in dict.fromkeys(formats):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=form, metadata=style.METADATA[form])
@@ -233,14 +234,21 @@ def numbers(
 ) -> dict[str, bytes]:
     """NAME.csv with a table, and NAME.json with where it comes from: the run, and the command."""
     from sim.runs.identity import written
-    from sim.runs.provenance import commit, versions
 
-    rendered = {"commit": commit(), "versions": versions(), "command": command}
+    rendered = {**_code(), "command": command}
     source = {**what, "run": record, "rendered": rendered}
     return {
         f"{name}.csv": table.to_csv(index=False, lineterminator="\n").encode(),
         f"{name}.json": written(source),
     }
+
+
+@once
+def _code() -> dict[str, Any]:
+    """What draws: commit and versions."""
+    from sim.runs.provenance import commit, versions
+
+    return {"commit": commit(), "versions": versions()}
 
 
 def write(files: dict[str, bytes], out: Path) -> list[Path]:

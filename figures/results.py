@@ -1,13 +1,12 @@
 """Run folders as the figures read them: of which kind they are, and a sweep's rows and its configuration."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from figures.once import known
 from sim.runs.errors import UserError
 from sim.runs.store import Run
 
@@ -28,9 +27,6 @@ ORDER = ["inputs", "geometry", "options", "trainer", "d", "T", "k", "seed", "ide
 
 PIECE = 200_000
 """Rows of a table that are read together, some 60 MB: many small parts are slow to search."""
-
-_tables: ContextVar[dict[Path, pd.DataFrame] | None] = ContextVar("_tables", default=None)
-"""Within `reading_once`, the tables that were read."""
 
 
 class MissingRows(UserError):
@@ -85,19 +81,12 @@ def rows(run: Path, query: str) -> pd.DataFrame:
     return table.sort_values(ORDER, ignore_index=True)
 
 
-@contextmanager
-def reading_once() -> Iterator[None]:
-    """In this block a table of a single piece is read once, and changes of its run are not seen."""
-    token = _tables.set({})
-    try:
-        yield
-    finally:
-        _tables.reset(token)
-
-
 def _pieces(run: Path) -> Iterator[pd.DataFrame]:
-    """What the figures use of the table, in pieces of at least PIECE rows but for the last."""
-    read = _tables.get()
+    """What the figures use of the table, in pieces of at least PIECE rows but for the last.
+
+    Within `reading_once` a table of a single piece is read once.
+    """
+    read = known()
     if read is not None and run in read:
         yield read[run]
         return

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pandas as pd
 
+from figures.once import once
 from figures.results import MARKS, MissingRows, OtherKind, configuration, kind
 from sim.runs.errors import UserError
 
@@ -64,6 +65,7 @@ def _complete(run: Path, name: str, lacks: str = "") -> None:
         raise MissingRows(f"{run} has no {lacks}: finish it with `{_command(name)} --resume`")
 
 
+@once
 def robustness(run: Path) -> "Robustness":
     """Of a study, of which a survey is none."""
     of_kind(run, "robustness")  # before what reads it is imported
@@ -82,6 +84,7 @@ def robustness(run: Path) -> "Robustness":
     return results
 
 
+@once
 def imbalance(run: Path) -> "Imbalance":
     of_kind(run, "imbalance")  # before what reads it is imported
     from neural.imbalance.claims import Results
@@ -96,6 +99,7 @@ def imbalance(run: Path) -> "Imbalance":
     return results
 
 
+@once
 def subnetworks(run: Path) -> "Subnetworks":
     of_kind(run, "subnetworks")  # before what reads it is imported
     from neural.subnetworks.claims import Results
@@ -108,6 +112,7 @@ def subnetworks(run: Path) -> "Subnetworks":
     return results
 
 
+@once
 def across(run: Path) -> "Across":
     of_kind(run, "across")  # before what reads it is imported
     from neural.across.join import Results
@@ -118,6 +123,7 @@ def across(run: Path) -> "Across":
         return Results(plan, run)
 
 
+@once
 def dynamics(run: Path) -> "Dynamics":
     of_kind(run, "dynamics")  # before what reads it is imported
     from neural.dynamics.plan import Study
@@ -164,12 +170,19 @@ def over_seeds(
     known = rows[rows[column].notna()]
     values = np.log(known[column]) if log else known[column]
     by_seed = known.assign(_value=values).groupby([*keys, "seed"], sort=False)["_value"].mean()
-    lines = []
-    for key, of_seeds in by_seed.groupby(level=keys, sort=False):
-        found = interval(of_seeds.to_numpy())
-        ends = [float(end) for end in (found.value, found.low, found.high)]
-        place = key if isinstance(key, tuple) else (key,)
-        lines.append([*place, *(np.exp(ends) if log else ends), len(of_seeds)])
+    group = by_seed.groupby(level=keys, sort=False).ngroup().to_numpy()
+    order = np.argsort(group, kind="stable")
+    _, first, counts = np.unique(group[order], return_index=True, return_counts=True)
+    ends = np.empty((len(counts), 3))
+    for count in np.unique(counts):  # those of as many seeds at once
+        some = counts == count
+        places = order[first[some, None] + np.arange(count)]
+        found = interval(by_seed.to_numpy()[places].T)
+        ends[some] = np.transpose([found.value, found.low, found.high])
+    ends = np.exp(ends) if log else ends
+    at = by_seed.index.droplevel("seed")[order[first]]
+    named = [place if isinstance(place, tuple) else (place,) for place in at]
+    lines = [[*place, *own, int(n)] for place, own, n in zip(named, ends, counts, strict=True)]
     return pd.DataFrame(lines, columns=[*keys, "value", "low", "high", "seeds"])
 
 
