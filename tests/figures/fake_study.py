@@ -1,8 +1,9 @@
 """A folder of study D22 whose numbers follow a formula, in a second and without models."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ class Numbers:
     """Of measured to predicted slope."""
 
 
-def z(*key: object) -> float:
+@lru_cache(maxsize=None, typed=True)
+def z(*key: Hashable) -> float:
     """A standard normal number for a key."""
     return float(np.random.default_rng(zlib.crc32(repr(key).encode())).standard_normal())
 

@@ -1,6 +1,7 @@
 """Study B22's claims on planted numbers: found where they hold, opposite where they are turned round, and by hand."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations, product
 from pathlib import Path
 
@@ -48,11 +49,13 @@ def planted(out: Path, numbers: Numbers, study: Study = STUDY) -> Results:
     ]
     octave = {step: float(np.log2(max(step, study.steps[1] / 2))) for step in study.steps}
 
+    @cache
     def jitter(*key: str | int) -> float:
         """Of a seed, the same at all steps and layers."""
         code = list("".join(map(str, key)).encode())
         return numbers.jitter * float(np.random.default_rng(code).standard_normal())
 
+    @cache
     def at(task: str, one: str, other: str, seed: int) -> float:
         """The octave in which a skill is there."""
         start = 5 + 0.5 * sign * (study.tasks.index(task) - 1) + (0 if sign > 0 else 4.2)
@@ -63,8 +66,8 @@ def planted(out: Path, numbers: Numbers, study: Study = STUDY) -> Results:
     def value(row: dict, task: str, one: str, other: str, turn: int) -> float:
         """turn: 1 of dev; of test -1 turns round what comes after the rise."""
         x, end = octave[row["step"]], at(task, one, other, row["seed"])
-        rise = 0.2 + (0.6 - 0.1 * (one != other) * family_distance(one, other) * sign) * np.clip(
-            (x - end + 2) / 2, 0, 1
+        rise = 0.2 + (0.6 - 0.1 * (one != other) * family_distance(one, other) * sign) * min(
+            max((x - end + 2) / 2, 0), 1
         )
         after = max(x - end, 0)
         if row["layer"] == study.model.layers:

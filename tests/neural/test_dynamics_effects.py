@@ -1,5 +1,6 @@
 """Study B22's claims on numbers without a pattern: each effect computed again from the tables, by loops."""
 
+from functools import cache
 from itertools import permutations
 
 import numpy as np
@@ -65,8 +66,9 @@ def assert_both(rows, claim, setting, task, value, unit, expected):
         assert_effect(rows.loc[claim, where, task], student(table.mean(axis=axis)), expected, unit)
 
 
+@cache
 def onset(results, of, task, seed, test, kind):
-    return chosen(results.onsets, of=of, task=task, seed=seed, test=test, kind=kind)["log2"].mean()
+    return chosen(results.onsets, seed=seed, of=of, task=task, test=test, kind=kind)["log2"].mean()
 
 
 @pytest.mark.parametrize("of", SETTINGS)
