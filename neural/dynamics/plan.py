@@ -1,6 +1,7 @@
 """What study B22 trains, at which steps it looks, and what it probes there, as one frozen value for each preset."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -81,7 +82,7 @@ class Study:
     """Examples of XNLI a language."""
     data_dir: Path | None = field(default=None, metadata={"identity": False})
 
-    @property
+    @cached_property
     def steps(self) -> tuple[int, ...]:
         """Whose models are kept and probed."""
         last = self.optimiser.steps

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from figures import across, across_page, page, render
+from figures.once import reading_once
 from tests.figures.fake_across import Numbers, small, write
 from tests.figures.page_text import section, shows_all
 
@@ -33,7 +34,8 @@ def verdicts(text: str) -> dict[str, str]:
 
 def written(folder: Path, numbers: Numbers, **changes: object) -> str:
     run = write(folder, small(**changes), numbers)
-    return across_page.page(run, across_page.tables(run), {})
+    with reading_once():
+        return across_page.page(run, across_page.tables(run), {})
 
 
 def test_claims_have_their_verdicts_both_ways(made: Path, tmp_path: Path) -> None:
@@ -100,7 +102,8 @@ def test_the_figure_draws_its_table(made: Path) -> None:
     assert "ρ = -" in panels[0].texts[0].get_text()
 
 
-def test_only_its_figure_is_drawn_of_it(made: Path) -> None:
-    _, left_out = render.render([], made / "study", made / "figures")
+def test_only_its_figure_is_drawn_of_it(tmp_path: Path) -> None:
+    run = write(tmp_path / "study", small(seeds=(0,), others=()), Numbers())
+    _, left_out = render.render([], run, tmp_path / "figures")
     assert left_out == []
-    assert [path.name for path in sorted((made / "figures").glob("*.png"))] == ["across.png"]
+    assert [path.name for path in sorted((tmp_path / "figures").glob("*.png"))] == ["across.png"]

@@ -11,6 +11,7 @@ import pytest
 from figures import dynamics_claims, dynamics_page, page
 from figures import dynamics_sections as sections
 from figures.dynamics_claims import QUESTIONS, THEIRS
+from figures.once import reading_once
 from neural.results import read
 from tests.figures.fake_dynamics import Numbers, small, write
 from tests.figures.page_text import lines, section, shows_all
@@ -33,7 +34,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(folder: Path, numbers: Numbers, **changes: Any) -> str:
     """The page of a small study of these numbers, without its figures."""
     run = write(folder / "study", small(**changes), numbers)
-    return dynamics_page.page(run, dynamics_page.tables(run), {})
+    with reading_once():
+        return dynamics_page.page(run, dynamics_page.tables(run), {})
 
 
 def verdicts(text: str, heading: str, column: int) -> dict[str, str]:

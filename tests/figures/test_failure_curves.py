@@ -145,8 +145,10 @@ def test_models_are_named_by_what_tells_them_apart(models: list[str], names: lis
 
 
 def test_studies_and_sweeps_are_told_apart(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    few = small(comparisons=STUDY.comparisons[:1], seeds=(0,), classification=None)
+    run = write(tmp_path / "run", few, NUMBERS)
     out = tmp_path / "figures"
     assert render.main(["--from", str(run), "--out", str(out)]) == 0
     assert sorted(path.stem for path in out.glob("*.png")) == [

@@ -44,6 +44,12 @@ def test_the_line_names_texts_scripts_and_the_remedy() -> None:
     assert "and 4 more" in many
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    named = small(languages=("en", HINDI), tasks=("topics",), controls=(), seeds=(0, 1))
+    return write(tmp_path_factory.mktemp("named") / "run", named, Numbers())
+
+
 @pytest.mark.parametrize(
     ("program", "command"),
     [
@@ -52,9 +58,8 @@ def test_the_line_names_texts_scripts_and_the_remedy() -> None:
     ],
 )
 def test_a_run_is_told_once_of_all_its_figures(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], program: str, command
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], program: str, command
 ) -> None:
-    run = write(tmp_path / "run", small(languages=("en", HINDI, "fi"), seeds=(0, 1)), Numbers())
     assert command(str(run), str(tmp_path / "out")) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "boxes" in line]
     (said,) = lines

@@ -9,6 +9,7 @@ import pytest
 
 from figures import imbalance_page, page
 from figures.imbalance_claims import THEIRS
+from figures.once import reading_once
 from tests.figures.fake_imbalance import Numbers, small, write
 from tests.figures.page_text import lines, section, shows_all
 
@@ -44,7 +45,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(folder: Path, numbers: Numbers, **changes: Any) -> str:
     """The page of a small study of these numbers, without its figures."""
     run = write(folder / "study", small(**(SMALL | changes)), numbers)
-    return imbalance_page.page(run, imbalance_page.tables(run), {})
+    with reading_once():
+        return imbalance_page.page(run, imbalance_page.tables(run), {})
 
 
 def verdicts(text: str) -> dict[str, str]:

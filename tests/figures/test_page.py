@@ -14,6 +14,7 @@ import pytest
 
 from figures import markdown, page, robustness_claims, robustness_page, slope_vs_curvature
 from figures import verdicts as said_of
+from figures.once import reading_once
 from figures.robustness_claims import answered, counted
 from figures.verdicts import judged
 from neural.robustness import plan as robustness
@@ -47,7 +48,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(folder: Path, numbers: Numbers, **changes: Any) -> str:
     """The page of a small study of these numbers, without its figures."""
     run = write(folder / "study", small(**changes), numbers)
-    return robustness_page.page(run, robustness_page.tables(run), {})
+    with reading_once():
+        return robustness_page.page(run, robustness_page.tables(run), {})
 
 
 def cells(text: str, heading: str, start: str) -> list[str]:
@@ -174,7 +176,7 @@ def test_slopes_are_counted(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study without slopes and spectra, with its page."""
-    plan = small(classification=None)
+    plan = small(classification=None, comparisons=small().comparisons[:1])
     folder = tmp_path_factory.mktemp("bare")
     run = write(folder / "study", plan, ROBUST, tables="clean curves")
     assert cli("robustness", "--from", run) == 0
@@ -315,7 +317,8 @@ def test_a_smoke_run_is_known_by_its_configuration(name: str) -> None:
 
 def test_the_page_of_a_smoke_run_says_so_at_its_top(tmp_path: Path, made: Path) -> None:
     model = robustness.presets()["smoke"].model
-    run = write(tmp_path / "study", small(model=model, seeds=(0,)), ALIKE)
+    plan = small(model=model, seeds=(0,), classification=None, comparisons=small().comparisons[:1])
+    run = write(tmp_path / "study", plan, ALIKE, tables="clean curves")
     assert cli("robustness", "--from", run, "--out", tmp_path / "page") == 0
     title, blank, said, *_ = (tmp_path / "page" / "robustness.md").read_text().splitlines()
     assert title.startswith("# ")

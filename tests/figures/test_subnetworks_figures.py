@@ -343,7 +343,8 @@ def test_a_rewound_ticket_drops_where_it_is_worse_than_the_whole_model(
 
 
 def test_a_study_of_text_that_is_not_aligned_has_its_page(tmp_path: Path) -> None:
-    run = write(tmp_path / "run", small(aligned=()), NUMBERS, without="retrieval")
+    text_alone = small(aligned=(), tasks=STUDY.tasks[:1], seeds=(0, 1))
+    run = write(tmp_path / "run", text_alone, NUMBERS, without="retrieval")
     assert page.main(["subnetworks", "--from", str(run), "--out", str(tmp_path / "page")]) == 0
     text = (tmp_path / "page" / "subnetworks.md").read_text()
     assert "## Sentences that find each other" not in text

@@ -9,6 +9,7 @@ import pytest
 
 from figures import page, subnetworks_page
 from figures import subnetworks_sections as sections
+from figures.once import reading_once
 from figures.subnetworks_claims import THEIRS
 from tests.figures.fake_subnetworks import LM, Numbers, small, write
 from tests.figures.page_text import lines, section, shows_all
@@ -33,7 +34,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(folder: Path, numbers: Numbers, **changes: Any) -> str:
     """The page of a small study of these numbers, without its figures."""
     run = write(folder / "study", small(**changes), numbers)
-    return subnetworks_page.page(run, subnetworks_page.tables(run), {})
+    with reading_once():
+        return subnetworks_page.page(run, subnetworks_page.tables(run), {})
 
 
 def verdicts(text: str) -> dict[str, str]:
