@@ -8,6 +8,8 @@ import pytest
 from figures import crossover, render, style
 from tests.figures.fake_study import Numbers, damage, small, write
 
+pytestmark = pytest.mark.usefixtures("read_once")
+
 BILINGUAL, BOOKS, CLONE = "en@bible+el@bible", "en@bible+en@gutenberg", "en@bible+en_asv@bible"
 NUMBERS = Numbers(clean=0.1, spared={BILINGUAL: 0.2, BOOKS: -0.1, CLONE: 0.0}, scatter=0.01)
 STUDY = small()

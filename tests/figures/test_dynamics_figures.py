@@ -41,6 +41,8 @@ from tests.figures.fake_dynamics import (
     write,
 )
 
+pytestmark = pytest.mark.usefixtures("read_once")
+
 STUDY = small()
 NUMBERS = Numbers(never=(("zh", "fi"),))
 POS = "parts-of-speech"

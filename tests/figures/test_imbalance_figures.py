@@ -20,6 +20,8 @@ from neural.imbalance.plan import Recipe, Study
 from tests.figures import fake_imbalance as fake
 from tests.figures.fake_imbalance import Numbers, write
 
+pytestmark = pytest.mark.usefixtures("read_once")
+
 STUDY = fake.small()
 NUMBERS = Numbers()
 OURS = ("imbalance-ppl", "token-efficiency", "imbalance-phase", "alignment-layers", "schedules")

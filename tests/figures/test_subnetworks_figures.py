@@ -20,6 +20,8 @@ from neural.subnetworks.plan import presets
 from tests.figures.fake_study import z
 from tests.figures.fake_subnetworks import CONTROLS, LM, Numbers, cost, own_score, small, write
 
+pytestmark = pytest.mark.usefixtures("read_once")
+
 STUDY = small()
 NUMBERS = Numbers()
 TASKS = {task.name: task for task in STUDY.tasks}
