@@ -33,14 +33,14 @@ class Interval:
 
 def interval(values: ArrayLike) -> Interval:
     """Mean over seeds (seeds, ...) with Student's interval, exact for normal values: the primary one."""
-    from scipy import stats
+    from scipy.special import stdtrit  # what scipy.stats asks, fifty times as slowly
 
     samples = np.asarray(values, np.float64)
     n = len(samples)
     mean = samples.mean(axis=0)
     if n < 2:
         return Interval(mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan))
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    quantile = stdtrit(n - 1, (1 + CONFIDENCE) / 2)
     half = quantile * samples.std(axis=0, ddof=1) / np.sqrt(n)
     return Interval(mean, mean - half, mean + half)
 
@@ -129,11 +129,11 @@ def expanded_percentiles(samples: ArrayLike, n: int) -> tuple[float, float]:
     The percentiles at Phi(-sqrt(n / (n - 1)) t) with t the quantile of Student's law (Hesterberg 2015, What teachers
     should know about the bootstrap); plain ones for n = 1, where units were not resampled.
     """
-    from scipy import stats
+    from scipy.special import ndtr, stdtrit
 
     tail = (1 - CONFIDENCE) / 2
     if n > 1:
-        tail = float(stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf(tail, n - 1)))
+        tail = float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, tail)))
     # No interpolation, since there is none between a number and an infinity.
     ordered = np.sort(np.asarray(samples, np.float64))
     first = int(tail * (len(ordered) - 1))
