@@ -90,12 +90,12 @@ def measure(
     tokens = np.random.default_rng(0).integers(config.vocabulary, size=shape, dtype=np.int32)
     placed = parallel.place(tokens, parallel.of_batch(mesh))
     started = time.perf_counter()
-    compiled = training.step.lower(state, placed).compile()  # type: ignore[attr-defined]
+    compiled = training.step.compiled.lower(state, placed, training.step.schedule).compile()
     compilation = time.perf_counter() - started
 
     def step() -> None:
         nonlocal state
-        state, measures = compiled(state, placed)
+        state, measures = compiled(state, placed, training.step.schedule)
         jax.block_until_ready(measures)
 
     times, faults = _times(step, steps)

@@ -8,7 +8,9 @@ from sim.runs.options import MOST_STEPS
 
 if TYPE_CHECKING:
     import jax
+    import numpy as np
     import optax
+    from numpy.typing import NDArray
 
     from neural.model import Parameters
 
@@ -72,20 +74,47 @@ def schedule(config: OptimiserConfig) -> "optax.Schedule":
     return rate
 
 
+def numbers(config: OptimiserConfig) -> "NDArray[np.float32]":
+    """A schedule as what `rate_of` takes: an argument of a compiled program, which then serves all schedules."""
+    import numpy as np
+
+    warm, fall = config.warmup + 1, max(1, config.steps - 1 - config.warmup)
+    rising, falling = (np.float32(1) / np.float32(part) for part in (warm, fall))
+    of = (rising, falling, config.warmup, config.peak, config.final, 1 - config.final)
+    return np.array(of, np.float32)
+
+
+def rate_of(numbers: "jax.Array") -> "optax.Schedule":
+    """`schedule`, to the bit what it is in a program that has its configuration as constants: XLA multiplies there too."""
+    import jax.numpy as jnp
+
+    rising, falling, warmup, peak, final, above = numbers
+
+    def rate(i: "int | jax.Array") -> "jax.Array":
+        warm = jnp.float32(i + 1) * rising
+        progress = (jnp.float32(i) - warmup) * falling
+        cosine = (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1))) / 2
+        return peak * jnp.minimum(warm, final + above * cosine)
+
+    return rate
+
+
 def decays(parameters: "Parameters") -> dict[str, bool]:
     """By name: whether weight decay acts on it. Matrices and embeddings; not biases, not layer norms."""
     return {name: name.endswith(".weight") and ".ln_" not in f".{name}" for name in parameters}
 
 
-def optimiser(config: OptimiserConfig) -> "optax.GradientTransformation":
-    """Clip by global norm, AdamW with decay on matrices and embeddings, warm-up and cosine."""
+def optimiser(
+    config: OptimiserConfig, rate: "optax.Schedule | None" = None
+) -> "optax.GradientTransformation":
+    """Clip by global norm, AdamW with decay on matrices and embeddings, warm-up and cosine, or a rate that is given."""
     import optax
 
     config.check()
     return optax.chain(
         optax.clip_by_global_norm(config.clip),
         optax.adamw(
-            schedule(config),
+            schedule(config) if rate is None else rate,
             b1=config.beta1,
             b2=config.beta2,
             eps=config.epsilon,

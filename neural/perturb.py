@@ -186,7 +186,8 @@ def curve(
         for start, first in product(range(0, S, together), range(0, draws, many)):
             # The last stack is filled up with models seen before, and its last draws may be too many: one program.
             place = (np.arange(start, start + together)) % S
-            some = _taken(models, place if together > 1 else start)
+            whole = together == S > 1
+            some = models if whole else _taken(models, place if together > 1 else start)
             which = partial(failed, seed=seed, level=level, draws=many, first=first)
             broken = which(some, config, group, failure, strength)
             found = scores(broken, together * many).nats.sum(axis=-1).reshape(together, many)

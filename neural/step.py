@@ -5,7 +5,7 @@ vmap. A stack of one is computed without that axis, as fast as if it were not th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from neural import parallel
 from neural.config import Compute, ModelConfig, compiler_options
 from neural.model import Parameters, init, loss
-from neural.optim import OptimiserConfig, optimiser
+from neural.optim import OptimiserConfig, numbers, optimiser, rate_of
 
 
 class State(NamedTuple):
@@ -36,13 +36,25 @@ class Measures(NamedTuple):
     gradient_norm: jax.Array
 
 
+@dataclass(frozen=True, eq=False)
+class Update:
+    """One update of a state. What is compiled for it takes the schedule of learning rates as numbers."""
+
+    compiled: Any
+    schedule: NDArray[np.float32]
+
+    def __call__(self, state: State, tokens: jax.Array) -> tuple[State, Measures]:
+        found: tuple[State, Measures] = self.compiled(state, tokens, self.schedule)
+        return found
+
+
 @dataclass(frozen=True)
 class Program:
     """The functions of one kind of run. Each is compiled once for the shapes it is given."""
 
     init: Callable[[NDArray[np.uint32]], State]
     """Of seeds (S,): the state before the first update."""
-    step: Callable[[State, jax.Array], tuple[State, Measures]]
+    step: Update
     """Of a state, which is used up, and tokens (S, parts, sequences, context + 1): the next state.
 
     The parts are computed one after another, and their gradients averaged.
@@ -53,7 +65,6 @@ class Program:
     """Of S: shape, dtype and sharding of every array of a state."""
 
 
-@lru_cache(maxsize=16)
 def program(
     model: ModelConfig,
     compute: Compute,
@@ -61,7 +72,22 @@ def program(
     mesh: Mesh,
     shard: parallel.Shard,
 ) -> Program:
-    """The program of these. Runs that have them in common share what was compiled."""
+    """The program of these. Runs that have them in common, but for the schedule, share what was compiled."""
+    optimisation.check()
+    any_schedule = replace(optimisation, steps=1, peak=1.0, warmup=0, final=1.0)
+    shared = shared_program(model, compute, any_schedule, mesh, shard)
+    return replace(shared, step=Update(shared.step.compiled, numbers(optimisation)))
+
+
+@lru_cache(maxsize=16)
+def shared_program(
+    model: ModelConfig,
+    compute: Compute,
+    optimisation: OptimiserConfig,
+    mesh: Mesh,
+    shard: parallel.Shard,
+) -> Program:
+    """The program of one schedule, which that of any other is too, given its numbers."""
     adamw = optimiser(optimisation)
     jitted = partial(jax.jit, compiler_options=compiler_options(mesh.devices.flat[0].platform))
 
@@ -75,14 +101,15 @@ def program(
     def gathered(parameters: Parameters) -> Parameters:
         return jax.lax.with_sharding_constraint(parameters, parallel.everywhere(mesh))
 
-    def update(state: State, parts: jax.Array) -> tuple[State, Measures]:
+    def update(state: State, parts: jax.Array, schedule: jax.Array) -> tuple[State, Measures]:
         def of_part(tokens: jax.Array) -> tuple[jax.Array, Parameters]:
             value, gradients = jax.value_and_grad(mean_loss)(gathered(state.parameters), tokens)
             divided = parallel.division(gradients, mesh, shard, stacked=False)
             return value, jax.lax.with_sharding_constraint(gradients, divided)
 
         value, gradients = _mean(of_part, parts)
-        changes, moments = adamw.update(gradients, state.optimiser, state.parameters)
+        scheduled = optimiser(optimisation, rate_of(schedule))
+        changes, moments = scheduled.update(gradients, state.optimiser, state.parameters)
         parameters = optax.apply_updates(state.parameters, changes)
         return State(parameters, moments), Measures(value, optax.tree.norm(gradients))
 
@@ -103,8 +130,8 @@ def program(
         return jax.lax.with_sharding_constraint(state, divided)
 
     @partial(jitted, donate_argnums=0)
-    def step(state: State, tokens: jax.Array) -> tuple[State, Measures]:
-        state, measures = _stacked(update)(state, tokens)
+    def step(state: State, tokens: jax.Array, schedule: jax.Array) -> tuple[State, Measures]:
+        state, measures = _stacked(update, schedule)(state, tokens)
         return lying(state), jax.lax.with_sharding_constraint(measures, parallel.everywhere(mesh))
 
     @jitted
@@ -113,7 +140,7 @@ def program(
         return jax.lax.with_sharding_constraint(found, parallel.everywhere(mesh))
 
     initial = jitted(lambda seeds: lying(_stacked(start)(seeds)))
-    return Program(initial, step, evaluate, empty)
+    return Program(initial, Update(step, numbers(optimisation)), evaluate, empty)
 
 
 def _stacked(function: Callable[..., Any], *shared: Any) -> Callable[..., Any]:

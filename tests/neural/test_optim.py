@@ -12,7 +12,7 @@ import pytest
 
 from neural.config import ModelConfig
 from neural.model import Parameters, init, loss, shapes
-from neural.optim import OptimiserConfig, decays, optimiser, schedule
+from neural.optim import OptimiserConfig, decays, numbers, optimiser, rate_of, schedule
 from sim.runs.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("soon_compiled")
@@ -146,3 +146,14 @@ def test_a_batch_is_learnt_by_heart_in_one_trace() -> None:
 def test_no_optimiser(change: dict[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
         optimiser(replace(OptimiserConfig(steps=10), **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("steps", "warmup", "final"), [(1, 0, 0.1), (60, 3, 0.1), (384, 19, 0.01)])
+def test_a_program_of_all_schedules_has_the_rates_of_one_of_a_single_one(
+    steps: int, warmup: int, final: float
+) -> None:
+    config = OptimiserConfig(steps=steps, peak=3e-3, warmup=warmup, final=final)
+    of_one = jax.jit(lambda i: schedule(config)(i))
+    of_all = jax.jit(lambda i, given: rate_of(given)(i))
+    for i in range(steps + 2):
+        assert of_one(i) == of_all(i, numbers(config))

@@ -45,7 +45,7 @@ for name, options in {
     made = program(run.model, run.compute, run.optimiser, mesh, run.shard)
     state = jax.tree.leaves(made.init(np.array(run.seeds, np.uint32)))
     held = sum(array.addressable_shards[0].data.nbytes for array in state)
-    print(name, made.step._cache_size(), *mesh.devices.shape, held)
+    print(name, made.step.compiled._cache_size(), *mesh.devices.shape, held)
 """
 
 

@@ -118,11 +118,11 @@ def test_validation_windows_are_spread_over_the_text_of_each_language():
 
 
 def test_equal_runs_have_equal_bits_and_one_trace(whole, tmp_path):
-    step_.program.cache_clear()  # other tests may have traced it for other numbers of models
+    step_.shared_program.cache_clear()  # other tests may have traced it for other numbers of models
     train(CONFIG, tmp_path, data=data())
     assert files(tmp_path) == files(whole)
     assert lines(tmp_path) == lines(whole)
-    assert program().step._cache_size() == 1
+    assert program().step.compiled._cache_size() == 1
     assert program().evaluate._cache_size() == 1
 
 
