@@ -85,7 +85,7 @@ def numbers(config: OptimiserConfig) -> "NDArray[np.float32]":
 
 
 def rate_of(numbers: "jax.Array") -> "optax.Schedule":
-    """`schedule`, to the bit what it is in a program that has its configuration as constants: XLA multiplies there too."""
+    """`schedule` by its numbers, to the bit as in a program that has them as constants: XLA multiplies there too."""
     import jax.numpy as jnp
 
     rising, falling, warmup, peak, final, above = numbers

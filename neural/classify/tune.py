@@ -104,7 +104,9 @@ def fine_tune(
     """
     tuning.check()
     require_names(dev, train.names)
-    state = {name: jnp.array(parameters[name], jnp.float32) for name in shapes(config)}
+    state = jax.device_put(
+        {name: np.array(parameters[name], np.float32) for name in shapes(config)}
+    )
     if {len(value) for value in state.values()} != {len(seeds)}:
         raise ValueError(f"{len(seeds)} seeds: give as many models, on each parameter's first axis")
     state |= _heads((config.width, len(train.names)), tuning.seed, seeds)
@@ -139,10 +141,8 @@ def fine_tune(
 def _heads(shape: tuple[int, int], seed: int, models: Sequence[int]) -> Parameters:
     """The head (S, d, C) before tuning, normal as GPT-2's weights, and its bias (S, C), zero."""
     drawn = [np.random.default_rng([0, seed, model]).standard_normal(shape) for model in models]
-    return {
-        HEAD: jnp.asarray(STANDARD_DEVIATION * np.stack(drawn), jnp.float32),
-        BIAS: jnp.zeros((len(models), shape[1]), jnp.float32),
-    }
+    head = np.float32(STANDARD_DEVIATION * np.stack(drawn))
+    return jax.device_put({HEAD: head, BIAS: np.zeros((len(models), shape[1]), np.float32)})
 
 
 def _classifier(state: Parameters, config: ModelConfig, names: tuple[str, ...]) -> Classifier:

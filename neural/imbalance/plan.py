@@ -388,7 +388,7 @@ def presets() -> dict[str, Study]:
         others=("s2",),
         ids=300,
         model=ModelConfig(layers=1, width=32, heads=2, context=16, vocabulary=600, tied=False),
-        optimiser=_optimiser(steps=16, peak=1e-2),
+        optimiser=_optimiser(steps=8, peak=1e-2),
         batch=16,
         seeds=(0, 1),
         widths=(32,),

@@ -25,6 +25,7 @@ from neural.tokens import Tokens, passages
 from tests.neural.refusal import message
 
 SMOKE = presets()["smoke"]
+LAST = SMOKE.optimiser.steps
 
 
 def run(monkeypatch, *arguments):
@@ -43,7 +44,7 @@ def done(tmp_path_factory):
 
 def test_every_model_is_broken_in_every_way(done):
     found = read(done, "curves")
-    whole = found[(found["matched"] == "") & (found["step"] == SMOKE.optimiser.steps)]
+    whole = found[(found["matched"] == "") & (found["step"] == LAST)]
     for model in SMOKE.models:
         for one in SMOKE.measures.hits:
             for failure, strengths in one.failures:
@@ -72,7 +73,7 @@ def test_a_row_is_what_breaking_the_model_by_hand_gives(done):
     expected = score(copies, models.config, text, SMOKE.measures.sliding)
     rows = read(done, "curves").query(
         "model == 's1+s2' and text == 's2' and failure == 'weight-deletion' and level == 2"
-        " and seed == 1 and step == 40 and matched == ''"
+        f" and seed == 1 and step == {LAST} and matched == ''"
     )
     nats = expected.nats.sum(axis=-1) / expected.scored.sum()
     # Float32 sums of 32 channels in another order: some eps of a loss of some nats.
@@ -82,7 +83,7 @@ def test_a_row_is_what_breaking_the_model_by_hand_gives(done):
 def test_the_matched_model_is_stopped_at_the_nearest_loss(done):
     clean = read(done, "clean")
     rows = read(done, "curves").query("matched == 's1+s2' and level == 0 and draw == 0")
-    target = clean.query("model == 's1+s2' and text == 's1' and step == 40")
+    target = clean.query(f"model == 's1+s2' and text == 's1' and step == {LAST}")
     for seed in SMOKE.seeds:
         loss = target.query(f"seed == {seed}")["nats_per_token"].iat[0]
         own = clean.query(f"model == 's1' and text == 's1' and seed == {seed}")
@@ -111,15 +112,15 @@ def test_it_resumes_to_the_same_tables(done, monkeypatch, capsys):
 def test_models_that_exist_are_measured_alike(done, tmp_path, monkeypatch, capsys):
     """On the text of their own run, by windows of their own context."""
     runs = [done / "models" / name for name in ("s1", "s1+s2")]
-    options = ["--languages", "s1", "--draws", 2, "--text", 256, "--groups", "layer-1"]
+    options = ["--languages", "s1", "--draws", 2, "--text", 256, "--groups", "layer-0"]
     given = [part for folder in runs for part in ("--run", folder)]
     out = tmp_path / "survey"
     assert run(monkeypatch, *given, *options, "--corpus", *SMOKE.corpus, "--out", out) == 0
     found = read(out, "curves")
     assert set(found["model"]) == {"s1", "s1+s2"}
-    assert set(found["group"]) == set(read(out, "slopes")["group"]) == {"layer-1"}
+    assert set(found["group"]) == set(read(out, "slopes")["group"]) == {"layer-0"}
     assert set(found["failure"]) == set(HALF)
-    assert len(read(out, "spectra")) == 2 * 2 * (2 + 2 * 6)
+    assert len(read(out, "spectra")) == 2 * 2 * (2 + 6)
     assert "added, mean over strengths" in capsys.readouterr().out
 
 
@@ -320,7 +321,7 @@ def test_claims_have_a_row_for_each_comparison_and_failure(done):
     assert counts["degradation"] == counts["crossover"] == 2 * len(failures)
     assert counts["degradation at equal clean loss"] == 2 * len(HALF)
     # A difference by hand.
-    clean = read(done, "clean").query("text == 's1' and step == 40")
+    clean = read(done, "clean").query(f"text == 's1' and step == {LAST}")
     own = [clean[clean["model"] == m]["nats_per_token"].to_numpy() for m in ("s1", "s1+s2")]
     row = found[(found["claim"] == "clean loss") & (found["several"] == "s1+s2")].iloc[0]
     assert row["effect"] == pytest.approx((own[1] - own[0]).mean(), rel=1e-12)
