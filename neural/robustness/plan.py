@@ -293,7 +293,7 @@ def presets() -> dict[str, Study]:
             Comparison("three languages", ("s1", "s2", "s3")),
         ),
         alone=("s1", "s2"),
-        model=ModelConfig(layers=1, width=16, heads=2, context=32, vocabulary=512),
+        model=ModelConfig(layers=2, width=16, heads=2, context=32, vocabulary=512),
         optimiser=_optimiser(steps=20, peak=1e-2),
         batch=16,
         seeds=(0, 1),

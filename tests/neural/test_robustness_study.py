@@ -112,15 +112,15 @@ def test_it_resumes_to_the_same_tables(done, monkeypatch, capsys):
 def test_models_that_exist_are_measured_alike(done, tmp_path, monkeypatch, capsys):
     """On the text of their own run, by windows of their own context."""
     runs = [done / "models" / name for name in ("s1", "s1+s2")]
-    options = ["--languages", "s1", "--draws", 2, "--text", 256, "--groups", "layer-0"]
+    options = ["--languages", "s1", "--draws", 2, "--text", 256, "--groups", "layer-1"]
     given = [part for folder in runs for part in ("--run", folder)]
     out = tmp_path / "survey"
     assert run(monkeypatch, *given, *options, "--corpus", *SMOKE.corpus, "--out", out) == 0
     found = read(out, "curves")
     assert set(found["model"]) == {"s1", "s1+s2"}
-    assert set(found["group"]) == set(read(out, "slopes")["group"]) == {"layer-0"}
+    assert set(found["group"]) == set(read(out, "slopes")["group"]) == {"layer-1"}
     assert set(found["failure"]) == set(HALF)
-    assert len(read(out, "spectra")) == 2 * 2 * (2 + 6)
+    assert len(read(out, "spectra")) == 2 * 2 * (2 + 2 * 6)
     assert "added, mean over strengths" in capsys.readouterr().out
 
 
