@@ -63,19 +63,11 @@ class OptimiserConfig:
 
 def schedule(config: OptimiserConfig) -> "optax.Schedule":
     """The learning rate of update i = 0, 1, ..., steps - 1; it stays at its final value after."""
-    import jax.numpy as jnp
-
-    def rate(i: "int | jax.Array") -> "jax.Array":
-        warm = (i + 1) / (config.warmup + 1)
-        progress = (i - config.warmup) / max(1, config.steps - 1 - config.warmup)
-        cosine = (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1))) / 2
-        return config.peak * jnp.minimum(warm, config.final + (1 - config.final) * cosine)
-
-    return rate
+    return rate_of(numbers(config))
 
 
 def numbers(config: OptimiserConfig) -> "NDArray[np.float32]":
-    """A schedule as what `rate_of` takes: an argument of a compiled program, which then serves all schedules."""
+    """A schedule as what `rate_of` takes (6,): an argument of a compiled program, which then serves all schedules."""
     import numpy as np
 
     warm, fall = config.warmup + 1, max(1, config.steps - 1 - config.warmup)
@@ -84,8 +76,8 @@ def numbers(config: OptimiserConfig) -> "NDArray[np.float32]":
     return np.array(of, np.float32)
 
 
-def rate_of(numbers: "jax.Array") -> "optax.Schedule":
-    """`schedule` by its numbers, to the bit as in a program that has them as constants: XLA multiplies there too."""
+def rate_of(numbers: "NDArray[np.float32] | jax.Array") -> "optax.Schedule":
+    """The schedule of these numbers."""
     import jax.numpy as jnp
 
     rising, falling, warmup, peak, final, above = numbers
