@@ -8,8 +8,12 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from numpy.typing import NDArray
 
-SOON_COMPILED = {"xla_backend_optimization_level": 1}
-"""For jax.jit of programs of small matrices: compiled in about half the time. Most are no slower; draws of deleted
+SOON_COMPILED = {
+    "xla_backend_optimization_level": 1,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+"""For jax.jit of programs of small matrices: compiled in less than half the time. Most are no slower; draws of deleted
 weights, many of which take longer than compiling, are by a tenth or two."""
 
 

@@ -136,9 +136,8 @@ def _risks_here(blocks: int, block: int, shared: Any, models: Any) -> tuple[Any,
 
         def of_block(key: Any) -> Any:
             drawn = draw(failures, key, (block, *W.shape))
-            copies = jnp.broadcast_to(W, (block, *W.shape))
             # A loop, not a batch: XLA would fuse the drawing into a batch and repeat it for every strength.
-            return jax.lax.map(lambda failure: risk(failure.apply(copies, drawn)), failures)
+            return jax.lax.map(lambda failure: risk(failure.apply(W, drawn)), failures)
 
         risks = jax.lax.map(of_block, jax.random.split(key, blocks))
         return jnp.moveaxis(risks, 0, 1).reshape(risks.shape[1], -1), risk(W)

@@ -279,7 +279,7 @@ class _Deletion(Perturbation):
             raise ValueError("p = 1 leaves no survivors to rescale: use p < 1 or rescale=False")
 
     def apply(self, W: Any, draw: Any) -> Any:
-        return W * (draw >= self.p) / (1 - self.p * self.rescale)
+        return W / (1 - self.p * self.rescale) * (draw >= self.p)
 
     def _expected(self, p: Problem) -> float | Array:
         spread = (self._row_energies(p) * p.head_energies).sum(axis=-1)
