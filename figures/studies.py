@@ -170,19 +170,12 @@ def over_seeds(
     known = rows[rows[column].notna()]
     values = np.log(known[column]) if log else known[column]
     by_seed = known.assign(_value=values).groupby([*keys, "seed"], sort=False)["_value"].mean()
-    group = by_seed.groupby(level=keys, sort=False).ngroup().to_numpy()
-    order = np.argsort(group, kind="stable")
-    _, first, counts = np.unique(group[order], return_index=True, return_counts=True)
-    ends = np.empty((len(counts), 3))
-    for count in np.unique(counts):  # those of as many seeds at once
-        some = counts == count
-        places = order[first[some, None] + np.arange(count)]
-        found = interval(by_seed.to_numpy()[places].T)
-        ends[some] = np.transpose([found.value, found.low, found.high])
-    ends = np.exp(ends) if log else ends
-    at = by_seed.index.droplevel("seed")[order[first]]
-    named = [place if isinstance(place, tuple) else (place,) for place in at]
-    lines = [[*place, *own, int(n)] for place, own, n in zip(named, ends, counts, strict=True)]
+    lines = []
+    for key, of_seeds in by_seed.groupby(level=keys, sort=False):
+        found = interval(of_seeds.to_numpy())
+        ends = [float(end) for end in (found.value, found.low, found.high)]
+        place = key if isinstance(key, tuple) else (key,)
+        lines.append([*place, *(np.exp(ends) if log else ends), len(of_seeds)])
     return pd.DataFrame(lines, columns=[*keys, "value", "low", "high", "seeds"])
 
 

@@ -52,6 +52,12 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return found if config.tied else found | {"lm_head.weight": (V, d)}
 
 
+@jax.jit
+def taken(stacks: Parameters, places: Any) -> Parameters:
+    """The models at some places of stacks (S, ...) of them, or at one place, by one program for all tensors."""
+    return {name: value[places] for name, value in stacks.items()}
+
+
 def init(config: ModelConfig, key: jax.Array) -> Parameters:
     """Initial parameters, as GPT-2's: normal weights, biases 0, layer norms 1; a function of the key alone."""
     config.check()

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural.config import Compute, ModelConfig
-from neural.model import DEFAULT, shapes
+from neural.model import DEFAULT, shapes, taken
 from neural.parts import STRUCTURES, View, groups_of, held, names_of
 from neural.scoring import Scores, Sliding, score
 from neural.tokens import Tokens
@@ -187,7 +187,7 @@ def curve(
             # The last stack is filled up with models seen before, and its last draws may be too many: one program.
             place = (np.arange(start, start + together)) % S
             whole = together == S > 1
-            some = models if whole else _taken(models, place if together > 1 else start)
+            some = models if whole else taken(models, place if together > 1 else start)
             which = partial(failed, seed=seed, level=level, draws=many, first=first)
             broken = which(some, config, group, failure, strength)
             found = scores(broken, together * many).nats.sum(axis=-1).reshape(together, many)
@@ -214,11 +214,6 @@ def _program(config: ModelConfig, failure: str, hit: tuple[str, ...], stacked: b
         return {name: value.reshape(-1, *value.shape[2:]) for name, value in found.items()}
 
     return jax.jit(of_models if stacked else of_model)
-
-
-@jax.jit
-def _taken(tensors: Tensors, place: Any) -> Tensors:
-    return {name: value[place] for name, value in tensors.items()}
 
 
 @partial(jax.jit, static_argnums=1)

@@ -6,11 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from sim import programs
-
-SOON_COMPILED = (
-    "--xla_backend_optimization_level=1 "
-    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-)
+from sim.devices import SOON_COMPILED
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,7 +17,8 @@ def pytest_configure(config: pytest.Config) -> None:
     benchmarks, run what users run. Of as many processes as there are cores each has one thread of BLAS.
     """
     if "not slow" in config.option.markexpr:
-        os.environ.setdefault("XLA_FLAGS", SOON_COMPILED)
+        flags = [f"--{name}={value}".lower() for name, value in SOON_COMPILED.items()]
+        os.environ.setdefault("XLA_FLAGS", " ".join(flags))
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     programs.keep()

@@ -23,6 +23,7 @@ from neural.model import (
     shapes,
     split_heads,
     states,
+    taken,
 )
 
 HEAD, BIAS = "score.weight", "score.bias"
@@ -104,8 +105,8 @@ def predict(
     for first in range(0, copies, size):
         chosen = np.arange(first, first + size) % copies
         model = chosen * len(head) // copies
-        state = _taken({name: parameters[name] for name in stacked}, chosen)
-        state |= _taken({HEAD: head, BIAS: bias}, model)
+        state = taken({name: parameters[name] for name in stacked}, chosen)
+        state |= taken({HEAD: head, BIAS: bias}, model)
         there = min(size, copies - first)
         for width, rows in in_order(data, batch):
             answers = program(state, shared, data.ids[rows, :width], data.last[rows])
@@ -127,11 +128,6 @@ def correct(
     given = classifier.parameters if parameters is None else parameters
     head, bias = classifier.head, classifier.bias
     return predict(given, head, bias, classifier.config, data, **options) == data.labels
-
-
-@jax.jit
-def _taken(stacks: Parameters, chosen: Any) -> Parameters:
-    return {name: value[chosen] for name, value in stacks.items()}
 
 
 @lru_cache(maxsize=16)
