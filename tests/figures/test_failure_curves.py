@@ -159,7 +159,7 @@ def test_studies_and_sweeps_are_told_apart(
     ]
     assert capsys.readouterr().err == ""
     width = matplotlib.image.imread(out / "failure-curves.png").shape[1]
-    assert abs(width - 300 * style.PAGE) <= 1
+    assert abs(width - style.RC["savefig.dpi"] * style.PAGE) <= 1
     assert render.main(["noisy-risk", "--from", str(run), "--out", str(tmp_path / "none")]) == 2
     printed = capsys.readouterr()
     assert "holds measurements of GPTs" in printed.err

@@ -327,7 +327,8 @@ def test_same_run_gives_the_same_bytes(
         here = contents(tmp_path / "here")
     script = (
         "import sys, matplotlib; matplotlib.rcParams['axes.facecolor'] = 'red'; "
-        f"from figures import phase_diagram; vars(phase_diagram).update({SMALL}); "
+        f"from figures import phase_diagram, style; vars(phase_diagram).update({SMALL}); "
+        f"style.RC.update({style.RC}); "
         "from figures.render import main; sys.exit(main(sys.argv[1:]))"
     )
     arguments = [*names, "--from", run, "--out", there, "--format", ",".join(formats)]
@@ -451,8 +452,8 @@ def test_files_of_a_figure(run: Path, tmp_path: Path) -> None:
     )
     assert {"matplotlib", "numpy"} <= set(source["rendered"]["versions"])
     height, width = matplotlib.image.imread(out / "noisy-risk.png").shape[:2]
-    assert abs(width - 300 * style.COLUMN) <= 1
-    assert height > 300
+    assert abs(width - style.RC["savefig.dpi"] * style.COLUMN) <= 1
+    assert height > style.RC["savefig.dpi"]
 
 
 def test_default_place_is_inside_the_run_and_no_part_of_its_table(copy: Path) -> None:

@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures import markdown, page, robustness_claims, robustness_page, slope_vs_curvature
+from figures import (
+    markdown,
+    page,
+    robustness_claims,
+    robustness_page,
+    slope_vs_curvature,
+    style,
+)
 from figures import verdicts as said_of
 from figures.once import reading_once
 from figures.robustness_claims import answered, counted
@@ -193,10 +200,14 @@ def test_figures_without_rows_are_left_out(bare: Path) -> None:
 
 def test_the_same_study_gives_the_same_bytes(bare: Path, tmp_path: Path) -> None:
     """In another process."""
-    command = [sys.executable, "-m", "figures.page", "robustness", "--from", str(bare)]
+    script = (
+        f"import sys; from figures import page, style; style.RC.update({style.RC}); "
+        "sys.exit(page.main(sys.argv[1:]))"
+    )
+    arguments = ["robustness", "--from", str(bare), "--out", str(tmp_path)]
     root = Path(page.__file__).parents[1]
-    arguments = [*command, "--out", str(tmp_path)]
-    subprocess.run(arguments, check=True, timeout=600, cwd=root, capture_output=True)
+    command = [sys.executable, "-c", script, *arguments]
+    subprocess.run(command, check=True, timeout=600, cwd=root, capture_output=True)
     files = sorted(path.name for path in (bare / "_page").iterdir())
     assert files == sorted(path.name for path in tmp_path.iterdir())
     for name in files:

@@ -41,6 +41,7 @@ def test_a_monolingual_model_has_an_efficiency_of_1():
     assert doubled.value == pytest.approx(2, abs=0.2)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """95 % of 400 fits, within four binomial standard deviations (4.4 %)."""
     inside = np.zeros(2)

@@ -137,6 +137,7 @@ def free_port():
         return found.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_run_that_one_process_resumes(alone, tmp_path):
     port = free_port()
     hosts = [spawn("-c", HOST, host, port, tmp_path, "full", "yes", devices=2) for host in (0, 1)]

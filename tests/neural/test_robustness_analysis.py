@@ -122,6 +122,7 @@ def test_resamples_scatter_by_seeds_and_by_draws() -> None:
     assert (means != resampled_means(y, resamples=20_000, seed=1)).any()
 
 
+@pytest.mark.slow
 def test_crossovers_are_covered_at_five_seeds() -> None:
     """Of lines with a level and a slope for each seed and scatter of draws, which cross at 0.5 in the mean."""
     trials, S, D = 1000, 5, 4

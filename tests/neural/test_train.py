@@ -271,7 +271,7 @@ def same(folder, whole):
     assert not list(folder.rglob("*.tmp"))
 
 
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_a_run_killed_anywhere_resumes_to_the_same_bits(whole, tmp_path, monkeypatch, part):
     """One kill at every third change of the folder, and two in a row; each ends as if there had been none."""
     most = changes(monkeypatch, tmp_path / "count")

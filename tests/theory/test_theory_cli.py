@@ -169,7 +169,13 @@ def test_explain_is_a_page(registry, capsys) -> None:
     assert "Witness     C = [[1]], k = 1" in capsys.readouterr().out
 
 
-def test_the_examples_of_explain_are_what_it_says_they_are(tmp_path: Path, capsys) -> None:
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claim files are searched at few instances."""
+    monkeypatch.setattr(asking, "ask", partial(ask, instances=300))
+
+
+def test_the_examples_of_explain_are_what_it_says_they_are(tmp_path: Path, capsys, few) -> None:
     assert cli.main(["explain"]) == 0
     page = capsys.readouterr().out
     for text, code, says in (
@@ -184,12 +190,6 @@ def test_the_examples_of_explain_are_what_it_says_they_are(tmp_path: Path, capsy
         assert cli.main(["check", str(path)]) == code
         assert says in capsys.readouterr().out
     assert "confirmed" in page
-
-
-@pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Claim files are searched at few instances."""
-    monkeypatch.setattr(asking, "ask", partial(ask, instances=300))
 
 
 def test_a_true_claim_shows_its_tightest_instance(tmp_path: Path, capsys, few) -> None:
