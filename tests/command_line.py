@@ -2,14 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
 from tests.fuzzing import module
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.places import ROOT
 
 
 def as_process(command: str, *arguments: object) -> CompletedProcess[str]:

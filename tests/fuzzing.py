@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.places import ROOT
+
 PACKAGES = ("theory", "sim", "neural", "figures")
 INTERNAL = ("theory.claim_file.child",)
 """Started by commands, never by people."""

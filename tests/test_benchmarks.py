@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.table import Line, contents, keep, kept, machine, printed, record
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 RUN = {
     "commit": "a" * 40,
     "versions": {"python": "3.11.7", "jax": "0.8"},

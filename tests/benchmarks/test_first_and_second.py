@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.timing import seconds
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 OTHER = "d73669d"
 
 

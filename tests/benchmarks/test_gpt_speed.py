@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
+
 SIZES = {
     "12 million": (6, 384, 6, 4096, 256, 8),
     "1 million": (4, 128, 4, 2048, 128, 16),

@@ -34,6 +34,7 @@ from sim.runs.errors import UserError
 from sim.runs.identity import canonical
 from sim.runs.store import Run
 from sim.table import tidy
+from tests.places import ROOT
 from theory.geometry import existing, sample
 from theory.perturbation import AdditiveNoise
 from theory.representation import Representation, optimal_representation, risk
@@ -332,9 +333,8 @@ def test_same_run_gives_the_same_bytes(
         "from figures.render import main; sys.exit(main(sys.argv[1:]))"
     )
     arguments = [*names, "--from", run, "--out", there, "--format", ",".join(formats)]
-    root = Path(render.__file__).parents[1]
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    subprocess.run(command, check=True, timeout=600, cwd=root, capture_output=True)
+    subprocess.run(command, check=True, timeout=600, cwd=ROOT, capture_output=True)
     files = [f"{name}.{end}" for name in names for end in (*formats, "csv", "json")]
     assert sorted(here) == sorted(files)
     assert here == contents(there)

@@ -30,6 +30,7 @@ from sim.runs.identity import canonical
 from sim.runs.store import Run
 from tests.figures.fake_study import Numbers, small, write
 from tests.figures.page_text import section, shows_all
+from tests.places import ROOT
 from tests.records import change
 
 FIGURES = ["crossover", "failure-curves", "slope-vs-curvature", "spectra"]
@@ -205,9 +206,8 @@ def test_the_same_study_gives_the_same_bytes(bare: Path, tmp_path: Path) -> None
         "sys.exit(page.main(sys.argv[1:]))"
     )
     arguments = ["robustness", "--from", str(bare), "--out", str(tmp_path)]
-    root = Path(page.__file__).parents[1]
     command = [sys.executable, "-c", script, *arguments]
-    subprocess.run(command, check=True, timeout=600, cwd=root, capture_output=True)
+    subprocess.run(command, check=True, timeout=600, cwd=ROOT, capture_output=True)
     files = sorted(path.name for path in (bare / "_page").iterdir())
     assert files == sorted(path.name for path in tmp_path.iterdir())
     for name in files:

@@ -21,6 +21,7 @@ from tests.figures import (
     fake_study,
     fake_subnetworks,
 )
+from tests.places import ROOT
 
 CONFIGURATIONS: dict[str, Any] = {
     "sweep": Config(geometries=("sphere",)),
@@ -73,9 +74,8 @@ def test_a_run_of_another_kind_is_refused_before_anything_is_imported(
     runs: dict[str, Path],
 ) -> None:
     command = [sys.executable, "-c", REFUSED, str(runs["across"])]
-    root = Path(render.__file__).parents[1]
     done = subprocess.run(
-        command, cwd=root, capture_output=True, text=True, timeout=600, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     lines = done.stdout.splitlines()
     assert set(lines) == render.FIGURES.keys() - {"across"}, done.stderr

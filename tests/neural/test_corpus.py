@@ -15,9 +15,10 @@ from neural.corpus import load
 from neural.documents import BLOCK_BYTES, SPLITS, Document, blocks, split, without_repeats
 from neural.text import normalise
 from sim.runs.errors import UserError
+from tests.places import SHARED
 from tests.strategies import seeded
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = SHARED / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no text in {DATA}")
 
 

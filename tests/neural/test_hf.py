@@ -22,8 +22,9 @@ from neural.tokenizer import train as train_tokenizer
 from tests.command_line import as_process, in_process
 from tests.neural.random_model import random_parameters
 from tests.neural.refusal import message
+from tests.places import FIXTURES
 
-FIXTURE = Path(__file__).parent / "fixtures" / "gpt2"
+FIXTURE = FIXTURES / "gpt2"
 AGREEMENT = 1e-4
 """Of logits of some units, in float32: some hundred roundings of 6e-8 relative."""
 

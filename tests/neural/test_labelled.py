@@ -10,8 +10,9 @@ import pytest
 
 from neural.labelled import TOPICS, Labelled, glue, sib200, table, task
 from tests.neural.refusal import message
+from tests.places import SHARED
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = SHARED / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no sentences in {DATA}")
 
 SOME = Labelled(("a", "b", "c", "d", "e", "f"), (0, 1, 0, 0, 1, 0), ("no", "yes"))

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ from neural.loop import train
 from neural.parallel import check, connect
 from sim.runs.errors import UserError
 from tests.neural.small_run import CONFIG, data, lines
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
 
 ON_DEVICES = """
 import sys

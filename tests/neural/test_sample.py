@@ -1,6 +1,5 @@
 import sys
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +18,14 @@ from neural.tokenizer import ByteTokenizer
 from neural.tokenizer import save as save_tokenizer
 from sim.runs.errors import UserError
 from tests.neural.random_model import random_parameters
+from tests.places import FIXTURES
 from tests.strategies import seeded
 
 pytestmark = pytest.mark.usefixtures("soon_compiled")
 
 MODEL = ModelConfig(layers=1, width=8, heads=2, context=8, vocabulary=260)
 GREEDY = Sampling(temperature=0)
-FIXTURE = Path(__file__).parent / "fixtures" / "gpt2"
+FIXTURE = FIXTURES / "gpt2"
 
 
 @pytest.fixture(scope="module")

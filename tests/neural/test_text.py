@@ -13,8 +13,9 @@ import pytest
 from neural import text
 from sim.runs.errors import UserError
 from tests.neural.refusal import message
+from tests.places import SHARED
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = SHARED / "data"
 
 WORDS = "Ένα μικρό κείμενο.\nA short text.\n" * 20
 
@@ -83,9 +84,9 @@ def test_what_may_never_end_is_not_read(
     assert message(text.read, Path("en.txt")).startswith(f"en.txt is a {kind}, not a file: save")
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data beside this checkout")
+@pytest.mark.skipif(not DATA.is_dir(), reason="no shared data beside this checkout")
 def test_nothing_good_is_refused() -> None:
-    small = [path for path in sorted((SHARED / "text").rglob("*")) if text.is_text(path)]
+    small = [path for path in sorted((DATA / "text").rglob("*")) if text.is_text(path)]
     small = [path for path in small if path.stat().st_size < 100_000]
     assert len(small) > 20
     for path in small:

@@ -29,8 +29,7 @@ from sim.runs.identity import identity
 from sim.runs.lock import LOCK
 from tests.neural.refusal import message
 from tests.neural.small_run import CONFIG, MODEL, config, data, files, lines
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
 
 ENSEMBLE = config(seeds=(3, 0), languages=("a:0.75,b:0.25", "a"), accumulation=4, evaluation=2)
 """Two seeds on each of two mixtures, every batch in four parts."""

@@ -7,8 +7,9 @@ import pytest
 
 from neural.treebank import PARTS, TREEBANKS, Sentence, read, tense, treebank
 from tests.neural.refusal import message
+from tests.places import SHARED
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = SHARED / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no treebanks in {DATA}")
 
 Row = tuple[str, str, str, str, int, str, str]

@@ -18,8 +18,9 @@ from neural import checkpoint
 from neural.foreign import read
 from neural.run import Run
 from tests.neural.refusal import message
+from tests.places import FIXTURES
 
-FIXTURE = Path(__file__).parent / "fixtures" / "gpt2"
+FIXTURE = FIXTURES / "gpt2"
 HEAD, EMBEDDING = "lm_head.weight", "transformer.wte.weight"
 
 

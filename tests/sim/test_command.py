@@ -15,8 +15,7 @@ from sim.runs import memory
 from sim.runs.command import command, ended, explained, options
 from sim.runs.errors import UserError
 from sim.runs.options import Count, Options, Seed
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from scipy.sparse import csr_array
 
 from sim.data import DataError, LabelledInputs, digits, load
 from sim.runs.errors import UserError
+from tests.places import SHARED
 
-IMAGES = Path(__file__).resolve().parents[3] / "shared" / "data" / "images"
+IMAGES = SHARED / "data" / "images"
 
 
 def pictures(n=40, shape=(4, 3), classes=4, seed=0):

@@ -20,8 +20,7 @@ from sim.runs.errors import UserError
 from sim.runs.store import Run
 from sim.sweep import main
 from sim.work import batches
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
 
 
 def touch(path: Path) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
+
 HANGS = 600
 SWEEP = "--geometries sphere duplicated --d 5 --T 3 4 --k 2 --seeds 1 --draws 64 --images none"
 

@@ -14,8 +14,8 @@ import pytest
 
 from sim import programs
 from sim.programs import DIGEST, NONE, REFUSALS, VARIABLE, Entries
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 COMPUTE = """
 import sys
 from sim.programs import keep

@@ -22,8 +22,7 @@ from sim.runs.identity import canonical, digest, identity, written
 from sim.runs.lock import LOCK
 from sim.runs.provenance import provenance
 from sim.runs.store import Run, packed, readable, unpacked
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 import gc
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from scipy.sparse import csr_array
 from sim import tasks
 from sim.data import LabelledInputs, digits, load
 from sim.tasks import Procedure, RealTasks, binary_tasks, learn_task_matrix
+from tests.places import SHARED
 from theory.perturbation import (
     AdditiveNoise,
     Adversarial,
@@ -23,7 +23,7 @@ from theory.perturbation import (
 from theory.representation import Representation, optimal_representation
 
 EPS = np.finfo(np.float64).eps
-MNIST = Path(__file__).parents[3] / "shared" / "data" / "images" / "mnist.npz"
+MNIST = SHARED / "data" / "images" / "mnist.npz"
 QUICK = Procedure(samples=330, batch=32, epochs=2)
 
 RANDOM = [

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,12 +19,12 @@ from sim.table import tidy
 from sim.transformer import features, risk, sequences, teacher_features, train
 from sim.transformer_config import Architecture, TransformerBatch, TransformerTasks
 from sim.transformer_rows import rows
+from tests.places import ROOT
 from theory.geometry import sample
 from theory.representation import optimal_representation
 
 pytestmark = pytest.mark.usefixtures("soon_compiled")
 
-ROOT = Path(__file__).resolve().parents[2]
 NET = Architecture(vocabulary=3, length=3, layers=1, steps=400)
 TASKS = TransformerTasks(
     geometries=("sphere", "equicorrelated"),

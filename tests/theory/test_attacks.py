@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from tests.places import SHARED
 from theory.check import Report, check
 from theory.evidence import apart, lemmas
 from theory.evidence.certificates import Citation, Identity, Mean, Nonnegative
@@ -32,7 +33,7 @@ from theory.statement import (
     Witness,
 )
 
-ATTACKS = Path(__file__).resolve().parents[3] / "shared" / "cases" / "attacks"
+ATTACKS = SHARED / "cases" / "attacks"
 d, T, k = dimensions("d T k")
 C, W, N = matrix("C", d, T), matrix("W", k, d), matrix("N", k, d)
 BY_HAND = "that they imply the claim is by hand"

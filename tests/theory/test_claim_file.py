@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import theory.statements
+from tests.places import ROOT, SHARED
 from theory import __main__ as cli
 from theory.claim_file import ask as asking
 from theory.claim_file import load
@@ -24,8 +25,7 @@ from theory.claim_file.errors import Unfit
 from theory.claim_file.limits import Limits
 from theory.statement import Statement
 
-ROOT = Path(__file__).resolve().parents[2]
-BADCLAIMS = ROOT.parent / "shared" / "cases" / "badclaims"
+BADCLAIMS = SHARED / "cases" / "badclaims"
 BRIEF = Limits(cpu_seconds=2)
 FEW = 300
 """Instances of a search."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.places import SHARED
 from theory.claim_file.load import read
 from theory.evidence.instances import effort, proposals
 from theory.evidence.search import falsify
@@ -203,7 +204,7 @@ def test_proposals_reach_large_thin_and_ill_conditioned_matrices() -> None:
     assert not any(proposal.C.flags.writeable for proposal in proposed)
 
 
-CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases" / "claims"
+CASES = SHARED / "cases" / "claims"
 
 
 def test_every_shape_and_rank_up_to_20_is_within_the_budget() -> None:

@@ -1,15 +1,14 @@
 """Every statement of the registry: its evidence, its lint, and its line in theory/README.md."""
 
-from pathlib import Path
-
 import pytest
 
+from tests.places import ROOT
 from theory.check import check, lint
 from theory.page import HEAD, row
 from theory.statement import Checked, Supported
 from theory.statements import statements
 
-README = Path(__file__).resolve().parents[2] / "theory" / "README.md"
+README = ROOT / "theory" / "README.md"
 SUPPORTED = {"gaussian-drop": "sampled", "marchenko-pastur": "sampled"}
 """Statements with a step that is no proof: a probability, and a limit law."""
 

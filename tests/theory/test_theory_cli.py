@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import theory.statements
+from tests.places import ROOT
 from theory import __main__ as cli
 from theory.claim_file import ask as asking
 from theory.claim_file.ask import ask
@@ -269,10 +270,9 @@ def test_a_missing_proof_package_is_named(registry, monkeypatch, capsys) -> None
 
 
 def test_it_runs_as_a_module() -> None:
-    root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-m", "theory", "explain"],
-        cwd=root,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=600,

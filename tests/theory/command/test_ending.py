@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.places import ROOT
 from theory.command import ending
 from theory.command.ending import grace, interrupted, temporary
 
-ROOT = Path(__file__).resolve().parents[3]
 HANGS = 600
 
 BODIES = {

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.places import ROOT
 from theory.command.beginning import shadows
 
-ROOT = Path(__file__).resolve().parents[3]
 HANGS = 600
 
 
