@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neural.config import Compute, ModelConfig
 from neural.model import DEFAULT, Parameters, logits, loss, shapes, token_losses
-from sim.curvature import all_leaves_at_once, measured_damages, predicted_slopes
+from sim.failures.curvature import all_leaves_at_once, measured_damages, predicted_slopes
 from sim.runs.errors import UserError
 
 Array = NDArray[np.float64]
@@ -98,10 +98,10 @@ def curvature(
 ) -> Curvature:
     """Sample the traces of one model on a text, `batch` windows at once; a function of seed.
 
-    H by Hutchinson's probes (sim.curvature). G by labels that the model draws for every token: of n tokens, n times the
-    squared gradient of their mean loss has the mean tr(G_t). Every batch has probes of its own, so the standard errors
-    are of the traces for this text and fall with its length too. In float32, or float64 where compute says so. Raises
-    UserError for windows that are not whole batches, and for bfloat16.
+    H by Hutchinson's probes (sim.failures.curvature). G by labels that the model draws for every token: of n tokens, n
+    times the squared gradient of their mean loss has the mean tr(G_t). Every batch has probes of its own, so the
+    standard errors are of the traces for this text and fall with its length too. In float32, or float64 where compute
+    says so. Raises UserError for windows that are not whole batches, and for bfloat16.
     """
     _check_count("probes", probes)
     names = tuple(shapes(config))

@@ -25,7 +25,7 @@ from neural.model import DEFAULT, shapes, taken
 from neural.parts import STRUCTURES, View, groups_of, held, names_of
 from neural.scoring import Scores, Sliding, score
 from neural.tokens import Tokens
-from sim import groups
+from sim.failures import groups
 from sim.runs.errors import UserError
 
 Array = NDArray[np.float64]
@@ -38,7 +38,7 @@ FAILURES = (
     *(name for name in groups.EVERY if not name.startswith("neuron-deletion")),
     *(GLOBAL, *STRUCTURES),
 )
-"""The failures of a group of parameters. Strengths are those of sim.groups; of structures the share lost."""
+"""The failures of a group of parameters. Strengths are those of sim.failures.groups; of structures the share lost."""
 
 COPIES = 16
 """Broken models held at once."""
@@ -244,7 +244,8 @@ def _broken(
 
 
 class _Plan(NamedTuple):
-    """How sim.groups sees the tensors that are hit, and what is drawn for one copy of them, by the names of views."""
+    """How sim.failures.groups sees the tensors that are hit, and what is drawn for one copy of them, by the names of
+    views."""
 
     tensors: dict[str, str]
     shapes: dict[str, tuple[int, ...]]
@@ -260,7 +261,7 @@ class _Plan(NamedTuple):
 @lru_cache(maxsize=256)
 def _plan(config: ModelConfig, failure: str, hit: tuple[str, ...]) -> _Plan:
     if failure in STRUCTURES:
-        # To sim.groups tensors called "owner.tensor" lose the same neurons.
+        # To sim.failures.groups tensors called "owner.tensor" lose the same neurons.
         views = {
             f"{owner}.{name.replace('.', '/')}": (name, view)
             for owner, parts in held(failure, hit, config).items()
@@ -316,7 +317,7 @@ def _drawn(kind: str, keys: Any, whose: Any, index: Any) -> jax.Array:
 
 
 def _by_tensor(failure: str) -> str:
-    """The failure of sim.groups that this one is, in its own view of the tensors."""
+    """The failure of sim.failures.groups that this one is, in its own view of the tensors."""
     if failure in STRUCTURES:
         return "neuron-deletion"
     return "magnitude-pruning" if failure == GLOBAL else failure

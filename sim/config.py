@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from itertools import product
 
-from sim.image_config import ImageNetworks
+from sim.experiments.networks.config import ImageNetworks
+from sim.experiments.transformer.config import TransformerTasks
 from sim.runs.errors import UserError
 from sim.runs.memory import require
-from sim.transformer_config import TransformerTasks
 
 CELLS_AT_ONCE = 256
 """Of one batch, at most."""

@@ -19,9 +19,9 @@ from theory.command.progress import progress
 
 if TYPE_CHECKING:
     from sim.config import Config, DataSource
-    from sim.image_config import ImageNetworks
+    from sim.experiments.networks.config import ImageNetworks
+    from sim.experiments.transformer.config import TransformerTasks
     from sim.runs.store import Run
-    from sim.transformer_config import TransformerTasks
     from sim.verdict import Verdict
     from sim.work import Batch
 

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import image_networks
 from sim.config import CELLS_AT_ONCE, DATA_STRENGTHS, STRENGTHS, Cell, Config, DataSource
-from sim.failures import MAKE, exposure
-from sim.image_networks import NetworkBatch
+from sim.experiments.networks import rows as image_networks
+from sim.experiments.networks.rows import NetworkBatch
+from sim.experiments.transformer.config import TransformerBatch
+from sim.failures.named import MAKE, exposure
 from sim.runs.identity import identity
 from sim.scatter import Scatter, of_sample, scatter
 from sim.stopwatch import stopwatch
 from sim.table import tidy
-from sim.transformer_config import TransformerBatch
 from sim.verdict import ASCENT_SHORTFALL
 from theory.covariance import Array
 from theory.geometry import KINDS, sample
@@ -34,10 +34,10 @@ from theory.spectra import balanced_slope, slope
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sim.data import LabelledInputs
-    from sim.measure import Measured
-    from sim.tasks import TrainingRecord
-    from sim.train import Trained
+    from sim.experiments.data.inputs import LabelledInputs
+    from sim.experiments.data.tasks import TrainingRecord
+    from sim.experiments.linear.measure import Measured
+    from sim.experiments.linear.train import Trained
 
 MORE_STARTS = 64
 """At most, of an attack whose first ascents ended short of the worst case."""
@@ -118,7 +118,7 @@ def _table_of(batch: Batch, config: Config) -> "pd.DataFrame":
             )
         )
     if isinstance(batch, TransformerBatch):
-        from sim import transformer_rows
+        from sim.experiments.transformer import rows as transformer_rows
 
         assert config.transformer is not None
         return tidy(list(transformer_rows.rows(batch, config.transformer)))
@@ -135,8 +135,8 @@ def _isotropic_table(
     cells: tuple[Cell, ...], C: list[Array], config: Config, source: DataSource | None = None
 ) -> "pd.DataFrame":
     """Rows of cells of one (d, k) and trainer, on inputs with S = I."""
-    from sim.measure import measure
-    from sim.train import train
+    from sim.experiments.linear.measure import measure
+    from sim.experiments.linear.train import train
 
     first = cells[0]
     names = [identity((cell, source)) for cell in cells]
@@ -263,7 +263,7 @@ def _attacked_again(
     names: list[str],
 ) -> "Measured":
     """The attacks, those that ended short of the worst case (n, strengths) again from more starts."""
-    from sim.measure import ASCENT_STARTS, measure
+    from sim.experiments.linear.measure import ASCENT_STARTS, measure
 
     risk = measured.risk.copy()
     rounds = range(MORE_STARTS // ASCENT_STARTS)
@@ -300,7 +300,7 @@ def _optimal_slopes(cell: Cell, C: Array) -> Array:
 
 def _data_rows(batch: DataBatch, config: Config) -> Iterator[dict[str, Any]]:
     """Rows of D22's procedure on its own test inputs."""
-    from sim.tasks import binary_tasks
+    from sim.experiments.data.tasks import binary_tasks
 
     source, T, k = batch.source, batch.T, config.data_k
     tasks = binary_tasks(read(source), T)
@@ -373,7 +373,7 @@ def read(source: DataSource) -> "LabelledInputs":
 
 @cache
 def _read(path: str) -> "LabelledInputs":
-    from sim.data import digits, load
+    from sim.experiments.data.inputs import digits, load
 
     return load(path) if path else digits()
 
@@ -381,7 +381,7 @@ def _read(path: str) -> "LabelledInputs":
 @cache
 def _learn(source: DataSource, T: int, seed: int) -> "tuple[Array, TrainingRecord]":
     """D22's task matrix, learnt once a process."""
-    from sim.tasks import learn_task_matrix
+    from sim.experiments.data.tasks import learn_task_matrix
 
     return learn_task_matrix(read(source), T, seed)
 

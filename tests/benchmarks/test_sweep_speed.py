@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sim.config import STRENGTHS
-from sim.failures import MAKE
-from sim.measure import draw, measure
-from sim.train import INITIAL_SCALE, STEP, TOLERANCE, train
+from sim.experiments.linear.measure import draw, measure
+from sim.experiments.linear.train import INITIAL_SCALE, STEP, TOLERANCE, train
+from sim.failures.named import MAKE
 from tests.benchmarks.large_sweep import sweep_of
 from theory.geometry import existing, sample
 from theory.perturbation import Adversarial, Deterministic

@@ -10,9 +10,9 @@ import pytest
 
 from figures import quadratic_regime, style, transformer_slope
 from figures.results import MissingRows
+from sim.experiments.transformer.config import TransformerTasks
 from sim.runs.store import Run
 from sim.table import tidy
-from sim.transformer_config import TransformerTasks
 from theory.geometry import sample
 from theory.spectra import slope
 

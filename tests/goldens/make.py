@@ -23,7 +23,7 @@ from neural.pretrained import training
 from neural.robustness import plan as robustness
 from neural.subnetworks import plan as subnetworks
 from sim import config as sweep
-from sim.image_networks import NetworkBatch
+from sim.experiments.networks.rows import NetworkBatch
 from sim.runs.identity import identity
 from tests.fuzzing import module
 

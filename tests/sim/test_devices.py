@@ -13,8 +13,8 @@ PROGRAM = """
 import jax, numpy as np, sys
 from sim.programs import keep
 keep()
-from sim.measure import measure
-from sim.train import train
+from sim.experiments.linear.measure import measure
+from sim.experiments.linear.train import train
 from theory.geometry import sample
 
 n, out = 11, sys.argv[1]

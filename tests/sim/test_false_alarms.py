@@ -16,9 +16,9 @@ import pytest
 from scipy import stats
 
 from sim.config import DATA_STRENGTHS, STRENGTHS, Config, presets
-from sim.failures import MAKE
+from sim.experiments.data.tasks import binary_tasks
+from sim.failures.named import MAKE
 from sim.scatter import of_sample, scatter
-from sim.tasks import binary_tasks
 from sim.verdict import (
     BEYOND_THREE,
     FALSE_ALARM,

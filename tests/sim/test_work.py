@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sim import measure as measuring
 from sim import work
 from sim.config import STRENGTHS, Config
-from sim.failures import MAKE
+from sim.experiments.linear import measure as measuring
+from sim.failures.named import MAKE
 from sim.scatter import Scatter
 from theory.distribution import skewness
 from theory.perturbation import NoClosedForm

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sim.failures import MAKE
+from sim.failures.named import MAKE
 from theory.covariance import Covariance, as_covariance
 from theory.distribution import (
     EASE,

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from sim import convolutional, image_tasks
 from sim.config import DataSource
-from sim.data import LabelledInputs, digits
-from sim.failures import EVERY as MAKE
-from sim.groups import (
+from sim.experiments.data.inputs import LabelledInputs, digits
+from sim.experiments.networks import convolutional
+from sim.experiments.networks import images as image_tasks
+from sim.experiments.networks.config import STRENGTHS, ImageNetworks, image_shape
+from sim.experiments.networks.images import training_samples
+from sim.experiments.networks.rows import batches, rows
+from sim.failures.groups import (
     EVERY,
     FAILURES,
     RELATIVE_NOISE,
@@ -27,9 +30,7 @@ from sim.groups import (
     randomness,
     wanted,
 )
-from sim.image_config import STRENGTHS, ImageNetworks, image_shape
-from sim.image_networks import batches, rows
-from sim.image_tasks import training_samples
+from sim.failures.named import EVERY as MAKE
 from sim.runs.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("soon_compiled")
@@ -383,5 +384,5 @@ def test_inputs_that_are_no_square_images_or_too_few_classes(data: LabelledInput
 
 
 def test_configuring_imports_no_jax() -> None:
-    code = "import sys, sim.image_networks; sys.exit('jax' in sys.modules)"
+    code = "import sys, sim.experiments.networks.rows; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

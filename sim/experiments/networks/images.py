@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.data import LabelledInputs
-from sim.image_config import ImageNetworks, image_shape
+from sim.experiments.data.inputs import LabelledInputs
+from sim.experiments.networks.config import ImageNetworks, image_shape
 from theory.covariance import Array
 
 

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from sim import measure as module
 from sim.config import STRENGTHS
-from sim.failures import MAKE, exposure, register
-from sim.measure import Measured, measure
+from sim.experiments.linear import measure as module
+from sim.experiments.linear.measure import Measured, measure
+from sim.failures.named import MAKE, exposure, register
 from theory.covariance import Covariance
 from theory.perturbation import Adversarial
 from theory.representation import Representation, optimal_representation

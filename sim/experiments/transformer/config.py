@@ -62,7 +62,7 @@ class TransformerTasks:
 
     def check(self) -> None:
         """Raise UserError, in one line, for the first thing that cannot be trained or measured."""
-        from sim.failures import MAKE
+        from sim.failures.named import MAKE
         from theory.geometry import KINDS, existing
 
         net = self.architecture

@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.data import Inputs, LabelledInputs
+from sim.experiments.data.inputs import Inputs, LabelledInputs
 from sim.programs import room
 from theory.covariance import Covariance
 from theory.distribution import Distribution, GammaBound, GaussianQuadratic

@@ -1,9 +1,9 @@
 """Small convolutional networks that learn binary tasks from images, and their accuracy when parameters fail.
 
 Convolutions of 3 x 3 with stride 2 and ReLU, a hidden layer with ReLU, and one linear unit a task; logistic loss; Adam.
-Parameters are a flat dictionary "layer.tensor" with neurons first, as sim.groups has it. All models of a batch train in
-one program that maps over them: on a CPU a third of the time of convolutions with a leading axis of models, and a
-convolution is a matrix product with the patches of its input, which is faster than XLA's own. Float64.
+Parameters are a flat dictionary "layer.tensor" with neurons first, as sim.failures.groups has it. All models of a
+batch train in one program that maps over them: on a CPU a third of the time of convolutions with a leading axis of
+models, and a convolution is a matrix product with the patches of its input, which is faster than XLA's own. Float64.
 """
 
 import zlib
@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from sim.data import LabelledInputs
-from sim.groups import draw, fail, is_random
-from sim.image_config import ImageNetworks, image_shape
-from sim.image_tasks import held_out, training_samples
+from sim.experiments.data.inputs import LabelledInputs
+from sim.experiments.networks.config import ImageNetworks, image_shape
+from sim.experiments.networks.images import held_out, training_samples
+from sim.failures.groups import draw, fail, is_random
 from sim.runs.errors import UserError
 from theory.covariance import Array
 

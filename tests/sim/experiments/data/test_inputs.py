@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from sim.data import DataError, LabelledInputs, digits, load
+from sim.experiments.data.inputs import DataError, LabelledInputs, digits, load
 from sim.runs.errors import UserError
 from tests.places import SHARED
 

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.lookalikes import relative, scaled_apart, size
+from sim.experiments.data.lookalikes import relative, scaled_apart, size
 from sim.runs.errors import UserError
 from sim.runs.files import regular
 

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from sim import train as module
-from sim.train import INITIAL_SCALE, LANES, ROUND, TOLERANCE, train
+from sim.experiments.linear import train as module
+from sim.experiments.linear.train import INITIAL_SCALE, LANES, ROUND, TOLERANCE, train
 from theory.geometry import existing, sample
 from theory.representation import optimal_representation, risk
 from theory.spectra import balanced_slope, slope

@@ -1,9 +1,10 @@
 """Rows of one batch of transformers: train, break the bottleneck and the groups before it, set the predictions beside.
 
-Rows of group "W" hold the measured risk against the exact formula for the trained weights (sim.bottleneck), and the
-slope of the trained weights against that of the optimum for the same features: orthonormal W, covariance S. Rows of
-the other groups have no closed form: strength is the absolute noise sigma, slope_measured the growth of the risk over
-sigma^2, and slope_curvature what half the trace of the Hessian predicts for sigma -> 0 (statement 31).
+Rows of group "W" hold the measured risk against the exact formula for the trained weights
+(sim.experiments.transformer.bottleneck), and the slope of the trained weights against that of the optimum for the same
+features: orthonormal W, covariance S. Rows of the other groups have no closed form: strength is the absolute noise
+sigma, slope_measured the growth of the risk over sigma^2, and slope_curvature what half the trace of the Hessian
+predicts for sigma -> 0 (statement 31).
 
 `residual` is how far the last two maps are from that optimum: the excess of the risk, relative to that of predicting 0.
 """
@@ -18,14 +19,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.bottleneck import Bottleneck
 from sim.config import STRENGTHS, Cell
-from sim.curvature import measured_damages, predicted_slopes
-from sim.failures import MAKE, exposure
+from sim.experiments.transformer.bottleneck import Bottleneck
+from sim.experiments.transformer.config import Architecture, TransformerBatch, TransformerTasks
+from sim.experiments.transformer.model import risk, teacher_features, train
+from sim.failures.curvature import measured_damages, predicted_slopes
+from sim.failures.named import MAKE, exposure
 from sim.runs.identity import identity
 from sim.scatter import Scatter, of_sample
-from sim.transformer import risk, teacher_features, train
-from sim.transformer_config import Architecture, TransformerBatch, TransformerTasks
 from theory.covariance import Array
 from theory.geometry import KINDS, sample
 from theory.representation import Representation, optimal_representation

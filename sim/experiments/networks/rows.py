@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.config import DataSource
-from sim.image_config import STRENGTHS, ImageNetworks
+from sim.experiments.networks.config import STRENGTHS, ImageNetworks
 from sim.runs.identity import identity
 
 if TYPE_CHECKING:
-    from sim.data import LabelledInputs
+    from sim.experiments.data.inputs import LabelledInputs
 
 NETWORK = "convolutional"
 TRAINER = "adam"
@@ -63,7 +63,7 @@ def _rows(
     seeds: Sequence[int],
     data: "LabelledInputs",
 ) -> Iterator[dict[str, Any]]:
-    from sim.convolutional import measure, train
+    from sim.experiments.networks.convolutional import measure, train
 
     model = train(data, batch.T, networks, budget, seeds)
     names = [identity((batch, budget, seed, networks)) for seed in seeds]

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sim.failures import MAKE
+from sim.failures.named import MAKE
 from sim.scatter import Scatter, of_sample, scatter
 from theory.covariance import Array, Covariance
 from theory.perturbation import Deterministic, NoClosedForm, Perturbation

@@ -28,7 +28,7 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from sim.transformer_config import Architecture
+from sim.experiments.transformer.config import Architecture
 from theory.covariance import Array
 
 NORM_EPS = 1e-6

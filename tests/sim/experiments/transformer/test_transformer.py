@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sim import transformer as module
-from sim.bottleneck import Bottleneck
+from sim.experiments.transformer import model as module
+from sim.experiments.transformer.bottleneck import Bottleneck
+from sim.experiments.transformer.config import Architecture, TransformerBatch, TransformerTasks
+from sim.experiments.transformer.model import features, risk, sequences, teacher_features, train
+from sim.experiments.transformer.rows import rows
 from sim.runs.errors import UserError
 from sim.table import tidy
-from sim.transformer import features, risk, sequences, teacher_features, train
-from sim.transformer_config import Architecture, TransformerBatch, TransformerTasks
-from sim.transformer_rows import rows
 from tests.places import ROOT
 from theory.geometry import sample
 from theory.representation import optimal_representation
@@ -318,6 +318,6 @@ def test_the_bound_on_features_is_the_rank_of_the_teacher() -> None:
 
 
 def test_the_configuration_needs_no_jax() -> None:
-    script = "import sys, sim.transformer_config; sys.exit('jax' in sys.modules)"
+    script = "import sys, sim.experiments.transformer.config; sys.exit('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=6000, check=False)
     assert done.returncode == 0

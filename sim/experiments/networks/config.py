@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.groups import FAILURES
+from sim.failures.groups import FAILURES
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
-    from sim.data import LabelledInputs
+    from sim.experiments.data.inputs import LabelledInputs
 
 BUDGETS = ("divided", "each")
 

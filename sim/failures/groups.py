@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sim import failures
+from sim.failures import named as failures
 
 RELATIVE_NOISE = "additive-noise-relative"
 

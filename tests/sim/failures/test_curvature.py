@@ -7,7 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sim.curvature import all_leaves_at_once, leaf_by_leaf, measured_damages, predicted_slopes
+from sim.failures.curvature import (
+    all_leaves_at_once,
+    leaf_by_leaf,
+    measured_damages,
+    predicted_slopes,
+)
 
 pytestmark = pytest.mark.usefixtures("soon_compiled")
 

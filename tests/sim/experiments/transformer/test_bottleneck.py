@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from sim import bottleneck as module
-from sim.bottleneck import Bottleneck
 from sim.config import STRENGTHS
-from sim.failures import MAKE
+from sim.experiments.transformer import bottleneck as module
+from sim.experiments.transformer.bottleneck import Bottleneck
+from sim.failures.named import MAKE
 from theory.perturbation import NoClosedForm
 from theory.representation import Representation, risk
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from sim import tasks
-from sim.data import LabelledInputs, digits, load
-from sim.tasks import Procedure, RealTasks, binary_tasks, learn_task_matrix
+from sim.experiments.data import tasks
+from sim.experiments.data.inputs import LabelledInputs, digits, load
+from sim.experiments.data.tasks import Procedure, RealTasks, binary_tasks, learn_task_matrix
 from tests.places import SHARED
 from theory.perturbation import (
     AdditiveNoise,

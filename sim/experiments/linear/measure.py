@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.devices import SOON_COMPILED, full_batch, over_devices
-from sim.failures import MAKE, register
+from sim.experiments.linear.train import pad_tasks
+from sim.failures.named import MAKE, register
 from sim.scatter import Scatter, of_sample
-from sim.train import pad_tasks
 from theory.covariance import Array, Covariance, as_covariance
 from theory.perturbation import Adversarial, Deterministic, Perturbation
 

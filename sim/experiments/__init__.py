@@ -1,0 +1,1 @@
+"""What a sweep computes: linear models, the tasks of labelled data, convolutional networks, transformers."""

@@ -1,0 +1,1 @@
+"""Linear multitask models: trained, broken and measured, many at once."""

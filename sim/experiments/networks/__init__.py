@@ -1,0 +1,1 @@
+"""Convolutional networks that learn binary tasks from images."""

@@ -1,0 +1,1 @@
+"""Small transformers with a linear bottleneck, on tasks of a chosen geometry."""
