@@ -37,9 +37,10 @@ def commands() -> list[str]:
 
 
 def module(command: str) -> Any:
-    """The module of a command."""
+    """The module that a command's main is of."""
     folder = ROOT / command.replace(".", "/")
-    return importlib.import_module(f"{command}.__main__" if folder.is_dir() else command)
+    entry = importlib.import_module(f"{command}.__main__" if folder.is_dir() else command)
+    return importlib.import_module(entry.main.__module__)
 
 
 def options(command: str) -> dict[tuple[str, ...], list[Option]]:

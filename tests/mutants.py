@@ -39,7 +39,7 @@ MODULES = (
     *("neural/*/claims.py", "neural/*/results.py", "neural/*/effects.py", "neural/*/checks.py"),
     *("neural/robustness/analysis.py", "neural/subnetworks/overlap.py"),
     *("neural/imbalance/efficiency.py", "neural/imbalance/alignment.py"),
-    *("figures/verdicts.py", "figures/*_tables.py", "figures/*_claims.py"),
+    *("figures/engine/verdicts.py", "figures/*/tables.py", "figures/*/claims.py"),
 )
 HANG = 1800.0  # s, of the tests of a mutant that never end
 WANTED = 0.95

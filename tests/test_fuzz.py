@@ -49,9 +49,9 @@ HEARTS = {
     "neural.dynamics.study.fill": "the same",
     "neural.across.study.fill": "the same",
     "theory.check.check": "the check of a statement of the registry",
-    "figures.page.write": "writing a page",
-    "figures.render.write": "writing figures",
-    "figures.report.write": "writing a report",
+    "figures.engine.page.write": "writing a page",
+    "figures.engine.render.write": "writing figures",
+    "figures.report.__main__.write": "writing a report",
 }
 """Where work begins, and which."""
 
@@ -86,8 +86,8 @@ def _stubbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("sim.sweep.figures", lambda folder: nullcontext(_work))
     monkeypatch.setattr("sim.execute.CONNECT", 0.1)
     monkeypatch.setattr("neural.fetch._download", _offline)
-    monkeypatch.setattr("figures.render.contents", lambda *arguments: {})
-    monkeypatch.setattr("figures.page.contents", lambda *arguments: {})
+    monkeypatch.setattr("figures.engine.render.contents", lambda *arguments: {})
+    monkeypatch.setattr("figures.engine.page.contents", lambda *arguments: {})
     if "huggingface_hub" in sys.modules or shutil.which("huggingface-cli"):
         monkeypatch.setattr("huggingface_hub.snapshot_download", _offline)
     monkeypatch.setattr("neural.sources.read_synthetic", functools.cache(synthetic.read))
@@ -166,7 +166,7 @@ SWEEP = {
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one of everything that commands read, made by them (a text, a run, a sweep, a study, tasks, …)."""
     from tests.figures.fake_study import Numbers, small, write
-    from tests.figures.test_report import small as pages
+    from tests.figures.report.test_report import small as pages
 
     folder = tmp_path_factory.mktemp("ready")
     (folder / "xx.txt").write_text(TEXT)
@@ -298,7 +298,7 @@ def tries(command: str, ready: Path) -> Iterator[list[str]]:
 @pytest.fixture
 def _pages_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page of a run is computed once: what is in question is not its content."""
-    from figures import page
+    from figures.engine import page
 
     contents = page._contents
     once = functools.cache(lambda name, run: contents(name, run, {}))

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from figures.markdown import code, table
-from figures.render import write
+from figures.engine.markdown import code, table
+from figures.engine.render import write
 from sim.runs.identity import parsed, written
 from sim.runs.provenance import commit, versions
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from figures import style
-from figures.once import reading_once
+from figures.engine import style
+from figures.engine.once import reading_once
 
 COARSE = {"figure.dpi": 60, "savefig.dpi": 60}
 """Dots an inch in these tests: what a figure holds does not depend on them, and it is drawn in half the time."""

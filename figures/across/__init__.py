@@ -1,0 +1,1 @@
+"""Figure and page of the study across the four."""

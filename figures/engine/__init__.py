@@ -1,0 +1,1 @@
+"""How figures and pages are made: style, tables in Markdown, run folders as they are read, verdicts."""

@@ -1,0 +1,1 @@
+"""Everything found in one file: python -m figures.report."""

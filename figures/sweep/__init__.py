@@ -1,0 +1,1 @@
+"""Figures of a sweep, each a table and a drawing."""
