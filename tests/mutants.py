@@ -34,11 +34,12 @@ MODULES = (
     *("theory/evidence/convex.py", "theory/evidence/chance.py", "theory/check.py"),
     *("sim/experiments/linear/measure.py", "sim/experiments/transformer/bottleneck.py"),
     *("sim/experiments/data/tasks.py", "sim/verdict.py", "sim/table.py"),
-    *("neural/intervals.py", "neural/curvature.py", "neural/spectra.py", "neural/retrieval.py"),
-    *("neural/scoring.py", "neural/cache.py", "neural/probes/*.py"),
+    *("neural/measures/intervals.py", "neural/measures/curvature.py"),
+    *("neural/measures/spectra.py", "neural/measures/retrieval.py", "neural/measures/scoring.py"),
+    *("neural/measures/probes/*.py", "neural/gpt/cache.py"),
     *("neural/*/claims.py", "neural/*/results.py", "neural/*/effects.py", "neural/*/checks.py"),
-    *("neural/robustness/analysis.py", "neural/subnetworks/overlap.py"),
-    *("neural/imbalance/efficiency.py", "neural/imbalance/alignment.py"),
+    *("neural/robustness/analysis.py", "neural/masks/overlap.py"),
+    *("neural/imbalance/efficiency.py", "neural/measures/alignment.py"),
     *("figures/engine/verdicts.py", "figures/*/tables.py", "figures/*/claims.py"),
 )
 HANG = 1800.0  # s, of the tests of a mutant that never end

@@ -36,15 +36,15 @@ VERDICTS = ("sim.sweep", "theory")
 
 HEARTS = {
     "sim.execute.execute": "the batches of a sweep",
-    "neural.loop._Training": "the updates of a training run",
-    "neural.bench._times": "timing",
-    "neural.step.program": "compiling",
-    "neural.scoring.score": "scoring a text",
-    "neural.generate.generate": "writing a text",
+    "neural.train.loop._Training": "the updates of a training run",
+    "neural.train.bench._times": "timing",
+    "neural.train.step.program": "compiling",
+    "neural.measures.scoring.score": "scoring a text",
+    "neural.gpt.generate.generate": "writing a text",
     "neural.robustness.study.fill": "a study's training and measuring",
     "neural.robustness.survey.fill": "a survey's measuring",
     "neural.imbalance.study.fill": "the same",
-    "neural.forecast._seconds_a_token": "a dry run's timing",
+    "neural.study.forecast._seconds_a_token": "a dry run's timing",
     "neural.subnetworks.study.fill": "the same",
     "neural.dynamics.study.fill": "the same",
     "neural.across.study.fill": "the same",
@@ -75,7 +75,7 @@ def _offline(*arguments: Any, **settings: Any) -> Any:
 @pytest.fixture(autouse=True)
 def _stubbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """HEARTS stop; nothing goes to a network; nobody waits for a cluster; invented text is made once, figures never."""
-    from neural import synthetic
+    from neural.text import synthetic
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for heart in HEARTS:
@@ -85,12 +85,12 @@ def _stubbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         )
     monkeypatch.setattr("sim.sweep.figures", lambda folder: nullcontext(_work))
     monkeypatch.setattr("sim.execute.CONNECT", 0.1)
-    monkeypatch.setattr("neural.fetch._download", _offline)
+    monkeypatch.setattr("neural.text.fetch._download", _offline)
     monkeypatch.setattr("figures.engine.render.contents", lambda *arguments: {})
     monkeypatch.setattr("figures.engine.page.contents", lambda *arguments: {})
     if "huggingface_hub" in sys.modules or shutil.which("huggingface-cli"):
         monkeypatch.setattr("huggingface_hub.snapshot_download", _offline)
-    monkeypatch.setattr("neural.sources.read_synthetic", functools.cache(synthetic.read))
+    monkeypatch.setattr("neural.text.sources.read_synthetic", functools.cache(synthetic.read))
     (tmp_path / "a" / "b" / "c").mkdir(parents=True)  # so that ../.. is this test's
     monkeypatch.chdir(tmp_path / "a" / "b" / "c")
 

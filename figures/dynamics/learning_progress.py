@@ -47,7 +47,7 @@ def table(run: Path) -> pd.DataFrame:
     log2_step counts step 0 as half the first after it.
     """
     results = dynamics(run)  # before the imports: it refuses other kinds
-    from neural.probes.onset import log2_steps
+    from neural.measures.probes.onset import log2_steps
 
     keys = ["task", "line", "step"]
     scores = over_seeds(_scores(results), keys, "value").assign(what="score")

@@ -108,7 +108,7 @@ def _every(claims: pd.DataFrame) -> str:
 
 
 def _what(run: Path, results: "Results") -> str:
-    from neural.results import read
+    from neural.study.results import read
 
     record = Run.existing(run).provenance() or {}
     plan = results.study

@@ -45,7 +45,7 @@ def _command(name: str) -> str:
 
 
 def _plan(run: Path, name: str, study: type[S]) -> S:
-    from neural.record import recorded
+    from neural.study.record import recorded
 
     return recorded(run, study, MARKS[name][0], _command(name))
 
@@ -164,7 +164,7 @@ def over_seeds(
     log: the column is positive, and its geometric mean is taken. What is NaN is left out; several rows of a seed count
     as their mean.
     """
-    from neural.intervals import interval
+    from neural.measures.intervals import interval
 
     keys = list(keys)
     known = rows[rows[column].notna()]

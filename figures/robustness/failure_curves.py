@@ -91,7 +91,7 @@ def curve_of(results: "Results", model: str, text: str, failure: str) -> "Curve"
 
 def intervals(place: Sequence[str], curve: "Curve", values: Any) -> pd.DataFrame:
     """Rows of a curve at a place: values (seeds, levels) averaged over seeds."""
-    from neural.intervals import interval
+    from neural.measures.intervals import interval
 
     found = interval(values)
     rows = pd.DataFrame([place] * len(curve.strengths), columns=PLACE[:-1])

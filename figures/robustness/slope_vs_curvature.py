@@ -52,7 +52,7 @@ def table(run: Path) -> pd.DataFrame:
 def _slopes(run: Path) -> pd.DataFrame:
     """Those of the models of a study or a survey, in order."""
     of_kind(run, "robustness")  # before the imports: it refuses other kinds
-    from neural.results import read
+    from neural.study.results import read
     from sim.runs.errors import UserError
 
     try:
@@ -67,7 +67,7 @@ def _typed(parts: list[pd.DataFrame]) -> list[pd.DataFrame]:
 
 
 def _ratios(slopes: pd.DataFrame) -> pd.DataFrame:
-    from neural.intervals import interval
+    from neural.measures.intervals import interval
 
     rows = []
     for key, part in slopes.groupby(["noise", "group", "sigma"], sort=False):

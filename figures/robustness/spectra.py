@@ -17,7 +17,7 @@ NAME = "spectra"
 DESCRIPTION = "stable ranks and Ky Fan shares of weight matrices, and what several texts change"
 
 MEASURES = {"stable_rank": "stable rank", "share_4": "share of the 4 largest $\\sigma_i^2$"}
-"""What is drawn of neural.spectra's columns."""
+"""What is drawn of neural.measures.spectra's columns."""
 KINDS = {
     "wte.weight": "tokens",
     "wpe.weight": "positions",
@@ -41,8 +41,8 @@ def table(run: Path) -> pd.DataFrame:
     seed by seed.
     """
     plan = robustness(run).study  # before the imports: it refuses other kinds
-    from neural.intervals import interval
-    from neural.results import read
+    from neural.measures.intervals import interval
+    from neural.study.results import read
     from sim.runs.errors import UserError
 
     try:

@@ -93,7 +93,7 @@ def _levels(curve: "Curve") -> list[list[float]]:
 
 def _mean(values: Any) -> list[float]:
     """Mean, the ends of its 95 % interval, and over how many seeds."""
-    from neural.intervals import interval
+    from neural.measures.intervals import interval
 
     found = interval(values)
     return [float(found.value), float(found.low), float(found.high), len(values)]

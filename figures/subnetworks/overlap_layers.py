@@ -44,7 +44,7 @@ def table(run: Path) -> pd.DataFrame:
     from 0.
     """
     results = subnetworks(run)  # before the imports: it refuses other kinds
-    from neural.mask import COMPONENTS
+    from neural.masks.mask import COMPONENTS
 
     rounds = {(task.name, task.round_of(d)) for task in results.study.tasks for d in task.densities}
     kinds = [*LOOKS, CORRECTED]

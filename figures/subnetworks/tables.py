@@ -152,7 +152,7 @@ def overlaps(results: "Results", query: str) -> pd.DataFrame:
 
 def kept(results: "Results") -> pd.DataFrame:
     """Densities of tickets by task, variant and scope, a layer or component, at the densities of `cells`."""
-    from neural.mask import COMPONENTS, sizes
+    from neural.masks.mask import COMPONENTS, sizes
 
     sized = sizes(results.study.model)
     rows = results.counts
@@ -226,7 +226,7 @@ def ablation(results: "Results") -> pd.DataFrame:
     added: by their removal; random: by that of as many of each matrix; `value`: the difference, with a 95 % interval.
     `weights` and `part`: how many are removed, mean over seeds, and of all. Raises MissingRows without any.
     """
-    from neural.mask import size
+    from neural.masks.mask import size
     from neural.subnetworks.claims import ablated
 
     try:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neural.command import Stop, chosen, run, studied, told
-from neural.memory import restart_with_huge_pages
+from neural.gpt.memory import restart_with_huge_pages
+from neural.study.command import Stop, chosen, run, studied, told
 from sim.runs.options import Count, Options, Seeds, Steps
 from sim.runs.store import readable
 
@@ -89,8 +89,8 @@ def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     from neural.across.claims import claims
     from neural.across.join import Results
     from neural.across.study import do, read
-    from neural.forecast import forecast
-    from neural.results import check
+    from neural.study.forecast import forecast
+    from neural.study.results import check
 
     study = study_of(arguments)
     if arguments.dry_run:

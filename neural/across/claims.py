@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from neural.across.join import Results, by_seed, gained
 from neural.across.plan import ALONE
 from neural.imbalance.plan import BALANCED, IMBALANCED
-from neural.intervals import Interval, difference, effect, interval
-from neural.probes.onset import onset
+from neural.measures.intervals import Interval, difference, effect, interval
+from neural.measures.probes.onset import onset
 
 Array = NDArray[np.float64]
 

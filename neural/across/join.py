@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from neural.across.measure import LANGUAGE, RETRIEVAL, TAGS, TRANSFERRED
 from neural.across.plan import ALONE, CLONES, GROUPS, Study
 from neural.imbalance.efficiency import interpolated
-from neural.results import read
 from neural.robustness.claims import curve
+from neural.study.results import read
 from sim.runs.errors import UserError
 
 Array = NDArray[np.float64]

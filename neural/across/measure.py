@@ -13,29 +13,29 @@ from numpy.typing import NDArray
 
 from neural.across.plan import GROUPS, Study
 from neural.across.subjects import PARTS, Both
-from neural.config import Compute
-from neural.curvature import damages
-from neural.imbalance.alignment import gradient_cosines
+from neural.gpt.config import Compute
+from neural.gpt.parts import names_of
 from neural.imbalance.measure import perplexities
 from neural.imbalance.real import pooled_cosines
-from neural.mask import Mask, prunable, random_like
-from neural.parts import names_of
-from neural.perturb import curve
-from neural.probes import ridge
-from neural.probes.linear import Part, score
-from neural.retrieval import retrieval, sentence_states
+from neural.masks.criteria import one_shot
+from neural.masks.mask import Mask, prunable, random_like
+from neural.masks.overlap import corrected, expected, only, overlap, without
+from neural.masks.prune import tickets
+from neural.measures.alignment import gradient_cosines
+from neural.measures.curvature import damages
+from neural.measures.perturb import curve
+from neural.measures.probes import ridge
+from neural.measures.probes.linear import Part, score
+from neural.measures.retrieval import retrieval, sentence_states
+from neural.measures.scoring import Sliding
+from neural.measures.scoring import score as text_score
 from neural.robustness.measure import FINE
-from neural.scoring import Sliding
-from neural.scoring import score as text_score
-from neural.stack import Stack
-from neural.subnetworks.criteria import one_shot
-from neural.subnetworks.language_model import LanguageModel
-from neural.subnetworks.objective import trainer
-from neural.subnetworks.overlap import corrected, expected, only, overlap, without
+from neural.study.stack import Stack
 from neural.subnetworks.plan import FRACTION
-from neural.subnetworks.prune import tickets
-from neural.subnetworks.tagging import UPOS
-from neural.tokens import windows
+from neural.text.tokens import windows
+from neural.tune.language_model import LanguageModel
+from neural.tune.objective import trainer
+from neural.tune.tagging import UPOS
 
 Array = NDArray[np.floating[Any]]
 
@@ -182,7 +182,7 @@ def _identity(one: Array, other: Array) -> tuple[Array, float]:
 
 
 def _tagged(model: Any, stack: Stack, both: Both) -> dict[str, tuple[Array, float]]:
-    from neural.words import word_features
+    from neural.measures.words import word_features
 
     def part(language: str, name: str) -> Part:
         words = both.words[language, name]

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
-from neural.config import ModelConfig
-from neural.forecast import Training
+from neural.gpt.config import ModelConfig
 from neural.imbalance.plan import BALANCED, IMBALANCED
-from neural.optim import OptimiserConfig
-from neural.recipe import TrainConfig
-from neural.scoring import Sliding
-from neural.subnetworks.prune import each_round
+from neural.masks.prune import each_round
+from neural.measures.scoring import Sliding
+from neural.study.forecast import Training
+from neural.train.optim import OptimiserConfig
+from neural.train.recipe import TrainConfig
 from sim.runs.errors import UserError
 
 Pair = tuple[str, str]
@@ -57,7 +57,7 @@ class Recipe:
 
     @property
     def mixture(self) -> str:
-        """As neural.mixture reads it."""
+        """As neural.text.mixture reads it."""
         second = Fraction(self.share).limit_denominator(1000)
         shares = dict(zip(self.languages, (1 - second, second), strict=True))
         return ",".join(f"{name}:{share}" for name, share in shares.items() if share)
@@ -178,7 +178,7 @@ class Study:
         """How a run is trained; its data are the study's own."""
         import jax
 
-        from neural.config import compute_on
+        from neural.gpt.config import compute_on
 
         optimiser = self.optimisation(recipe)
         kept = self.steps if recipe.studied else (optimiser.steps,)

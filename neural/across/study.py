@@ -1,7 +1,7 @@
-"""The study in a folder: neural.results, and beside its tables the models and the masks.
+"""The study in a folder: neural.study.results, and beside its tables the models and the masks.
 
 OUT/tokenizer-….json                        of the cloned text, and of each pair of real languages
-OUT/models/NAME/                            a run of neural.loop for each recipe of the plan
+OUT/models/NAME/                            a run of neural.train.loop for each recipe of the plan
 OUT/masks/NAME/step-…/LANGUAGE-ORDER/       the tickets of a stack of models
 """
 
@@ -15,11 +15,11 @@ from neural.across import measure
 from neural.across.measure import Hunted
 from neural.across.plan import Recipe, Study
 from neural.across.subjects import MODELS, Both, Subjects
-from neural.loop import train
-from neural.mask import Mask, load
-from neural.results import Work, fill
-from neural.stack import Stack
-from neural.subnetworks.prune import file_of, save_round
+from neural.masks.mask import Mask, load
+from neural.masks.prune import file_of, save_round
+from neural.study.results import Work, fill
+from neural.study.stack import Stack
+from neural.train.loop import train
 from sim.runs.identity import identity
 from sim.runs.store import Run
 

@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural.across.plan import CLONES, Pair, Recipe, Study
-from neural.clone import Clones
-from neural.corpus import Corpus
-from neural.data import Data, Encode
 from neural.dynamics.invented import invented, parsed
 from neural.imbalance import real
 from neural.imbalance.real import Sentences
-from neural.loop import require_trainable
-from neural.stack import Stack, stack
-from neural.subnetworks.tagging import UPOS, places
-from neural.tokenizer import Tokenizer
-from neural.tokens import Ids, Tokens, passages, store, windows
-from neural.treebank import Sentence, treebank
-from neural.words import WordExamples, encoded_words
+from neural.measures.words import WordExamples, encoded_words
+from neural.study.stack import Stack, stack
+from neural.text.clone import Clones
+from neural.text.corpus import Corpus
+from neural.text.tokenizer import Tokenizer
+from neural.text.tokens import Ids, Tokens, passages, store, windows
+from neural.text.treebank import Sentence, treebank
+from neural.train.data import Data, Encode
+from neural.train.loop import require_trainable
+from neural.tune.tagging import UPOS, places
 from sim.runs.errors import UserError
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from neural.command import Stop, chosen, run, studied, told
-from neural.memory import restart_with_huge_pages
+from neural.gpt.memory import restart_with_huge_pages
+from neural.study.command import Stop, chosen, run, studied, told
 from sim.runs.errors import UserError
 from sim.runs.options import Count, Options, Seeds, Steps
 from sim.runs.store import readable
@@ -59,8 +59,8 @@ class Arguments(Options):
 
 def study_of(arguments: Arguments) -> "Study":
     """The study asked for. Raises UserError, in one line, for what cannot be done."""
-    from neural.corpus import spoken
     from neural.dynamics.plan import Name, Study, presets
+    from neural.text.corpus import spoken
 
     study: Study = chosen(arguments.preset, presets())
     if arguments.tasks == ():
@@ -97,12 +97,12 @@ def _of_own_text(study: "Study", arguments: Arguments) -> "Study":
 
     Raises UserError for a task asked for that it does not allow.
     """
-    from neural import xquad
-    from neural.corpora import NotThere
     from neural.dynamics.invented import invented
     from neural.dynamics.plan import PARTS
     from neural.dynamics.subjects import Subjects
-    from neural.own_text import aligned_sources, lacking, left_out, no_translations
+    from neural.text import xquad
+    from neural.text.corpora import NotThere
+    from neural.text.own_text import aligned_sources, lacking, left_out, no_translations
 
     wanted = sum(study.sentences.of(part) for part in PARTS)
     reasons = {}
@@ -145,8 +145,8 @@ def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     from neural.dynamics.results import Results
     from neural.dynamics.study import do
     from neural.dynamics.subjects import Subjects
-    from neural.forecast import forecast
-    from neural.results import check
+    from neural.study.forecast import forecast
+    from neural.study.results import check
 
     study = study_of(arguments)
     if arguments.dry_run:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from neural.dynamics.effects import SEEDS, both, row
 from neural.dynamics.results import Results
-from neural.intervals import interval
+from neural.measures.intervals import interval
 
 CHANCE = 0.05
 """Of accuracy, within which it counts as chance."""

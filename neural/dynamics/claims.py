@@ -17,7 +17,7 @@ from neural.dynamics.checks import checks
 from neural.dynamics.effects import COLUMNS, LANGUAGES, SEEDS, both, jackknife, row, shared_variance
 from neural.dynamics.plan import Name
 from neural.dynamics.results import CROSS, IN, OF, Results, arrays, ranks
-from neural.intervals import interval
+from neural.measures.intervals import interval
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural.intervals import CONFIDENCE, Interval, effect, interval, within
+from neural.measures.intervals import CONFIDENCE, Interval, effect, interval, within
 
 Array = NDArray[np.float64]
 

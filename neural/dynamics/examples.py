@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from neural.probes.linear import Part
-from neural.subnetworks.arcs import RELATIONS
-from neural.subnetworks.tagging import UPOS, places
-from neural.treebank import Sentence
-from neural.words import WordExamples
+from neural.measures.probes.linear import Part
+from neural.measures.words import WordExamples
+from neural.text.treebank import Sentence
+from neural.tune.arcs import RELATIONS
+from neural.tune.tagging import UPOS, places
 from sim.runs.errors import UserError
 
 Ints = NDArray[np.int64]

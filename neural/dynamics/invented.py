@@ -1,15 +1,15 @@
 """Treebanks of invented languages, so that the study runs without data: their grammar says what each word is.
 
-A sentence of neural.synthetic is parsed by its word forms and the order of its language; its languages are those of the
-default grammar, with any number of sentences.
+A sentence of neural.text.synthetic is parsed by its word forms and the order of its language; its languages are those
+of the default grammar, with any number of sentences.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from neural.synthetic import Grammar, language, number_of
-from neural.treebank import Sentence
-from neural.xquad import Answer, Side
+from neural.text.synthetic import Grammar, language, number_of
+from neural.text.treebank import Sentence
+from neural.text.xquad import Answer, Side
 from sim.runs.errors import UserError
 
 ROLES = ("nsubj", "root", "obj")
@@ -17,7 +17,7 @@ ROLES = ("nsubj", "root", "obj")
 
 
 def invented(name: str) -> bool:
-    """Whether a language is one of neural.synthetic's."""
+    """Whether a language is one of neural.text.synthetic's."""
     return bool(number_of(name))
 
 

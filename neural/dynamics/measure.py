@@ -37,14 +37,14 @@ from neural.dynamics.examples import Examples, Floats
 from neural.dynamics.plan import OF_WORDS, PARTS, REDRAWN, Name, Part
 from neural.dynamics.readings import Readings
 from neural.dynamics.subjects import Subjects
-from neural.probes import align, linear, logistic, subspace
-from neural.probes.controls import control_labels, distribution, memorisable
-from neural.probes.description_length import description_length
-from neural.probes.linear import score
-from neural.retrieval import retrieval
-from neural.scoring import score as text_score
+from neural.measures.probes import align, linear, logistic, subspace
+from neural.measures.probes.controls import control_labels, distribution, memorisable
+from neural.measures.probes.description_length import description_length
+from neural.measures.probes.linear import score
+from neural.measures.retrieval import retrieval
+from neural.measures.scoring import score as text_score
 from neural.subnetworks.plan import family_distance
-from neural.xquad import Side
+from neural.text.xquad import Side
 
 METHODS: dict[str, Callable[[Any], align.Links]] = {
     "argmax": align.argmax,

@@ -5,10 +5,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
-from neural.config import ModelConfig, preset
-from neural.forecast import Training
-from neural.optim import OptimiserConfig
-from neural.scoring import Sliding
+from neural.gpt.config import ModelConfig, preset
+from neural.measures.scoring import Sliding
+from neural.study.forecast import Training
+from neural.train.optim import OptimiserConfig
 from sim.runs.errors import UserError
 
 Name = Literal["parts-of-speech", "arcs", "relations", "topics", "pairing", "xnli"]

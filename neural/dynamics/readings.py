@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from neural.dynamics.examples import Floats
 from neural.dynamics.plan import Name, Part
 from neural.dynamics.subjects import Subjects
-from neural.retrieval import sentence_states
-from neural.stack import Stack
-from neural.words import Encoded, WordExamples, word_features
+from neural.measures.retrieval import sentence_states
+from neural.measures.words import Encoded, WordExamples, word_features
+from neural.study.stack import Stack
 
 Key = tuple[str, ...]
 

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from neural.dynamics.plan import Study
-from neural.probes.onset import centre, forgetting, log2_steps, onset
-from neural.results import read
+from neural.measures.probes.onset import centre, forgetting, log2_steps, onset
+from neural.study.results import read
 from sim.runs.errors import UserError
 
 Array = NDArray[np.float64]

@@ -1,7 +1,7 @@
-"""The study in a folder: neural.results, and beside its tables the models.
+"""The study in a folder: neural.study.results, and beside its tables the models.
 
 OUT/tokenizer.json      of all languages
-OUT/models/             a run of neural.loop, with the models of every step that is probed
+OUT/models/             a run of neural.train.loop, with the models of every step that is probed
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from neural.dynamics import measure
 from neural.dynamics.plan import Study
 from neural.dynamics.readings import Readings
 from neural.dynamics.subjects import Subjects
-from neural.results import Work, fill
+from neural.study.results import Work, fill
 from sim.runs.store import Run
 
 Stop = Callable[[], bool]

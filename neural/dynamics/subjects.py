@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from neural import xquad
 from neural.dynamics import examples
 from neural.dynamics.examples import Examples, Ints, Words
 from neural.dynamics.invented import answers as invented_answers
 from neural.dynamics.invented import invented, parsed
 from neural.dynamics.plan import OF_WORDS, PARTS, Name, Part, Study
 from neural.dynamics.xnli import LABELS, Inferences, inferences
-from neural.labelled import TOPICS, Labelled, sib200
-from neural.pretrained import TEST, Pretrained
-from neural.treebank import Sentence, treebank
-from neural.words import Encoded, WordExamples, encoded, encoded_words
-from neural.xquad import Side
+from neural.measures.words import Encoded, WordExamples, encoded, encoded_words
+from neural.study.pretrained import TEST, Pretrained
+from neural.text import xquad
+from neural.text.labelled import TOPICS, Labelled, sib200
+from neural.text.treebank import Sentence, treebank
+from neural.text.xquad import Side
 from sim.runs.errors import UserError
 
 SPLITS: dict[Part, str] = {"train": "train", "dev": "valid", "test": "test"}

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from neural.imbalance.efficiency import Reference, fit, interpolated
 from neural.imbalance.plan import BALANCED, IMBALANCED, Study
-from neural.intervals import Interval, difference, effect, interval, within
-from neural.results import read
+from neural.measures.intervals import Interval, difference, effect, interval, within
+from neural.study.results import read
 from sim.runs.errors import UserError
 
 Array = NDArray[np.float64]

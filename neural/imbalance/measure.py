@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from neural.imbalance.alignment import (
+from neural.imbalance.real import Sentences, pooled_cosines
+from neural.measures.alignment import (
     Cosines,
     embedding_cosines,
     gradient_cosines,
     patched,
     state_cosines,
 )
-from neural.imbalance.matching import frequency_bins, match
-from neural.imbalance.real import Sentences, pooled_cosines
-from neural.scoring import Sliding, score
-from neural.stack import Stack
-from neural.tokens import Tokens
+from neural.measures.matching import frequency_bins, match
+from neural.measures.scoring import Sliding, score
+from neural.study.stack import Stack
+from neural.text.tokens import Tokens
 
 Ints = NDArray[np.int64]
 

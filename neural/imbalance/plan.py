@@ -10,13 +10,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from neural.classify.tune import FineTuning
-from neural.clone import Clones
-from neural.config import ModelConfig
-from neural.forecast import Training
-from neural.optim import OptimiserConfig
-from neural.recipe import TrainConfig
-from neural.scoring import Sliding
+from neural.gpt.config import ModelConfig
+from neural.measures.scoring import Sliding
+from neural.study.forecast import Training
+from neural.text.clone import Clones
+from neural.train.optim import OptimiserConfig
+from neural.train.recipe import TrainConfig
+from neural.tune.classifier import FineTuning
 from sim.runs.errors import UserError
 from sim.runs.options import MOST_STEPS
 
@@ -67,7 +67,7 @@ class Recipe:
 
     @property
     def mixture(self) -> str:
-        """As neural.mixture reads it."""
+        """As neural.text.mixture reads it."""
         stages = [
             [
                 f"{name}:{_exact(share)}"
@@ -264,7 +264,7 @@ class Study:
         """How a run is trained; its data are the study's own."""
         import jax
 
-        from neural.config import compute_on
+        from neural.gpt.config import compute_on
 
         optimiser = self.optimisation(recipe)
         return TrainConfig(

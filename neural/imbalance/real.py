@@ -17,16 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from neural import tokenizer as tokenizers
-from neural.config import Compute, ModelConfig
-from neural.corpus import Corpus
-from neural.corpus import load as load_corpus
-from neural.data import Data
-from neural.documents import SPLITS
-from neural.imbalance.alignment import SMALL, Cosines
-from neural.model import DEFAULT, Parameters, states
-from neural.tokenizer import Tokenizer
-from neural.tokens import Tokens, store
+from neural.gpt.config import Compute, ModelConfig
+from neural.gpt.model import DEFAULT, Parameters, states
+from neural.measures.alignment import SMALL, Cosines
+from neural.text import tokenizer as tokenizers
+from neural.text.corpus import Corpus
+from neural.text.corpus import load as load_corpus
+from neural.text.documents import SPLITS
+from neural.text.tokenizer import Tokenizer
+from neural.text.tokens import Tokens, store
+from neural.train.data import Data
 from sim.runs.errors import UserError
 
 Vocabulary = Literal["shared", "disjoint"]
@@ -93,7 +93,7 @@ class Bilingual:
         return self.tables[language][ids]
 
     def data(self) -> Data:
-        """What neural.loop.train reads, with the first language's tokenizer. Training text is encoded on the way."""
+        """What train.loop.train reads, with the first language's tokenizer. Training text is encoded on the way."""
         languages = self.pair.languages
         valid = {language: self.tokens[language, "valid"] for language in languages}
         return Data(

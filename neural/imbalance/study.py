@@ -1,7 +1,7 @@
-"""The study in a folder: neural.results, and beside its tables the models.
+"""The study in a folder: neural.study.results, and beside its tables the models.
 
 OUT/tokenizer-TEXT….json    of the text that is cloned, and of real languages
-OUT/models/NAME/            a run of neural.loop for each recipe of the plan
+OUT/models/NAME/            a run of neural.train.loop for each recipe of the plan
 """
 
 import hashlib
@@ -15,19 +15,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural import checkpoint
-from neural.clone import Clones, pairs
-from neural.corpus import Corpus
-from neural.data import Data
+from neural.gpt import checkpoint
 from neural.imbalance import measure, real
 from neural.imbalance.plan import BALANCED, IMBALANCED, Recipe, Study
 from neural.imbalance.transfer import transferred, transferred_real
-from neural.labelled import task
-from neural.loop import require_trainable, train
-from neural.results import Work, fill
-from neural.stack import Stack, stack
-from neural.tokenizer import Tokenizer
-from neural.tokens import Tokens, TokenStore, passages, store, windows
+from neural.study.results import Work, fill
+from neural.study.stack import Stack, stack
+from neural.text.clone import Clones, pairs
+from neural.text.corpus import Corpus
+from neural.text.labelled import task
+from neural.text.tokenizer import Tokenizer
+from neural.text.tokens import Tokens, TokenStore, passages, store, windows
+from neural.train.data import Data
+from neural.train.loop import require_trainable, train
 from sim.runs.store import Run
 
 MODELS = "models"

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from neural.classify.examples import Examples, examples
-from neural.classify.head import correct
-from neural.classify.tune import FineTuning, fine_tune
-from neural.clone import Clones
 from neural.imbalance.real import Bilingual
-from neural.labelled import Task
-from neural.stack import Stack
-from neural.tokenizer import Tokenizer
+from neural.study.stack import Stack
+from neural.text.clone import Clones
+from neural.text.labelled import Task
+from neural.text.tokenizer import Tokenizer
+from neural.tune.classifier import FineTuning, fine_tune
+from neural.tune.examples import Examples, examples
+from neural.tune.head import correct
 from sim.runs.errors import UserError
 
 Parts = tuple[Examples, ...]

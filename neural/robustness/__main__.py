@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from neural.command import Stop, chosen, run, studied
-from neural.memory import restart_with_huge_pages
+from neural.gpt.memory import restart_with_huge_pages
+from neural.study.command import Stop, chosen, run, studied
 from sim.runs.errors import UserError
 from sim.runs.options import Count, Options, Seed, Seeds, Steps
 from sim.runs.store import readable
@@ -111,9 +111,9 @@ def _paired(study: "Study", pairs: tuple[str, ...]) -> "Study":
 
 def _with_tasks(study: "Study", tasks: tuple[str, ...]) -> "Study":
     """Fine-tuned for other tasks, each of which is read once now, to find what is wrong before anything is trained."""
-    from neural.classify.tune import FineTuning
-    from neural.labelled import task
     from neural.robustness.plan import BREAKS, KINDS, Classification
+    from neural.text.labelled import task
+    from neural.tune.classifier import FineTuning
 
     for name in tasks:
         task(name, study.data_dir)
@@ -171,8 +171,8 @@ def summary(out: Path) -> str:
     """Of a survey: clean losses, and how much each failure adds to them on average over its strengths."""
     import pandas as pd
 
-    from neural.results import read
     from neural.robustness.claims import curve
+    from neural.study.results import read
 
     keys = ["model", "text", "group", "failure"]
     rows = []
@@ -194,10 +194,10 @@ def _study_or_survey(arguments: Arguments, stop: Stop) -> tuple[Path | None, str
 
 
 def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
-    from neural.forecast import forecast
-    from neural.results import check
     from neural.robustness.claims import Results, claims
     from neural.robustness.study import do, read
+    from neural.study.forecast import forecast
+    from neural.study.results import check
 
     study = study_of(arguments)
     if arguments.dry_run:

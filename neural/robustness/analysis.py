@@ -1,4 +1,4 @@
-"""The statistics of failure curves: degradation, area and crossovers, beside the intervals of neural.intervals.
+"""The statistics of failure curves: degradation, area and crossovers, beside measures.intervals.
 
 A curve is y (seeds, levels, draws): what one kind of model measures, in nats a token, bits a byte or accuracy, for each
 seed of training, each strength x (levels,) of a failure and each draw of it. Two kinds of model are paired by seed:
@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neural.intervals import expanded_percentiles
+from neural.measures.intervals import expanded_percentiles
 
 Array = NDArray[np.float64]
 

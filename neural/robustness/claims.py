@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural import intervals
-from neural.intervals import Interval
-from neural.results import read
+from neural.measures import intervals
+from neural.measures.intervals import Interval
 from neural.robustness import analysis
 from neural.robustness.analysis import Crossover
 from neural.robustness.plan import Comparison, Study
+from neural.study.results import read
 from sim.runs.errors import UserError
 
 Array = NDArray[np.float64]

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural.classify.examples import Examples, examples
-from neural.classify.head import Classifier, correct
-from neural.classify.tune import Tuned, fine_tune
-from neural.labelled import task
-from neural.perturb import failed, is_random
+from neural.measures.perturb import failed, is_random
 from neural.robustness.plan import Classification, Hit, Study
-from neural.stack import Stack
-from neural.tokenizer import Tokenizer
+from neural.study.stack import Stack
+from neural.text.labelled import task
+from neural.text.tokenizer import Tokenizer
+from neural.tune.classifier import Tuned, fine_tune
+from neural.tune.examples import Examples, examples
+from neural.tune.head import Classifier, correct
 
 Ints = NDArray[np.int64]
 

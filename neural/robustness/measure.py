@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural import curvature, spectra
-from neural.config import Compute
-from neural.parts import names_of
-from neural.perturb import curve
+from neural.gpt.config import Compute
+from neural.gpt.parts import names_of
+from neural.measures import curvature, spectra
+from neural.measures.perturb import curve
+from neural.measures.scoring import score
 from neural.robustness.plan import Hit, Measures
-from neural.scoring import score
-from neural.stack import Stack
-from neural.tokens import Tokens, windows
+from neural.study.stack import Stack
+from neural.text.tokens import Tokens, windows
 
 Texts = Mapping[str, Tokens]
 
@@ -123,7 +123,7 @@ def slopes(stack: Stack, texts: Texts, measures: Measures) -> pd.DataFrame:
 
 
 def spectra_of(stack: Stack) -> pd.DataFrame:
-    """What neural.spectra reads off every weight matrix."""
+    """What neural.measures.spectra reads off every weight matrix."""
     found = spectra.spectra(stack.parameters)
     models = _of_models(stack).loc[found.pop("copy").to_numpy()].reset_index(drop=True)
     return pd.concat([models, found.rename(columns={"name": "matrix"})], axis=1)

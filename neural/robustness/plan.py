@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from neural.classify.tune import FineTuning
-from neural.config import ModelConfig, preset
-from neural.forecast import Training
-from neural.optim import OptimiserConfig
-from neural.scoring import Sliding
+from neural.gpt.config import ModelConfig, preset
+from neural.measures.scoring import Sliding
+from neural.study.forecast import Training
+from neural.train.optim import OptimiserConfig
+from neural.tune.classifier import FineTuning
 from sim.runs.errors import UserError
 
 Kind = Literal["language", "domain", "near-clone", "three languages"]

@@ -1,4 +1,4 @@
-"""The study in a folder: neural.results, and beside its tables the models.
+"""The study in a folder: neural.study.results, and beside its tables the models.
 
 OUT/tokenizer.json              of all texts
 OUT/models/TEXT+TEXT/           a run of neural.train for each stack of models
@@ -12,16 +12,16 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from neural import labelled
-from neural.pretrained import MODELS, TOKENIZER, Place
-from neural.results import Work, fill
-from neural.results import read as read_table
 from neural.robustness import measure
 from neural.robustness.classification import Tuning
 from neural.robustness.plan import Hit, Kind, Study
 from neural.robustness.subjects import held_out, nearest_steps
-from neural.stack import Stack, stack
-from neural.tokens import Tokens
+from neural.study.pretrained import MODELS, TOKENIZER, Place
+from neural.study.results import Work, fill
+from neural.study.results import read as read_table
+from neural.study.stack import Stack, stack
+from neural.text import labelled
+from neural.text.tokens import Tokens
 from sim.runs.store import Run
 
 

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from neural.corpus import Corpus
 from neural.robustness.plan import Measures
-from neural.tokenizer import Tokenizer
-from neural.tokens import Tokens, encoded, passages
+from neural.text.corpus import Corpus
+from neural.text.tokenizer import Tokenizer
+from neural.text.tokens import Tokens, encoded, passages
 from sim.runs.errors import UserError
 
 

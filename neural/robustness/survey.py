@@ -1,4 +1,4 @@
-"""The measures of models that exist, in a folder of their own: neural.results."""
+"""The measures of models that exist, in a folder of their own: neural.study.results."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from neural.evaluate import Arguments as Evaluation
-from neural.evaluate import checkpoints
-from neural.evaluate import read as held_out
-from neural.parts import names_of
-from neural.results import Work, fill
+from neural.gpt.parts import names_of
+from neural.measures.evaluate import Arguments as Evaluation
+from neural.measures.evaluate import checkpoints
+from neural.measures.evaluate import read as held_out
+from neural.measures.scoring import Sliding
 from neural.robustness import measure
 from neural.robustness.plan import HALF, Hit, Measures, hit
-from neural.scoring import Sliding
-from neural.stack import Stack, stack
-from neural.tokens import Tokens, passages
+from neural.study.results import Work, fill
+from neural.study.stack import Stack, stack
+from neural.text.tokens import Tokens, passages
 from sim.runs.errors import UserError
 from sim.runs.store import Run
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neural.command import Stop, chosen, run, studied, told
-from neural.memory import restart_with_huge_pages
+from neural.gpt.memory import restart_with_huge_pages
+from neural.study.command import Stop, chosen, run, studied, told
 from sim.runs.errors import UserError
 from sim.runs.options import Options, Seeds, Steps
 from sim.runs.store import readable
@@ -59,8 +59,8 @@ class Arguments(Options):
 
 def study_of(arguments: Arguments) -> "Study":
     """The study asked for. Raises UserError, in one line, for what cannot be done."""
-    from neural.corpus import spoken
     from neural.subnetworks.plan import Study, presets
+    from neural.text.corpus import spoken
 
     study: Study = chosen(arguments.preset, presets())
     study = replace(study, data_dir=arguments.data_dir)
@@ -119,8 +119,8 @@ def _of_own_text(study: "Study", arguments: Arguments) -> "Study":
     """The study with the tasks and the aligned sentences that the text allows. Raises UserError for one asked for that
     it does not.
     """
-    from neural.own_text import aligned_sources, lacking, left_out, no_translations
     from neural.subnetworks.subjects import Subjects
+    from neural.text.own_text import aligned_sources, lacking, left_out, no_translations
 
     tasks = []
     for task in study.tasks:
@@ -150,8 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
-    from neural.forecast import forecast
-    from neural.results import check
+    from neural.study.forecast import forecast
+    from neural.study.results import check
     from neural.subnetworks.claims import Results, claims
     from neural.subnetworks.study import do
     from neural.subnetworks.subjects import Subjects

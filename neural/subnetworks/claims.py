@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural.intervals import Interval, at_most, difference, effect, interval
-from neural.results import read
-from neural.subnetworks.overlap import corrected
+from neural.masks.overlap import corrected
+from neural.measures.intervals import Interval, at_most, difference, effect, interval
+from neural.study.results import read
 from neural.subnetworks.plan import Study, Task
 from sim.runs.errors import UserError
 

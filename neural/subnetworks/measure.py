@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural.mask import COMPONENTS, Mask, full, random, random_like, random_within
-from neural.retrieval import retrieval, sentence_states
-from neural.scoring import score
-from neural.stack import Parameters
-from neural.subnetworks import sparse
-from neural.subnetworks.criteria import Criterion, one_shot
-from neural.subnetworks.overlap import chance, expected, only, overlap, without
+from neural.masks import sparse
+from neural.masks.criteria import Criterion, one_shot
+from neural.masks.mask import COMPONENTS, Mask, full, random, random_like, random_within
+from neural.masks.overlap import chance, expected, only, overlap, without
+from neural.measures.retrieval import retrieval, sentence_states
+from neural.measures.scoring import score
+from neural.study.stack import Parameters
 from neural.subnetworks.plan import FRACTION, Member, Task
 from neural.subnetworks.subjects import Subjects
 from neural.subnetworks.tuning import Job, measured, weights
-from neural.tokens import windows
+from neural.text.tokens import windows
 
 Tickets = Mapping[Member, Sequence[Mask]]
 """Of each model of a hunt its masks after rounds 1, 2, …"""

@@ -1,8 +1,8 @@
-"""The study in a folder: neural.results, and beside its tables the models and the masks.
+"""The study in a folder: neural.study.results, and beside its tables the models and the masks.
 
 OUT/tokenizer.json                        of all languages
-OUT/models/                               a run of neural.loop: the pretrained models
-OUT/masks/TASK-VARIANT/round-….*          every round of every hunt, as neural.subnetworks.prune says
+OUT/models/                               a run of neural.train.loop: the pretrained models
+OUT/masks/TASK-VARIANT/round-….*          every round of every hunt, as neural.masks.prune says
 """
 
 from collections.abc import Callable, Iterator
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from neural.results import Work, fill
-from neural.scoring import score
+from neural.masks.prune import save_round, saved_rounds, tickets
+from neural.measures.scoring import score
+from neural.study.results import Work, fill
 from neural.subnetworks import measure
 from neural.subnetworks.measure import Tickets
 from neural.subnetworks.plan import Hunt, Study, Task
-from neural.subnetworks.prune import save_round, saved_rounds, tickets
 from neural.subnetworks.subjects import Subjects
 from neural.subnetworks.tuning import trainer
 from sim.runs.identity import identity

@@ -8,18 +8,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from neural.labelled import task as labelled
-from neural.ner import ner
-from neural.pretrained import TEST, Pretrained
-from neural.stack import Parameters, Stack
-from neural.subnetworks.arcs import relations
-from neural.subnetworks.language_model import LanguageModel
-from neural.subnetworks.objective import Supervised
+from neural.measures.words import Encoded, encoded
+from neural.study.pretrained import TEST, Pretrained
+from neural.study.stack import Parameters, Stack
 from neural.subnetworks.plan import Study, Task
-from neural.subnetworks.tagging import named_entities, parts_of_speech
-from neural.subnetworks.topic import topics
-from neural.treebank import treebank
-from neural.words import Encoded, encoded
+from neural.text.labelled import task as labelled
+from neural.text.ner import ner
+from neural.text.treebank import treebank
+from neural.tune.arcs import relations
+from neural.tune.language_model import LanguageModel
+from neural.tune.objective import Supervised
+from neural.tune.tagging import named_entities, parts_of_speech
+from neural.tune.topic import topics
 from sim.runs.errors import UserError
 
 Tuned = LanguageModel | Supervised

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural.mask import Mask, full, stacked
-from neural.pretrained import TEST
-from neural.stack import Parameters
-from neural.subnetworks.objective import tune
+from neural.masks.mask import Mask, full, stacked
+from neural.masks.prune import Train
+from neural.study.pretrained import TEST
+from neural.study.stack import Parameters
 from neural.subnetworks.plan import Task
-from neural.subnetworks.prune import Train
 from neural.subnetworks.subjects import Subjects
+from neural.tune.objective import tune
 
 
 @dataclass(frozen=True, eq=False)

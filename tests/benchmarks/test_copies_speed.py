@@ -10,16 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural.config import Compute, ModelConfig, preset
-from neural.curvature import damages
-from neural.model import token_losses
-from neural.parts import names_of
-from neural.perturb import AT_ONCE, failed, is_random
+from neural.gpt.config import Compute, ModelConfig, preset
+from neural.gpt.model import token_losses
+from neural.gpt.parts import names_of
+from neural.measures.curvature import damages
+from neural.measures.perturb import AT_ONCE, failed, is_random
+from neural.measures.scoring import Sliding, score
 from neural.robustness.measure import curves
 from neural.robustness.plan import hit, presets
-from neural.scoring import Sliding, score
-from neural.stack import Stack
-from neural.tokens import Tokens
+from neural.study.stack import Stack
+from neural.text.tokens import Tokens
 from tests.neural.random_model import random_parameters
 
 MODELS = {

@@ -26,16 +26,16 @@ SIZES = {
 PYTHON = os.environ.get("TORCH_PYTHON", sys.executable)
 OURS = """
 import sys
-from neural.memory import restart_with_huge_pages
+from neural.gpt.memory import restart_with_huge_pages
 
 restart_with_huge_pages()
 
 import jax
 import numpy as np
-from neural import parallel
-from neural.config import Compute, ModelConfig
-from neural.optim import OptimiserConfig
-from neural.step import program
+from neural.train import parallel
+from neural.gpt.config import Compute, ModelConfig
+from neural.train.optim import OptimiserConfig
+from neural.train.step import program
 
 layers, width, heads, vocabulary, context, batch = map(int, sys.argv[1:])
 model = ModelConfig(layers, width, heads, context, vocabulary)

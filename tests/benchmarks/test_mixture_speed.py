@@ -4,11 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from neural import parallel
-from neural.config import Compute, ModelConfig
-from neural.mixture import Mixture, parse_schedule
-from neural.optim import OptimiserConfig
-from neural.step import program
+from neural.gpt.config import Compute, ModelConfig
+from neural.text.mixture import Mixture, parse_schedule
+from neural.train import parallel
+from neural.train.optim import OptimiserConfig
+from neural.train.step import program
 
 BATCHES = 20
 

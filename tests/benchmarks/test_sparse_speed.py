@@ -8,10 +8,10 @@ one token is read at a time, so that reading the matrices is what takes the time
 import numpy as np
 import pytest
 
-from neural import mask
-from neural.config import ModelConfig
-from neural.mask import kept_at
-from neural.subnetworks.sparse import cost, products
+from neural.gpt.config import ModelConfig
+from neural.masks import mask
+from neural.masks.mask import kept_at
+from neural.masks.sparse import cost, products
 from tests.neural.random_model import random_parameters
 
 MODELS = {

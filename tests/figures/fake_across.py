@@ -10,8 +10,8 @@ import pandas as pd
 
 from neural.across.measure import LANGUAGE, RETRIEVAL, TAGS, TRANSFERRED
 from neural.across.plan import GROUPS, Recipe, Study, presets
-from neural.mask import prunable
-from neural.perturb import is_random
+from neural.masks.mask import prunable
+from neural.measures.perturb import is_random
 from sim.runs.store import Run
 from tests.figures.fake_imbalance import perplexity
 from tests.figures.fake_study import z

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural.perturb import is_random
+from neural.measures.perturb import is_random
 from neural.robustness.plan import HEADS, MAIN, Comparison, Hit, Study, hit, presets
 from sim.runs.store import Run
 

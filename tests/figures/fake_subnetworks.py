@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural.mask import COMPONENTS, size
+from neural.masks.mask import COMPONENTS, size
 from neural.subnetworks.plan import FRACTION, Hunt, Member, Study, Task, family_distance, presets
 from sim.runs.store import Run
 from tests.figures.fake_study import z

@@ -19,8 +19,8 @@ import pytest
 from neural.across import plan as across
 from neural.dynamics import plan as dynamics
 from neural.imbalance import plan as imbalance
-from neural.pretrained import training
 from neural.robustness import plan as robustness
+from neural.study.pretrained import training
 from neural.subnetworks import plan as subnetworks
 from sim import config as sweep
 from sim.experiments.networks.rows import NetworkBatch

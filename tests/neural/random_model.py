@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neural.model import shapes
+from neural.gpt.model import shapes
 
 
 def random_parameters(config, seed=0, scale=0.4):

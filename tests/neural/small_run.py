@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from neural.config import ModelConfig
-from neural.data import Data
-from neural.optim import OptimiserConfig
-from neural.recipe import TrainConfig
-from neural.tokenizer import ByteTokenizer
+from neural.gpt.config import ModelConfig
+from neural.text.tokenizer import ByteTokenizer
+from neural.train.data import Data
+from neural.train.optim import OptimiserConfig
+from neural.train.recipe import TrainConfig
 from sim.programs import keep
 
 MODEL = ModelConfig(layers=1, width=32, heads=2, context=16, vocabulary=264)
@@ -74,7 +74,7 @@ def _kill_after_renames(count, folder):
 
 
 def main():
-    from neural.loop import train
+    from neural.train.loop import train
 
     folder, options, *renames = sys.argv[1:]
     if renames:

@@ -15,7 +15,7 @@ from tokenizers import (
     trainers,
 )
 
-from neural.subwords import END_OF_TEXT
+from neural.text.subwords import END_OF_TEXT
 
 LINES = [
     "the king and the queen wrote a letter to the ring. It's fine, 12 km away!",

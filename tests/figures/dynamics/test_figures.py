@@ -18,7 +18,7 @@ from figures.engine.runs import MissingRows
 from neural.dynamics.claims import claims
 from neural.dynamics.plan import Name, presets
 from neural.dynamics.results import CROSS, IN, OF, Results
-from neural.probes.onset import onset
+from neural.measures.probes.onset import onset
 from tests.figures.fake_dynamics import (
     CHANCE,
     MAJORITY,

@@ -14,7 +14,7 @@ from figures.dynamics import sections
 from figures.dynamics.claims import QUESTIONS, THEIRS
 from figures.engine import page
 from figures.engine.once import reading_once
-from neural.results import read
+from neural.study.results import read
 from tests.figures.fake_dynamics import Numbers, small, write
 from tests.figures.page_text import lines, section, shows_all
 

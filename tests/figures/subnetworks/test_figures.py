@@ -15,7 +15,7 @@ from figures.engine.runs import MissingRows
 from figures.engine.studies import subnetworks
 from figures.subnetworks import ablation_matrix, overlap_layers, overlap_vs_transfer, tables
 from figures.subnetworks import transfer_matrix as matrix
-from neural.mask import COMPONENTS, size
+from neural.masks.mask import COMPONENTS, size
 from neural.subnetworks.plan import presets
 from tests.figures.fake_study import z
 from tests.figures.fake_subnetworks import CONTROLS, LM, Numbers, cost, own_score, small, write

@@ -327,8 +327,8 @@ def test_same_run_gives_the_same_bytes(
         here = contents(tmp_path / "here")
     script = (
         "import sys, matplotlib; matplotlib.rcParams['axes.facecolor'] = 'red'; "
-        f"from figures.engine import style; from figures.sweep import phase_diagram; vars(phase_diagram).update({SMALL}); "
-        f"style.RC.update({style.RC}); "
+        f"from figures.engine import style; style.RC.update({style.RC}); "
+        f"from figures.sweep import phase_diagram; vars(phase_diagram).update({SMALL}); "
         "from figures.render import main; sys.exit(main(sys.argv[1:]))"
     )
     arguments = [*names, "--from", run, "--out", there, "--format", ",".join(formats)]

@@ -1,5 +1,0 @@
-"""Sequence classification by a fine-tuned GPT: a linear head on the state of the last token, as GPT-2's is built.
-
-S models of one shape are tuned together: every array of theirs has a leading axis. Sentences N or a batch of B, tokens
-T, width d, classes C.
-"""

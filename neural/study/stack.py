@@ -1,0 +1,60 @@
+"""Trained models as they are measured: a stack, one for each seed of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural.gpt import checkpoint
+from neural.gpt.config import ModelConfig
+from sim.runs.errors import UserError
+
+Parameters = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Models of equal shape: parameters have an axis of them in front, and steps and seeds are theirs."""
+
+    name: str
+    parameters: Parameters
+    config: ModelConfig
+    seeds: tuple[int, ...]
+    steps: tuple[int, ...]
+    tokens: tuple[Mapping[str, int], ...]
+    """Of each language that each has seen."""
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def model(self, place: int) -> Parameters:
+        """The parameters of one of them."""
+        return {name: value[place] for name, value in self.parameters.items()}
+
+
+def stack(run: Path, steps: Mapping[int, int] | int | None = None) -> Stack:
+    """The models of a run, in order of seed: the last of each, those of a step, or those of a step for each seed.
+
+    Raises UserError where there are none, or they differ in shape.
+    """
+    folders = checkpoint.models(run) or (run,)
+    if isinstance(steps, Mapping):
+        chosen = {int(path.name.rpartition("-")[2]): path for path in folders}
+        loaded = [checkpoint.load(chosen[seed], step) for seed, step in steps.items()]
+    else:
+        loaded = [checkpoint.load(path, steps) for path in folders]
+    loaded.sort(key=lambda one: one.seed)
+    first = loaded[0]
+    if any(other.model != first.model for other in loaded):
+        raise UserError(f"{run} has models of several shapes: give the folder of one of them")
+    return Stack(
+        run.name,
+        {name: np.stack([one.parameters[name] for one in loaded]) for name in first.parameters},
+        first.model,
+        tuple(one.seed for one in loaded),
+        tuple(one.step for one in loaded),
+        tuple(one.tokens for one in loaded),
+    )
