@@ -36,18 +36,6 @@ FIGURES = {
 }
 """Those shown, with their captions."""
 
-QUESTIONS = {
-    "models that share more are more robust": "D22 and F22",
-    "measures of sharing agree": "F22, S24 and B22",
-    "90/10 shares more than 50/50": "S24 and F22",
-    "90/10 is worth more tokens than 50/50": "S24",
-    "90/10 is more robust than 50/50": "S24 and D22",
-    "two languages are more robust than one": "D22",
-    "sharing comes before robustness": "B22 and D22",
-    "sharing comes earlier with 90/10 than with 50/50": "B22 and S24",
-}
-"""The studies that each claim joins."""
-
 OPENING = """# Does shared structure make models robust, and does imbalance create it?
 
 Made by `python -m figures.page across` from the results of one study; every sentence follows from its tables by rule. \
@@ -102,6 +90,8 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
     """The page in Markdown, of a study's tables and those of its figures, by name."""
     plan = across(run).study
     shown = markdown.figure(NAME, FIGURES[NAME]) if NAME in figures else ""
+    from neural.across.claims import CLAIMS as KNOWN
+
     claims = found[CLAIMS]
     every = verdicts.effects(claims, ["claim", "setting"], "expected")
     sections = [
@@ -111,7 +101,7 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
             verdicts.summary(
                 claims,
                 "joins",
-                QUESTIONS,
+                KNOWN,
                 named=lambda row: str(row["setting"]),
                 expected="as expected",
                 untold="–",

@@ -1,11 +1,10 @@
-"""The claims of Blevins et al. 2022 (B22), what they report, our controls, and what became of all, as tables.
+"""What became of the claims of Blevins et al. 2022 (B22), and of our controls, as tables.
 
 Effects are many, over tasks and settings; a line counts their intervals: those over seeds, which speak of other models
 of these languages, apart from those over languages or pairs. No word is written for a result.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -13,48 +12,18 @@ import pandas as pd
 from figures.engine import markdown
 from figures.engine.markdown import between
 from figures.engine.verdicts import SIGNS, counted, judged
+from neural.dynamics.claims import CLAIMS
+from neural.study.claims import ID, Claim
 
-THEIRS = {
-    "in-language skill comes before half of the steps": "high in-language scores early: low-level skills after about "
-    "20k of 1.5 million updates",
-    "low-level skills come before complex ones": "lower-level skills before more complex ones",
-    "skill within a language comes before that across languages": "low-level skills after about 20k updates, across "
-    "languages after 115k to 274k",
-    "the onset of transfer depends on the pair of languages": "it differs between pairs",
-    "transfer comes later between less similar languages": "no number known to us",
-    "transfer is worse between less similar languages": "no number known to us",
-    "no one checkpoint is best for all": "no one checkpoint is best on all languages",
-    "the last layer gets worse after its best step": "the final layer degrades over time, in many languages and tasks",
-    "lower blocks gain after the last layer's best step": "knowledge moves to lower layers",
-    "the best readout moves to lower layers": "knowledge moves to lower layers",
-}
-"""What B22 report of a claim; other claims are of our controls."""
-
-QUESTIONS = {
-    "training adds to the untrained model": "Are scores above those of the untrained model at the last step?",
-    "probes get more right than of random labels": "Do probes get more right than probes of random labels?",
-    "selectivity grows in training": "Does this difference grow in training?",
-    "training shortens the code of labels": "Does training shorten the code of labels, by online coding?",
-    "states tell the language": "Do states tell the language?",
-    "without the directions between means they do not": "Do they no longer, without the directions between the "
-    "languages' means?",
-    "transfer gains without the language subspace": "Does transfer gain without these directions?",
-    "retrieval gains without the language subspace": "Does retrieval?",
-    "words align with their translations": "Do answers that are written differently align better than by chance?",
-}
-"""What our controls ask; "replicated" is what one would expect."""
-
-SCOPE = re.compile(r", over (seeds|languages|pairs)\b.*$")
-"""The end of a setting."""
 ANSWERS = {"replicated": "yes", "opposite": "no, the contrary", "not replicated": "not found"}
 
 
 def summary(claims: pd.DataFrame) -> str:
     """A line a claim of B22."""
-    rows = claims[~claims["claim"].isin(QUESTIONS)]
     lines = [
-        [claim, THEIRS.get(claim, "–"), *_judged(own), _claimed(own), _range(own)]
-        for claim, own in rows.groupby("claim", sort=False)
+        [claim.says, claim.source or "–", *_judged(own), _claimed(own), _range(own)]
+        for claim, own in _by_claim(claims)
+        if not claim.asks
     ]
     head = ["claim", "B22", "over models", "over languages or pairs", "claimed", "effects"]
     return markdown.table(head, lines) if lines else ""
@@ -62,10 +31,10 @@ def summary(claims: pd.DataFrame) -> str:
 
 def controls(claims: pd.DataFrame) -> str:
     """A line a question."""
-    rows = claims[claims["claim"].isin(QUESTIONS)]
     lines = [
-        [QUESTIONS[claim], *(_answered(cell) for cell in _judged(own)), _range(own)]
-        for claim, own in rows.groupby("claim", sort=False)
+        [claim.asks, *(_answered(cell) for cell in _judged(own)), _range(own)]
+        for claim, own in _by_claim(claims)
+        if claim.asks
     ]
     head = ["question", "over models", "over languages", "effects"]
     return markdown.table(head, lines) if lines else ""
@@ -73,19 +42,23 @@ def controls(claims: pd.DataFrame) -> str:
 
 def by_measure(claims: pd.DataFrame) -> str:
     """A line a claim and way of measuring it, with the tasks that oppose it."""
-    rows = claims.assign(measured=claims["setting"].str.replace(SCOPE, "", regex=True))
     lines = []
-    for (claim, measured), own in rows.groupby(["claim", "measured"], sort=False):
+    for (name, measured), own in claims.groupby([ID, "measured"], sort=False):
         against = own.loc[own["verdict"] == "opposite", "task"]
-        cells = [claim, measured, *_judged(own), _claimed(own), _range(own)]
+        cells = [CLAIMS[name].says, measured, *_judged(own), _claimed(own), _range(own)]
         lines.append([*cells, _named(against) or "–"])
     head = ["claim", "measured", "over models", "over languages or pairs", "claimed", "effects"]
     return markdown.table([*head, "opposite in"], lines)
 
 
+def _by_claim(claims: pd.DataFrame) -> Iterator[tuple[Claim, pd.DataFrame]]:
+    for name, rows in claims.groupby(ID, sort=False):
+        yield CLAIMS[str(name)], rows
+
+
 def _judged(rows: pd.DataFrame) -> list[str]:
     """Verdict and count of the rows over seeds, and of the others."""
-    of_seeds = rows["setting"].str.contains("over seeds")
+    of_seeds = rows["over"] == "seeds"
     return [_verdict(rows[of_seeds]), _verdict(rows[~of_seeds])]
 
 

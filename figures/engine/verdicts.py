@@ -3,12 +3,13 @@
 What is said counts intervals; no word of it is written for a result.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from figures.engine.markdown import between, table
+from neural.study.claims import ID, Claims
 
 SIDES = ("replicated", "opposite")
 VERDICTS = (*SIDES, "not replicated")
@@ -54,7 +55,7 @@ def effect(row: pd.Series) -> str:
 def summary(
     claims: pd.DataFrame,
     source: str,
-    theirs: Mapping[str, str],
+    known: Claims,
     *,
     named: Callable[[pd.Series], str],
     expected: str,
@@ -62,11 +63,11 @@ def summary(
 ) -> str:
     """A line a claim: what a source says of it, or `untold`; what became of it, and its first effect, as `named`."""
     lines = []
-    for claim, rows in claims.groupby("claim", sort=False):
-        first = rows.iloc[0]
+    for name, rows in claims.groupby(ID, sort=False):
+        claim, first = known[str(name)], rows.iloc[0]
         said = f"{named(first)}: {effect(first)}"
-        cells = [theirs.get(claim, untold), f"**{judged(rows)}**", counted(rows, expected)]
-        lines.append([claim, *cells, said])
+        cells = [claim.source or untold, f"**{judged(rows)}**", counted(rows, expected)]
+        lines.append([claim.says, *cells, said])
     return table(["claim", source, "here", "intervals", "the first of them"], lines)
 
 

@@ -11,6 +11,8 @@ from sim.runs.errors import UserError
 
 NEEDED = ("claim", "effect", "low", "high", "verdict")
 """What a table of claims has to say of an effect."""
+ASIDE = ("id", "unit", "expected", "measured", "over")
+"""What other cells show, or the words of a claim and its setting."""
 SIGNS = {"-1": "< 0", "0": "none", "1": "> 0"}
 """Of what is expected."""
 HEAD = ("study", "claim", "of", "effect", "95 % interval", "expected", "verdict")
@@ -71,7 +73,7 @@ def _expected(row: Mapping[str, str]) -> str:
 
 def _setting(row: Mapping[str, str]) -> str:
     """What the other columns say; a number with its column's name."""
-    others = [name for name in row if name not in (*NEEDED, "unit", "expected") and row[name]]
+    others = [name for name in row if name not in (*NEEDED, *ASIDE) and row[name]]
     return ", ".join(f"{name} {row[name]}" if _numeric(row[name]) else row[name] for name in others)
 
 

@@ -11,13 +11,17 @@ from figures.engine import markdown
 from figures.engine.markdown import between
 from figures.engine.studies import named, robustness
 from figures.engine.verdicts import NO_VERDICT, SIDES, judged
-from figures.robustness.claims import CLAIMS, CONTROLS, KEPT, answered, counted
+from figures.robustness.claims import answered, counted
 from figures.robustness.crossover import NAME as CROSSOVER
 from figures.robustness.failure_curves import GROUP
 from figures.robustness.failure_curves import NAME as CURVES
 from figures.robustness.slope_vs_curvature import NAME as SLOPES
 from figures.robustness.spectra import NAME as SPECTRA
 from figures.robustness.tables import TABLES, tables
+from neural.robustness.asked import CLAIMS, CONTROLS
+from neural.robustness.claims import ACCURACY, DEGRADATION, KEPT
+from neural.robustness.claims import CROSSOVER as CROSSES
+from neural.study.claims import ID
 from sim.runs.store import Run
 
 if TYPE_CHECKING:
@@ -80,13 +84,13 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
 def _claims(claims: pd.DataFrame, labels: Mapping[str, str]) -> str:
     lines = []
     for claim in CLAIMS:
-        rows = claims[claim.chosen(claims)]
+        rows = claim.rows(claims)
         first = ""
         if len(rows):
             row = rows.iloc[0]
             where = row["failure"] if isinstance(row["failure"], str) else "clean"
             first = f"{labels[row['several']]}, {where}: {_effect(row)}"
-        lines.append([claim.says, claim.theirs, f"**{judged(rows)}**", counted(rows), first])
+        lines.append([claim.says, claim.source, f"**{judged(rows)}**", counted(rows), first])
     head = ["claim", "D22", "here", "intervals", "the first of them"]
     said = "Bilingual models and D22's failures of attention: deletion, noise, pruning."
     return f"## What became of the claims\n\n{said}\n\n{markdown.table(head, lines)}"
@@ -95,8 +99,8 @@ def _claims(claims: pd.DataFrame, labels: Mapping[str, str]) -> str:
 def _controls(claims: pd.DataFrame) -> str:
     lines = []
     for control in CONTROLS:
-        rows = claims[control.chosen(claims)]
-        lines.append([control.question, f"**{answered(control, rows)}**", counted(rows)])
+        rows = control.rows(claims)
+        lines.append([control.says, f"**{answered(control, rows)}**", counted(rows)])
     said = (
         "A model that is stopped at another's loss stands where its learning rate was still higher than at the end. "
         "Mixed: some intervals are on a side, but too few, or on both."
@@ -132,7 +136,7 @@ def _what(run: Path, plan: "Study", clean: pd.DataFrame) -> str:
 
 
 def _degradation(claims: pd.DataFrame, labels: Mapping[str, str], figure: str) -> str:
-    rows = claims[claims["claim"] == "degradation"]
+    rows = claims[claims[ID] == DEGRADATION.id]
     attention = rows[rows["group"] == GROUP]
     lines = [
         [group, *(counted(part[part["kind"] == kind]) for kind in dict.fromkeys(rows["kind"]))]
@@ -147,7 +151,7 @@ def _degradation(claims: pd.DataFrame, labels: Mapping[str, str], figure: str) -
 
 
 def _crossovers(claims: pd.DataFrame, labels: Mapping[str, str], figure: str) -> str:
-    rows = claims[(claims["claim"] == "crossover") & (claims["group"] == GROUP)]
+    rows = claims[(claims[ID] == CROSSES.id) & (claims["group"] == GROUP)]
     said = "Strength at which the loss falls below that of the model of one text (↑: rises above it). Bold: sure."
     return "\n\n".join(
         part for part in ("## Where they cross", figure, said, _effects(rows, labels)) if part
@@ -178,13 +182,13 @@ def _training(table: pd.DataFrame | None, labels: Mapping[str, str]) -> str:
 
 
 def _classification(claims: pd.DataFrame, labels: Mapping[str, str]) -> str:
-    rows = claims[claims["claim"].str.startswith("accuracy")]
+    rows = claims[claims[ID].isin([ACCURACY.id, KEPT.id])]
     if rows.empty:
         return ""
     several = list(dict.fromkeys(rows["several"]))
     lines = []
     for (claim, failure), part in rows.groupby(["claim", "failure"], sort=False):
-        failing = failure if claim.startswith(KEPT) else "none"
+        failing = failure if part[ID].iat[0] == KEPT.id else "none"
         by_model = {row["several"]: _effect(row) for _, row in part.iterrows()}
         line = [claim, failing, *(by_model.get(model, "") for model in several)]
         if line not in lines:
@@ -256,7 +260,7 @@ def _effects(rows: pd.DataFrame, labels: Mapping[str, str]) -> str:
 
 def _effect(row: pd.Series) -> str:
     """An effect with its interval, bold where it is on a side."""
-    if row["claim"] == "crossover":
+    if row[ID] == CROSSES.id:
         if np.isnan(row["effect"]):
             return "none in range"
         said = between(row[["effect", "low", "high"]], ".3g")

@@ -19,10 +19,11 @@ from neural.across.plan import ALONE
 from neural.imbalance.plan import BALANCED, IMBALANCED
 from neural.measures.intervals import Interval, difference, effect, interval
 from neural.measures.probes.onset import onset
+from neural.study.claims import Claim, Claims
 
 Array = NDArray[np.float64]
 
-COLUMNS = ("claim", "setting", "effect", "low", "high", "unit", "expected", "verdict")
+COLUMNS = ("id", "claim", "setting", "effect", "low", "high", "unit", "expected", "verdict")
 
 
 class Measured(NamedTuple):
@@ -72,6 +73,30 @@ FEWEST = 4
 """Models that a rank correlation is of, at least."""
 
 
+PREDICTS = Claim(
+    "sharing-predicts-robustness", "models that share more are more robust", -1, "D22 and F22"
+)
+AGREE = Claim("measures-agree", "measures of sharing agree", -1, "F22, S24 and B22")
+SHARES_MORE = Claim("imbalance-shares-more", "90/10 shares more than 50/50", 1, "S24 and F22")
+WORTH_MORE = Claim("imbalance-worth-more", "90/10 is worth more tokens than 50/50", 1, "S24")
+MORE_ROBUST = Claim("imbalance-more-robust", "90/10 is more robust than 50/50", -1, "S24 and D22")
+TWO_MORE_ROBUST = Claim("two-more-robust", "two languages are more robust than one", -1, "D22")
+SHARING_FIRST = Claim("sharing-first", "sharing comes before robustness", -1, "B22 and D22")
+SHARING_EARLIER = Claim(
+    "imbalance-shares-earlier",
+    "sharing comes earlier with 90/10 than with 50/50",
+    -1,
+    "B22 and S24",
+)
+CLAIMS = Claims(
+    [
+        *(PREDICTS, AGREE, SHARES_MORE, WORTH_MORE, MORE_ROBUST, TWO_MORE_ROBUST),
+        *(SHARING_FIRST, SHARING_EARLIER),
+    ]
+)
+"""Their sources are the studies that they join."""
+
+
 def claims(results: Results) -> pd.DataFrame:
     """All of them. Raises UserError for a study that is not done."""
     rows = [
@@ -85,10 +110,11 @@ def claims(results: Results) -> pd.DataFrame:
 
 
 def _row(
-    claim: str, setting: str, found: Interval, unit: str, expected: int, without: str = ""
+    claim: Claim, setting: str, found: Interval, unit: str, expected: int, without: str = ""
 ) -> dict[str, Any]:
     """without: why there is no verdict, if there is none; a bound has no interval either."""
-    return {"claim": claim, "setting": setting, **effect(found, unit, expected, without=without)}
+    judged = effect(found, unit, expected, without=without)
+    return {"id": claim.id, "claim": claim.says, "setting": setting, **judged}
 
 
 def rank_correlation(one: ArrayLike, other: ArrayLike, given: ArrayLike | None = None) -> float:
@@ -165,7 +191,6 @@ def _predicted(results: Results) -> Iterator[dict[str, Any]]:
         ("pairs and shares, last step", last, []),
         ("shares and steps within pairs", tested, ["pair"]),
     )
-    claim = "models that share more are more robust"
     for predictor, what in SHARING.items():
         for outcome, lost in ROBUST.items():
             both = f"{what.said}; {lost.said}"
@@ -175,11 +200,11 @@ def _predicted(results: Results) -> Iterator[dict[str, Any]]:
                     values = correlations(rows, predictor, outcome, within, given)
                     found = _bounded(_known(values))
                     where = f"{both}; {setting}{said}"
-                    yield _row(claim, where, found, "rank correlation", expected)
+                    yield _row(PREDICTS, where, found, "rank correlation", expected)
             found = _known(slopes(tested, predictor, outcome, ["pair", "step"]))
             where = f"{both}; slope over shares within pairs and steps"
             unit = "1" if what.unit == lost.unit else f"{lost.unit} per {what.unit}"
-            yield _row(claim, where, found, unit, expected)
+            yield _row(PREDICTS, where, found, unit, expected)
 
 
 def _related(results: Results) -> Iterator[dict[str, Any]]:
@@ -191,8 +216,7 @@ def _related(results: Results) -> Iterator[dict[str, Any]]:
             found = _bounded(_known(correlations(last, "overlap", name, [])))
             what = MEASURES[name]
             setting = f"overlap of tickets; {what.said}; pairs and shares, last step"
-            claim = "measures of sharing agree"
-            yield _row(claim, setting, found, "rank correlation", what.expected)
+            yield _row(AGREE, setting, found, "rank correlation", what.expected)
 
 
 def _values(results: Results, pair: str, share: float, column: str) -> Array:
@@ -220,9 +244,9 @@ def _beyond(results: Results, pair: str, column: str) -> str:
 def _created(results: Results) -> Iterator[dict[str, Any]]:
     """90/10 less 50/50, of every measure at the last step."""
     claims_of = (
-        ("90/10 shares more than 50/50", {**SHARING, **READ}),
-        ("90/10 is worth more tokens than 50/50", WORTH),
-        ("90/10 is more robust than 50/50", ROBUST),
+        (SHARES_MORE, {**SHARING, **READ}),
+        (WORTH_MORE, WORTH),
+        (MORE_ROBUST, ROBUST),
     )
     for claim, measures in claims_of:
         for column, what in measures.items():
@@ -235,13 +259,12 @@ def _created(results: Results) -> Iterator[dict[str, Any]]:
 
 def _robust(results: Results) -> Iterator[dict[str, Any]]:
     """Models of two languages lose less under failure than that of the first alone."""
-    claim = "two languages are more robust than one"
     for column, what in ROBUST.items():
         for pair in _pairs(results):
             for share, said in NAMES.items():
                 sides = (_values(results, pair, one, column) for one in (ALONE, share))
                 setting = f"{what.said}; {pair}, {said}"
-                yield _row(claim, setting, difference(*sides), what.unit, what.expected)
+                yield _row(TWO_MORE_ROBUST, setting, difference(*sides), what.unit, what.expected)
 
 
 def onsets(results: Results) -> pd.DataFrame:
@@ -289,12 +312,10 @@ def _timed(results: Results) -> Iterator[dict[str, Any]]:
             if any(side is None for side in sides.values()):
                 continue
             for share, name in NAMES.items():
-                claim = "sharing comes before robustness"
                 pairing = (sides[ADVANTAGE, share], sides[column, share])
-                yield _between(claim, f"{said}; {pair}, {name}", *pairing, unit)
-            claim = "sharing comes earlier with 90/10 than with 50/50"
+                yield _between(SHARING_FIRST, f"{said}; {pair}, {name}", *pairing, unit)
             pairing = (sides[column, BALANCED], sides[column, IMBALANCED])
-            yield _between(claim, f"{said}; {pair}", *pairing, unit)
+            yield _between(SHARING_EARLIER, f"{said}; {pair}", *pairing, unit)
 
 
 class _Onset(NamedTuple):
@@ -315,7 +336,7 @@ def _onset(found: pd.DataFrame, pair: str, share: float, measure: str) -> _Onset
 
 
 def _between(
-    claim: str, setting: str, one: _Onset | None, other: _Onset | None, unit: str
+    claim: Claim, setting: str, one: _Onset | None, other: _Onset | None, unit: str
 ) -> dict[str, Any]:
     """other - one, over the seeds that have both; without a verdict where one of them is no gain to time.
 

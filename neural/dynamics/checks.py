@@ -9,12 +9,70 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural.dynamics.effects import SEEDS, both, row
+from neural.dynamics.effects import both, row
 from neural.dynamics.results import Results
 from neural.measures.intervals import interval
+from neural.study.claims import Claim
 
 CHANCE = 0.05
 """Of accuracy, within which it counts as chance."""
+
+ADDS = Claim(
+    "training-adds",
+    "training adds to the untrained model",
+    1,
+    asks="Are scores above those of the untrained model at the last step?",
+)
+SELECTIVE = Claim(
+    "probes-selective",
+    "probes get more right than of random labels",
+    1,
+    asks="Do probes get more right than probes of random labels?",
+)
+SELECTIVITY_GROWS = Claim(
+    "selectivity-grows",
+    "selectivity grows in training",
+    1,
+    asks="Does this difference grow in training?",
+)
+SHORTER = Claim(
+    "code-shorter",
+    "training shortens the code of labels",
+    -1,
+    asks="Does training shorten the code of labels, by online coding?",
+)
+LANGUAGE_READ = Claim(
+    "language-read", "states tell the language", 1, asks="Do states tell the language?"
+)
+LANGUAGE_REMOVED = Claim(
+    "language-removed",
+    "without the directions between means they do not",
+    0,
+    asks="Do they no longer, without the directions between the languages' means?",
+)
+TRANSFER_GAINS = Claim(
+    "transfer-gains-without-language",
+    "transfer gains without the language subspace",
+    1,
+    asks="Does transfer gain without these directions?",
+)
+RETRIEVAL_GAINS = Claim(
+    "retrieval-gains-without-language",
+    "retrieval gains without the language subspace",
+    1,
+    asks="Does retrieval?",
+)
+ALIGNED = Claim(
+    "words-align",
+    "words align with their translations",
+    1,
+    asks="Do answers that are written differently align better than by chance?",
+)
+CHECKS = (
+    *(ADDS, SELECTIVE, SELECTIVITY_GROWS, SHORTER, LANGUAGE_READ, LANGUAGE_REMOVED),
+    *(TRANSFER_GAINS, RETRIEVAL_GAINS, ALIGNED),
+)
+"""Their "replicated" is what one would expect."""
 
 
 def checks(results: Results) -> Iterator[dict[str, Any]]:
@@ -41,7 +99,7 @@ def _above_untrained(results: Results) -> Iterator[dict[str, Any]]:
             task, "F1" if task in ("argmax", "itermax") else "accuracy"
         )
         gain = _gain(own, "score", last)
-        yield from both("training adds to the untrained model", kind, task, gain, unit, 1)
+        yield from both(ADDS, kind, task, gain, unit)
 
 
 def _selective(results: Results) -> Iterator[dict[str, Any]]:
@@ -51,11 +109,9 @@ def _selective(results: Results) -> Iterator[dict[str, Any]]:
     for task, own in rows.groupby("task", sort=False):
         now = own[own["step"] == last].groupby(["seed", "language"])["selectivity"].mean()
         setting = "last step, mean of blocks"
-        claim = "probes get more right than of random labels"
-        yield from both(claim, setting, task, now, "accuracy", 1)
+        yield from both(SELECTIVE, setting, task, now, "accuracy")
         gain = _gain(own, "selectivity", last)
-        claim = "selectivity grows in training"
-        yield from both(claim, "mean of blocks", task, gain, "accuracy", 1)
+        yield from both(SELECTIVITY_GROWS, "mean of blocks", task, gain, "accuracy")
 
 
 def _shorter(results: Results) -> Iterator[dict[str, Any]]:
@@ -67,8 +123,7 @@ def _shorter(results: Results) -> Iterator[dict[str, Any]]:
         best = of_layers.loc[of_layers.groupby(["seed", "step"])["bits"].idxmin()]
         chosen = means.merge(best[["seed", "step", "layer"]], on=["seed", "step", "layer"])
         logs = chosen.assign(log2=np.log2(chosen["bits"]))
-        claim = "training shortens the code of labels"
-        yield from both(claim, "best layer", task, _gain(logs, "log2", last), "log2 bits", -1)
+        yield from both(SHORTER, "best layer", task, _gain(logs, "log2", last), "log2 bits")
 
 
 def _language(results: Results) -> Iterator[dict[str, Any]]:
@@ -76,27 +131,23 @@ def _language(results: Results) -> Iterator[dict[str, Any]]:
     last = max(results.study.steps)
     for unit, rows in results.identity.groupby("unit", sort=False):
         end = rows[(rows["step"] == last) & (rows["layer"] > 0)]
-        for column, claim, expected in (
-            ("accuracy", "states tell the language", 1),
-            ("without", "without the directions between means they do not", 0),
-        ):
+        for column, claim in (("accuracy", LANGUAGE_READ), ("without", LANGUAGE_REMOVED)):
             above = (end[column] - end["majority"]).groupby(end["seed"]).mean()
             found = interval(above.to_numpy())
-            setting = f"above chance, last step, mean of blocks, {SEEDS}"
-            yield row(claim, setting, str(unit), found, "accuracy", expected, CHANCE)
+            setting = "above chance, last step, mean of blocks"
+            yield row(claim, setting, "seeds", str(unit), found, "accuracy", margin=CHANCE)
     best = results.best_layer[results.best_layer["step"] == last]
     across = best[best["train"] != best["test"]].rename(columns={"test": "language"})
     for task in across.loc[across["removed"].astype(bool), "task"].unique():
         own = across[across["task"] == task]
-        claim = "transfer gains without the language subspace"
-        yield from both(claim, "last step", task, _removal(own, "accuracy"), "accuracy", 1)
+        gain = _removal(own, "accuracy")
+        yield from both(TRANSFER_GAINS, "last step", task, gain, "accuracy")
     if results.retrieval.empty:
         return
     end = results.retrieval[(results.retrieval["step"] == last) & (results.retrieval["layer"] > 0)]
     sides = pd.concat([end.assign(language=end[side]) for side in ("one", "other")])
-    claim = "retrieval gains without the language subspace"
-    setting = "last step, mean of blocks"
-    yield from both(claim, setting, "retrieval", _removal(sides, "margin"), "retrieved", 1)
+    gain = _removal(sides, "margin")
+    yield from both(RETRIEVAL_GAINS, "last step, mean of blocks", "retrieval", gain, "retrieved")
 
 
 def _removal(rows: pd.DataFrame, column: str) -> pd.Series:
@@ -116,5 +167,4 @@ def _aligned(results: Results) -> Iterator[dict[str, Any]]:
         chosen = own.merge(best, on=["seed", "layer"])
         sides = pd.concat([chosen.assign(language=chosen[side]) for side in ("one", "other")])
         above = (sides["f1"] - sides["chance"]).groupby([sides["seed"], sides["language"]]).mean()
-        claim = "words align with their translations"
-        yield from both(claim, "above chance, last step", str(method), above, "F1", 1)
+        yield from both(ALIGNED, "above chance, last step", str(method), above, "F1")

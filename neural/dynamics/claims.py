@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural.dynamics.checks import checks
-from neural.dynamics.effects import COLUMNS, LANGUAGES, SEEDS, both, jackknife, row, shared_variance
+from neural.dynamics.checks import CHECKS, checks
+from neural.dynamics.effects import COLUMNS, both, jackknife, row, shared_variance
 from neural.dynamics.plan import Name
 from neural.dynamics.results import CROSS, IN, OF, Results, arrays, ranks
 from neural.measures.intervals import interval
+from neural.study.claims import Claim, Claims
 
 Array = NDArray[np.float64]
 
@@ -60,6 +61,14 @@ def _tasks(results: Results) -> list[str]:
     return [name for name in get_args(Name) if name in there]
 
 
+EARLY = Claim(
+    "in-language-early",
+    "in-language skill comes before half of the steps",
+    -1,
+    "high in-language scores early: low-level skills after about 20k of 1.5 million updates",
+)
+
+
 def _early(results: Results) -> Iterator[dict[str, Any]]:
     """In-language skill is there in the first half of the steps."""
     half = np.log2(results.study.optimiser.steps / 2)
@@ -67,8 +76,15 @@ def _early(results: Results) -> Iterator[dict[str, Any]]:
         for task in [*_tasks(results), "bits per character"]:
             values = _onsets(results, task, of) - half
             if len(values):
-                claim = "in-language skill comes before half of the steps"
-                yield from both(claim, name, task, values, "octaves", -1)
+                yield from both(EARLY, name, task, values, "octaves")
+
+
+LOW_LEVEL_FIRST = Claim(
+    "low-level-first",
+    "low-level skills come before complex ones",
+    1,
+    "lower-level skills before more complex ones",
+)
 
 
 def _low_level_first(results: Results) -> Iterator[dict[str, Any]]:
@@ -77,19 +93,25 @@ def _low_level_first(results: Results) -> Iterator[dict[str, Any]]:
         for low, high in LOWER:
             if low in there and high in there:
                 later = _onsets(results, high, of) - _onsets(results, low, of)
-                claim = "low-level skills come before complex ones"
-                yield from both(claim, name, f"{low} before {high}", later, "octaves", 1)
+                yield from both(LOW_LEVEL_FIRST, name, f"{low} before {high}", later, "octaves")
+
+
+TRANSFER_LATER = Claim(
+    "transfer-later",
+    "skill within a language comes before that across languages",
+    1,
+    "low-level skills after about 20k updates, across languages after 115k to 274k",
+)
 
 
 def _transfer_later(results: Results) -> Iterator[dict[str, Any]]:
     """Of each language the onset of transfer to it against that of its own probe; of others against parts of speech."""
     there = _tasks(results)
-    claim = "skill within a language comes before that across languages"
     for of, name in OF.items():
         for task in there:
             later = _onsets(results, task, of, CROSS) - _onsets(results, task, of)
             if len(later):
-                yield from both(claim, name, task, later, "octaves", 1)
+                yield from both(TRANSFER_LATER, name, task, later, "octaves")
         if "parts-of-speech" not in there:
             continue
         own = _onsets(results, "parts-of-speech", of).groupby("seed").mean()
@@ -98,7 +120,7 @@ def _transfer_later(results: Results) -> Iterator[dict[str, Any]]:
             if len(across):
                 found = interval((across - own).to_numpy())
                 label = f"parts-of-speech before {task}"
-                yield row(claim, f"{name}, {SEEDS}", label, found, "octaves", 1)
+                yield row(TRANSFER_LATER, name, "seeds", label, found, "octaves")
 
 
 def _cells(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, Array]:
@@ -115,15 +137,36 @@ def _of_transfer(results: Results, task: str, of: str) -> pd.DataFrame:
     return rows[(rows["task"] == task) & (rows["of"] == of) & (rows["kind"] == CROSS)]
 
 
+PAIRS_DIFFER = Claim(
+    "onset-by-pair",
+    "the onset of transfer depends on the pair of languages",
+    1,
+    "it differs between pairs",
+)
+
+
 def _pairs_differ(results: Results) -> Iterator[dict[str, Any]]:
     for of, name in OF.items():
         for task in [*_tasks(results), "retrieval", "argmax", "itermax"]:
             _, values = _cells(_of_transfer(results, task, of), "log2")
             if values.size:
-                claim = "the onset of transfer depends on the pair of languages"
                 found = shared_variance(values)
-                setting = f"{name}, over pairs"
-                yield row(claim, setting, task, found, "share of variance", 1)
+                yield row(PAIRS_DIFFER, name, "pairs", task, found, "share of variance")
+
+
+SIMILAR_FIRST = Claim(
+    "similar-first",
+    "transfer comes later between less similar languages",
+    1,
+    "no number known to us",
+)
+SIMILAR_BETTER = Claim(
+    "similar-better",
+    "transfer is worse between less similar languages",
+    -1,
+    "no number known to us",
+)
+"""Their signs are those of distance; of shared subwords they are the opposite."""
 
 
 def _similar_first(results: Results) -> Iterator[dict[str, Any]]:
@@ -134,22 +177,19 @@ def _similar_first(results: Results) -> Iterator[dict[str, Any]]:
     ends = results.curves[(results.curves["step"] == last) & (results.curves["kind"] == CROSS)]
     for task in [*_tasks(results), "retrieval"]:
         tables = {
-            ("transfer comes later between less similar languages", name): (
-                _of_transfer(results, task, of).rename(columns={"log2": "value"}),
-                1,
-            )
+            (SIMILAR_FIRST, name): _of_transfer(results, task, of).rename(columns={"log2": "value"})
             for of, name in OF.items()
         }
         end = ends[ends["task"] == task].rename(columns={"score": "value"})
-        tables["transfer is worse between less similar languages", "last step"] = (end, -1)
-        for (claim, setting), (rows, sign) in tables.items():
+        tables[SIMILAR_BETTER, "last step"] = end
+        for (claim, setting), rows in tables.items():
             merged = rows.merge(both, left_on=["train", "test"], right_on=["one", "other"])
-            for measure, expected in (("distance", sign), ("overlap", -sign)):
+            for measure, expected in (("distance", claim.expected), ("overlap", -claim.expected)):
                 yield from _correlated(claim, setting, task, merged, measure, expected)
 
 
 def _correlated(
-    claim: str, setting: str, task: str, rows: pd.DataFrame, measure: str, expected: int
+    claim: Claim, setting: str, task: str, rows: pd.DataFrame, measure: str, expected: int
 ) -> Iterator[dict[str, Any]]:
     """Rank correlations of a value with a measure of similarity: over seeds, and over languages."""
     if rows.empty or not rows[measure].nunique() > 1:
@@ -158,7 +198,8 @@ def _correlated(
         f"{setting}, family distance" if measure == "distance" else f"{setting}, shared subwords"
     )
     by_seed = [ranks(part["value"], part[measure]) for _, part in rows.groupby("seed")]
-    yield row(claim, f"{label}, {SEEDS}", task, interval(by_seed), "rank correlation", expected)
+    unit = "rank correlation"
+    yield row(claim, label, "seeds", task, interval(by_seed), unit, expected=expected)
     means = rows.groupby(["train", "test"], as_index=False)[["value", measure]].mean()
 
     def of(languages: Sequence[str]) -> float:
@@ -167,7 +208,15 @@ def _correlated(
 
     names = sorted({*means["train"], *means["test"]})
     found = jackknife(of, names)
-    yield row(claim, f"{label}, {LANGUAGES}", task, found, "rank correlation", expected)
+    yield row(claim, label, "languages", task, found, unit, expected=expected)
+
+
+NO_ONE_BEST = Claim(
+    "no-one-best",
+    "no one checkpoint is best for all",
+    1,
+    "no one checkpoint is best on all languages",
+)
 
 
 def _no_one_best(results: Results) -> Iterator[dict[str, Any]]:
@@ -175,24 +224,43 @@ def _no_one_best(results: Results) -> Iterator[dict[str, Any]]:
     rows = results.curves.dropna(subset=["dev"])
     if rows.empty:
         return
-    claim = "no one checkpoint is best for all"
     cells, _, steps, dev = arrays(rows, ["task", "train", "test"], "dev")
     score = arrays(rows, ["task", "train", "test"], "score")[3]
     best = dev.argmax(axis=1)
     octaves = np.log2(np.maximum(steps, steps[1] / 2))[best]
     everything = f"{len(cells)} tasks and pairs"
     found = shared_variance(octaves)
-    yield row(claim, f"best steps, {everything}", "all", found, "share of variance", 1)
+    yield row(NO_ONE_BEST, f"best steps, {everything}", "", "all", found, "share of variance")
     own = np.take_along_axis(score, best[:, None], axis=1)[:, 0]
     common = (dev / dev.max(axis=1, keepdims=True)).mean(axis=2).argmax(axis=1)
     given = score[np.arange(len(score)), common]
     lost = 1 - given / own
     setting = f"lost at the best common step, {everything}"
-    yield row(claim, f"{setting}, {SEEDS}", "all", interval(lost.mean(axis=1)), "share", 1)
+    yield row(NO_ONE_BEST, setting, "seeds", "all", interval(lost.mean(axis=1)), "share")
     for task in _tasks(results):
         mine = (cells["task"] == task).to_numpy()
         found = interval(lost[:, mine].mean(axis=1))
-        yield row(claim, f"{setting}, {SEEDS}", task, found, "share", 1)
+        yield row(NO_ONE_BEST, setting, "seeds", task, found, "share")
+
+
+LAST_LAYER = Claim(
+    "last-layer-worse",
+    "the last layer gets worse after its best step",
+    -1,
+    "the final layer degrades over time, in many languages and tasks",
+)
+LOWER_GAIN = Claim(
+    "lower-blocks-gain",
+    "lower blocks gain after the last layer's best step",
+    1,
+    "knowledge moves to lower layers",
+)
+READOUT_MOVES = Claim(
+    "readout-moves-down",
+    "the best readout moves to lower layers",
+    -1,
+    "knowledge moves to lower layers",
+)
 
 
 def _last_layer(results: Results) -> Iterator[dict[str, Any]]:
@@ -206,15 +274,13 @@ def _last_layer(results: Results) -> Iterator[dict[str, Any]]:
                 continue
             keys = ["seed", "language"]
             change = own[own["layer"] == last].groupby(keys)["change"].mean()
-            claim = "the last layer gets worse after its best step"
-            yield from both(claim, kind, task, change, "relative change", -1)
+            yield from both(LAST_LAYER, kind, task, change, "relative change")
             lower = own[(own["layer"] > 0) & (own["layer"] < last)]
             if len(lower):
                 since = lower.groupby(keys)["since_last"].mean()
-                claim = "lower blocks gain after the last layer's best step"
-                yield from both(claim, kind, task, since, "relative change", 1)
-            claim = "the best readout moves to lower layers"
-            yield from both(claim, kind, task, _moves(results, task, kind), "layers an octave", -1)
+                yield from both(LOWER_GAIN, kind, task, since, "relative change")
+            moves = _moves(results, task, kind)
+            yield from both(READOUT_MOVES, kind, task, moves, "layers an octave")
 
 
 def _moves(results: Results, task: str, kind: str) -> pd.Series:
@@ -232,3 +298,12 @@ def _moves(results: Results, task: str, kind: str) -> pd.Series:
     found = pd.Series(list(slopes.values()), index=index, dtype=np.float64)
     means: pd.Series = found.groupby(level=["seed", "test"]).mean()
     return means.rename_axis(["seed", "language"])
+
+
+CLAIMS = Claims(
+    [
+        *(EARLY, LOW_LEVEL_FIRST, TRANSFER_LATER, PAIRS_DIFFER, SIMILAR_FIRST, SIMILAR_BETTER),
+        *(NO_ONE_BEST, LAST_LAYER, LOWER_GAIN, READOUT_MOVES),
+        *CHECKS,
+    ]
+)

@@ -2,52 +2,60 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from neural.measures.intervals import CONFIDENCE, Interval, effect, interval, within
+from neural.study.claims import Claim
 
 Array = NDArray[np.float64]
 
 COLUMNS = (
-    *("claim", "setting", "task", "effect", "low", "high", "unit"),
+    *("id", "claim", "setting", "measured", "over", "task", "effect", "low", "high", "unit"),
     *("expected", "verdict"),
 )
+"""setting says in words what `measured` and `over` hold."""
 
-SEEDS, LANGUAGES = "over seeds", "over languages"
+Over = Literal["seeds", "languages", "pairs", ""]
+"""What an interval is over; "" where the variance between cells is held against that between seeds."""
 
 
 def row(
-    claim: str,
-    setting: str,
+    claim: Claim,
+    measured: str,
+    over: Over,
     task: str,
     found: Interval,
     unit: str,
-    expected: int,
+    *,
+    expected: int | None = None,
     margin: float = float("nan"),
+    counted: str = "",
 ) -> dict[str, Any]:
-    """expected: the sign that B22 reports or we expect, 0 for an effect within the margin."""
+    """expected: the sign of this effect, where it is not the claim's. margin: within which none counts as none.
+
+    counted: how many languages it is of, if not all.
+    """
     judged = effect(
         found,
         unit,
-        expected,
+        claim.expected if expected is None else expected,
         none=partial(within, margin=margin),
-        alone="too few languages" if LANGUAGES in setting else "one seed",
+        alone="too few languages" if over == "languages" else "one seed",
     )
-    return {"claim": claim, "setting": setting, "task": task, **judged}
+    where = {
+        "setting": (f"{measured}, over {over}" if over else measured) + counted,
+        "measured": measured,
+        "over": over,
+    }
+    return {"id": claim.id, "claim": claim.says, **where, "task": task, **judged}
 
 
 def both(
-    claim: str,
-    setting: str,
-    task: str,
-    table: pd.Series,
-    unit: str,
-    expected: int,
-    margin: float = float("nan"),
+    claim: Claim, measured: str, task: str, table: pd.Series, unit: str
 ) -> Iterator[dict[str, Any]]:
     """Two rows of numbers by seed and language, over seeds and over languages.
 
@@ -58,11 +66,11 @@ def both(
     whole = numbers.dropna(axis=1)
     some = whole.shape[1] < numbers.shape[1] and whole.size
     counted = f" ({whole.shape[1]} of {numbers.shape[1]} languages)" if some else ""
-    where = f"{setting}, " if setting else ""
-    for of, axis in ((SEEDS, 1), (LANGUAGES, 0)):
+    sides: tuple[tuple[Over, int], ...] = (("seeds", 1), ("languages", 0))
+    for over, axis in sides:
         values = whole.to_numpy(np.float64).mean(axis=axis) if whole.size else []
         found = interval(values) if len(values) else nothing()
-        yield row(claim, f"{where}{of}{counted}", task, found, unit, expected, margin)
+        yield row(claim, measured, over, task, found, unit, counted=counted)
 
 
 def nothing() -> Interval:

@@ -18,6 +18,7 @@ from neural.measures.intervals import Interval
 from neural.robustness import analysis
 from neural.robustness.analysis import Crossover
 from neural.robustness.plan import Comparison, Study
+from neural.study.claims import Claim, Claims
 from neural.study.results import read
 from sim.runs.errors import UserError
 
@@ -27,7 +28,7 @@ SURE = 0.975
 """Share of resamples that have to cross for a crossover to count."""
 
 COLUMNS = (
-    *("claim", "kind", "one", "several", "group", "failure"),
+    *("id", "claim", "kind", "one", "several", "group", "failure"),
     *("effect", "low", "high", "crossing", "expected", "verdict"),
 )
 
@@ -114,15 +115,24 @@ def claims(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _row(
-    claim: str, comparison: Comparison, found: Interval, expected: int, **more: Any
-) -> dict[str, Any]:
-    judged = intervals.verdict(found, expected) if np.isfinite(float(found.low)) else "one seed"
+def _of(claim: Claim, comparison: Comparison, of: str = "") -> dict[str, Any]:
+    """What a row is of; `of`: what tells it from others of the same claim."""
     return {
-        "claim": claim,
+        "id": claim.id,
+        "claim": f"{claim.says}{of}",
         "kind": comparison.kind,
         "one": comparison.one,
         "several": comparison.several,
+    }
+
+
+def _row(
+    claim: Claim, comparison: Comparison, found: Interval, of: str = "", **more: Any
+) -> dict[str, Any]:
+    expected = claim.expected
+    judged = intervals.verdict(found, expected) if np.isfinite(float(found.low)) else "one seed"
+    return {
+        **_of(claim, comparison, of),
         "effect": float(found.value),
         "low": float(found.low),
         "high": float(found.high),
@@ -132,11 +142,14 @@ def _row(
     }
 
 
+CLEAN = Claim("clean-loss", "clean loss", 1)
+
+
 def _clean(results: Results) -> Iterator[dict[str, Any]]:
     """The clean loss of several is slightly worse."""
     for comparison in results.study.comparisons:
         pair = (results.losses(m, comparison.one) for m in (comparison.one, comparison.several))
-        yield _row("clean loss", comparison, intervals.difference(*pair), 1)
+        yield _row(CLEAN, comparison, intervals.difference(*pair))
 
 
 def _hits(study: Study) -> Iterator[tuple[str, str]]:
@@ -145,13 +158,16 @@ def _hits(study: Study) -> Iterator[tuple[str, str]]:
             yield hit.group, failure
 
 
+DEGRADATION = Claim("degradation", "degradation", -1)
+
+
 def _slower(results: Results) -> Iterator[dict[str, Any]]:
     """Several degrade more slowly."""
     for comparison in results.study.comparisons:
         for group, failure in _hits(results.study):
             one, several = _pair(results, comparison, group, failure)
             found = intervals.difference(one.areas, several.areas)
-            yield _row("degradation", comparison, found, -1, group=group, failure=failure)
+            yield _row(DEGRADATION, comparison, found, group=group, failure=failure)
 
 
 def _pair(
@@ -164,6 +180,9 @@ def _pair(
     )
 
 
+CROSSOVER = Claim("crossover", "crossover", -1)
+
+
 def _crossovers(results: Results) -> Iterator[dict[str, Any]]:
     """From some strength on, several have the lower loss."""
     for comparison in results.study.comparisons:
@@ -172,17 +191,14 @@ def _crossovers(results: Results) -> Iterator[dict[str, Any]]:
             strengths = one.strengths
             found = analysis.crossover(strengths, one.losses, several.losses)
             yield {
-                "claim": "crossover",
-                "kind": comparison.kind,
-                "one": comparison.one,
-                "several": comparison.several,
+                **_of(CROSSOVER, comparison),
                 "group": group,
                 "failure": failure,
                 "effect": np.nan if found.value is None else found.value,
                 "low": np.nan if found.low is None else found.low,
                 "high": np.nan if found.high is None else found.high,
                 "crossing": found.crossing,
-                "expected": -1,
+                "expected": CROSSOVER.expected,
                 "verdict": crossed(found) if len(one.losses) > 1 else "one seed",
             }
 
@@ -192,6 +208,10 @@ def crossed(found: Crossover) -> str:
     if not found.direction or found.crossing < SURE:
         return "not replicated"
     return "replicated" if found.direction < 0 else "opposite"
+
+
+LONGER = Claim("degradation-longer", "degradation after longer training", -1)
+LOSS_LONGER = Claim("loss-longer", "loss under failure after longer training", -1)
 
 
 def _training(results: Results) -> Iterator[dict[str, Any]]:
@@ -214,9 +234,12 @@ def _training(results: Results) -> Iterator[dict[str, Any]]:
             ]
             what = {"group": hit.group, "failure": failure}
             added = intervals.difference(*(one.areas for one in pair))
-            yield _row("degradation after longer training", first, added, -1, **what)
+            yield _row(LONGER, first, added, **what)
             loss = intervals.difference(*(analysis.area(*one) for one in pair))
-            yield _row("loss under failure after longer training", first, loss, -1, **what)
+            yield _row(LOSS_LONGER, first, loss, **what)
+
+
+EQUAL = Claim("degradation-equal-loss", "degradation at equal clean loss", -1)
 
 
 def _matched(results: Results) -> Iterator[dict[str, Any]]:
@@ -234,13 +257,20 @@ def _matched(results: Results) -> Iterator[dict[str, Any]]:
                 several = results.curve(comparison.several, comparison.one, hit.group, failure)
                 found = intervals.difference(one.areas, several.areas)
                 what = {"group": hit.group, "failure": failure}
-                yield _row("degradation at equal clean loss", comparison, found, -1, **what)
+                yield _row(EQUAL, comparison, found, **what)
+
+
+LESS = {
+    kind: Claim(f"language-less-{kind}", f"degradation, language less {kind}", -1)
+    for kind in ("domain", "near-clone")
+}
+"""By the kind of comparison that is taken off."""
 
 
 def _domains(results: Results) -> Iterator[dict[str, Any]]:
     """A second language does more than a second domain of the same language: the difference of the two differences."""
     comparisons = results.study.comparisons
-    domains = [c for c in comparisons if c.kind in ("domain", "near-clone")]
+    domains = [c for c in comparisons if c.kind in LESS]
     for domain in domains:
         for comparison in comparisons:
             if comparison.kind != "language" or comparison.one != domain.one:
@@ -250,8 +280,12 @@ def _domains(results: Results) -> Iterator[dict[str, Any]]:
                 other = _pair(results, domain, group, failure)[1].areas
                 what = {"group": group, "failure": failure}
                 found = intervals.difference(other, language)
-                claim = f"degradation, language less {domain.kind} {domain.texts[1]}"
-                yield _row(claim, comparison, found, -1, **what)
+                of = f" {domain.texts[1]}"
+                yield _row(LESS[domain.kind], comparison, found, of, **what)
+
+
+ACCURACY = Claim("accuracy", "accuracy", 1)
+KEPT = Claim("accuracy-kept", "accuracy kept under failure", 1)
 
 
 def _classified(results: Results) -> Iterator[dict[str, Any]]:
@@ -270,8 +304,18 @@ def _classified(results: Results) -> Iterator[dict[str, Any]]:
                 group = some["group"].iat[0]
                 if not place:
                     found = intervals.difference(one.clean, several.clean)
-                    claim = f"accuracy, {task} ({at})"
-                    yield _row(claim, comparison, found, 1, group=group, failure="none")
+                    of = f", {task} ({at})"
+                    yield _row(ACCURACY, comparison, found, of, group=group, failure="none")
                 found = intervals.difference(one.areas, several.areas)
-                claim = f"accuracy kept under failure, {task} ({at})"
-                yield _row(claim, comparison, found, 1, group=group, failure=failure)
+                of = f", {task} ({at})"
+                yield _row(KEPT, comparison, found, of, group=group, failure=failure)
+
+
+EFFECTS = Claims(
+    [
+        *(CLEAN, DEGRADATION, CROSSOVER, LONGER, LOSS_LONGER, EQUAL),
+        *LESS.values(),
+        *(ACCURACY, KEPT),
+    ]
+)
+"""What rows are of, by their id."""

@@ -11,9 +11,9 @@ import pytest
 from figures.dynamics import claims as dynamics_claims
 from figures.dynamics import page as dynamics_page
 from figures.dynamics import sections
-from figures.dynamics.claims import QUESTIONS, THEIRS
 from figures.engine import page
 from figures.engine.once import reading_once
+from neural.dynamics.claims import CLAIMS as KNOWN
 from neural.study.results import read
 from tests.figures.fake_dynamics import Numbers, small, write
 from tests.figures.page_text import lines, section, shows_all
@@ -51,7 +51,9 @@ def verdicts(text: str, heading: str, column: int) -> dict[str, str]:
 
 def test_what_is_as_in_b22_is_replicated(made: Path) -> None:
     text = (made / "page" / "dynamics.md").read_text()
-    assert {row[0]: row[1] for row in lines(text, CLAIMS)} == THEIRS
+    ours = [claim for claim in KNOWN.values() if claim.asks]
+    theirs = {claim.says: claim.source for claim in KNOWN.values() if not claim.asks}
+    assert {row[0]: row[1] for row in lines(text, CLAIMS)} == theirs
     for column in (2, 3):
         found = verdicts(text, CLAIMS, column)
         for claim in (
@@ -62,7 +64,7 @@ def test_what_is_as_in_b22_is_replicated(made: Path) -> None:
         ):
             assert found[claim] == "replicated", claim
     assert verdicts(text, CLAIMS, 3)["no one checkpoint is best for all"] == "replicated"
-    assert [row[0] for row in lines(text, CONTROLS)] == list(QUESTIONS.values())
+    assert [row[0] for row in lines(text, CONTROLS)] == [claim.asks for claim in ours]
     assert set(verdicts(text, CONTROLS, 1).values()) == {"yes"}
 
 
@@ -77,14 +79,14 @@ def test_the_contrary_is_opposite(tmp_path: Path) -> None:
         ):
             assert found[claim] == "opposite", claim
     answers = verdicts(text, CONTROLS, 1)
-    for claim in (
-        "probes get more right than of random labels",
-        "selectivity grows in training",
-        "training shortens the code of labels",
-        "states tell the language",
-        "transfer gains without the language subspace",
+    for name in (
+        "probes-selective",
+        "selectivity-grows",
+        "code-shorter",
+        "language-read",
+        "transfer-gains-without-language",
     ):
-        assert answers[QUESTIONS[claim]] == "no, the contrary", claim
+        assert answers[KNOWN[name].asks] == "no, the contrary", name
     named = {
         (row[0], row[1]): row[6] for row in lines(text, "The claims, by how they are measured")
     }
@@ -134,7 +136,8 @@ def test_every_effect_is_counted_once(made: Path) -> None:
         rows = lines(text, heading)
         own = claims
         if heading in (CLAIMS, CONTROLS):
-            own = claims[claims["claim"].isin(QUESTIONS) == (heading == CONTROLS)]
+            asked = claims["id"].map(lambda name: bool(KNOWN[name].asks))
+            own = claims[asked == (heading == CONTROLS)]
         cells = [row[column] for row in rows for column in columns]
         tested = [int(n) for cell in cells for n in re.findall(r"of (\d+),", cell)]
         others = [int(n) for cell in cells for n in re.findall(r"; (\d+) ", cell)]

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from figures.engine.verdicts import NO_VERDICT, counted, effect, effects, judged, summary
+from neural.study.claims import Claim, Claims
 
 OURS, THEIRS, NEITHER = "replicated", "opposite", "not replicated"
 
@@ -61,24 +62,24 @@ def test_no_effect_is_a_dash() -> None:
 def test_tables_of_claims_and_of_effects() -> None:
     claims = pd.DataFrame(
         [
-            row(0.2, 0.1, 0.3, claim="a", setting="x"),
-            row(-0.5, -0.6, -0.4, claim="a", setting="y", verdict=OURS, expected=-1),
-            row(0.0, -0.1, 0.1, claim="b", setting="z", verdict=NEITHER, expected=0),
+            row(0.2, 0.1, 0.3, id="a", claim="as", setting="x"),
+            row(-0.5, -0.6, -0.4, id="a", claim="as", setting="y", verdict=OURS, expected=-1),
+            row(0.0, -0.1, 0.1, id="b", claim="bs", setting="z", verdict=NEITHER, expected=0),
         ]
     )
     lines = summary(
         claims,
         "F22",
-        {"a": "it is so"},
+        Claims([Claim("a", "A", 1, "it is so"), Claim("b", "B", 0)]),
         named=lambda first: first["setting"],
         expected="as claimed",
         untold="ours",
     ).splitlines()
     assert [cell.strip() for cell in lines[0].strip("|").split("|")][1] == "F22"
     a, b = ([cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines[2:])
-    assert a[:4] == ["a", "it is so", "**replicated**", "2 of 2 as claimed, 0 opposite"]
+    assert a[:4] == ["A", "it is so", "**replicated**", "2 of 2 as claimed, 0 opposite"]
     assert a[4] == "x: **+0.2 [+0.1, +0.3] nats**"
-    assert b[:3] == ["b", "ours", "**not replicated**"]
+    assert b[:3] == ["B", "ours", "**not replicated**"]
     lines = effects(claims, ["claim", "setting"], "expected sign").splitlines()
     signs = [line.strip("| ").split(" | ")[3].strip() for line in lines[2:]]
     assert signs == ["> 0", "< 0", "none"]

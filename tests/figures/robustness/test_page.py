@@ -16,11 +16,11 @@ from figures.engine import markdown, page, style
 from figures.engine import verdicts as said_of
 from figures.engine.once import reading_once
 from figures.engine.verdicts import judged
-from figures.robustness import claims as robustness_claims
 from figures.robustness import page as robustness_page
 from figures.robustness import slope_vs_curvature
 from figures.robustness.claims import answered, counted
 from neural.robustness import plan as robustness
+from neural.robustness.asked import CONTROLS
 from sim.config import Config
 from sim.runs.identity import canonical
 from sim.runs.store import Run
@@ -231,7 +231,8 @@ def test_a_side_needs_more_than_half_and_no_opposition(
     if sum(counts):
         said = f"{counts[0]} of {sum(counts)} on D22's side, {counts[1]} on the other"
         assert counted(rows) == said
-    control = robustness_claims.CONTROLS[0]
+    control = CONTROLS[0]
+    assert control.answers is not None
     expected = dict(zip(names, control.answers, strict=True)).get(verdict, "no verdict")
     if verdict == "not replicated" and counts[:2] != (0, 0):
         expected = "mixed"

@@ -80,7 +80,8 @@ def test_what_tickets_cost(results, rows, task):
         there = set(
             table.loc[(table["task"] == task.name) & (table["density"] == density), "source"]
         )
-        for control, claim in NULLS.items():
+        for control, null in NULLS.items():
+            claim = null.says
             assert (control in there) == ((claim, setting, task.name) in rows.index)
             if control in there:
                 assert_effect(
