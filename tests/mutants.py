@@ -38,8 +38,8 @@ MODULES = (
     *("neural/measures/spectra.py", "neural/measures/retrieval.py", "neural/measures/scoring.py"),
     *("neural/measures/probes/*.py", "neural/gpt/cache.py"),
     *("neural/*/claims.py", "neural/*/results.py", "neural/*/effects.py", "neural/*/checks.py"),
-    *("neural/robustness/analysis.py", "neural/masks/overlap.py"),
-    *("neural/imbalance/efficiency.py", "neural/measures/alignment.py"),
+    *("neural/measures/degradation.py", "neural/masks/overlap.py"),
+    *("neural/measures/efficiency.py", "neural/measures/alignment.py"),
     *("figures/engine/verdicts.py", "figures/*/tables.py", "figures/*/claims.py"),
 )
 HANG = 1800.0  # s, of the tests of a mutant that never end

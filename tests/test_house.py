@@ -102,6 +102,63 @@ def test_import_rule_admits_what_it_allows(package: str, source: str) -> None:
     assert not broken_imports(package, source, f"{package}.module")
 
 
+STUDIES = ("robustness", "imbalance", "subnetworks", "dynamics", "across")
+ROOMS = 14
+"""Folders and modules of a package at most, beside its __init__ and its ways in."""
+
+
+def test_no_study_is_a_library_of_another() -> None:
+    """What two of them use lies in a room that all share; no shared room knows a study."""
+    for path in sources("neural"):
+        name, is_package = module_name(path)
+        home = name.split(".")[1] if name.count(".") else ""
+        foreign = tuple(f"neural.{study}" for study in STUDIES if study != home)
+        imported = modules(path.read_text(), name, is_package=is_package)
+        broken = [module for module in imported if within(module, foreign)]
+        assert not broken, f"{name} may not import {broken}: move down what both use"
+
+
+def is_way_in(path: Path) -> bool:
+    return path.suffix == ".py" and '\nif __name__ == "__main__":' in path.read_text()
+
+
+@pytest.mark.parametrize("package", ["neural", "figures"])
+def test_a_package_has_few_rooms(package: str) -> None:
+    entries = [
+        path
+        for path in (ROOT / package).iterdir()
+        if path.name not in ("__init__.py", "__pycache__") and not is_way_in(path)
+    ]
+    assert len(entries) <= ROOMS, sorted(path.name for path in entries)
+
+
+@pytest.mark.parametrize(
+    "path", [p for package in ("neural", "figures") for p in sorted((ROOT / package).glob("*.py"))]
+)
+def test_a_way_in_is_five_lines(path: Path) -> None:
+    if path.name == "__init__.py":
+        return
+    assert is_way_in(path), f"{path.name}: a module belongs into a room"
+    _, *lines = [line for line in path.read_text().splitlines() if line.strip()]
+    assert len(lines) <= 5
+
+
+RESTARTED = ("train", "bench", *STUDIES)
+"""Commands that restart themselves for huge pages, a quarter of a step's speed."""
+
+
+def test_commands_restart_for_huge_pages_before_all_else() -> None:
+    restarted = set()
+    for path in sources("neural"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'":
+                first = ast.unparse(node.body[0])
+                if "restart_with_huge_pages()" in ast.unparse(node):
+                    assert first == "restart_with_huge_pages()", path
+                    restarted.add(module_name(path)[0].removesuffix(".__main__"))
+    assert restarted == {f"neural.{name}" for name in RESTARTED}
+
+
 def test_annotations_stay_objects() -> None:
     """A postponed annotation is a string, which jaxtyping and beartype cannot check at run time."""
     for path in [p for folder in (*PACKAGES, "tests") for p in sources(folder)]:

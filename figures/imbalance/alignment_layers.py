@@ -133,7 +133,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def _looks(shares: list[float]) -> dict[float, dict[str, Any]]:
     """Balanced shares and 90/10 stand out, with a marker; the others are thin, and darker the more balanced."""
-    from neural.imbalance.plan import BALANCED, IMBALANCED
+    from neural.text.mixture import BALANCED, IMBALANCED
 
     first = {share: i for i, share in enumerate((BALANCED, IMBALANCED)) if share in shares}
     others = [share for share in shares if share not in first]

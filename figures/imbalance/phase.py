@@ -41,7 +41,7 @@ def table(run: Path) -> pd.DataFrame:
     results = imbalance(run)  # before the imports: it refuses other kinds
     from neural.imbalance.claims import worse
     from neural.imbalance.linear import risks
-    from neural.imbalance.plan import BALANCED
+    from neural.text.mixture import BALANCED
 
     grid = rows_of(results, "perplexity", "experiment == 'grid' and last and share > 0")
     parts = []

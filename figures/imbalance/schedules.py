@@ -47,7 +47,7 @@ def _stages(rows: pd.DataFrame) -> pd.Series:
 
 
 def _differences(results: "Results") -> pd.DataFrame:
-    from neural.imbalance.plan import BALANCED, IMBALANCED
+    from neural.text.mixture import BALANCED, IMBALANCED
 
     rows = rows_of(results, "efficiency", beside(results, "schedules", BALANCED, IMBALANCED))
     equal = (rows["schedule"] == "") & (rows["share"] == BALANCED)

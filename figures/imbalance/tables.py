@@ -95,14 +95,14 @@ def _side(beyond: pd.Series) -> str:
 
 def anchors(results: "Results") -> pd.DataFrame:
     """Scores by the part of the ids that is shared, after those of the grid where none is."""
-    from neural.imbalance.plan import BALANCED
+    from neural.text.mixture import BALANCED
 
     return scores(results, beside(results, "anchors", BALANCED))
 
 
 def schedules(results: "Results") -> pd.DataFrame:
     """Scores of shares that change, after those of the constant ones of equal tokens."""
-    from neural.imbalance.plan import BALANCED, IMBALANCED
+    from neural.text.mixture import BALANCED, IMBALANCED
 
     return scores(results, beside(results, "schedules", BALANCED, IMBALANCED))
 
@@ -149,7 +149,7 @@ def onset(results: "Results") -> pd.DataFrame:
 
 
 def _gained(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    from neural.imbalance.plan import BALANCED, IMBALANCED
+    from neural.text.mixture import BALANCED, IMBALANCED
 
     means = rows.groupby([*keys, "seed"], sort=False)["aligned"].mean().reset_index()
     by_share = {share: part.drop(columns="share") for share, part in means.groupby("share")}

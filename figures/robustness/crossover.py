@@ -54,7 +54,7 @@ def table(run: Path) -> pd.DataFrame:
     the share of resamples that cross so.
     """
     results = robustness(run)  # before the imports: it refuses other kinds
-    from neural.robustness.analysis import crossover
+    from neural.measures.degradation import crossover
 
     labels = named(results.study.models)
     parts = []

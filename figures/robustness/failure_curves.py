@@ -18,7 +18,8 @@ from figures.engine.studies import named, robustness
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
-    from neural.robustness.claims import Curve, Results
+    from neural.measures.degradation import Curve
+    from neural.robustness.claims import Results
 
 NAME = "failure-curves"
 DESCRIPTION = "loss added by failures of attention, by strength, for models of one text and several"
@@ -49,7 +50,7 @@ def table(run: Path) -> pd.DataFrame:
     `low`, `high`: its 95 % interval over `seeds` seeds (NaN for one).
     """
     results = robustness(run)  # before the imports: it refuses other kinds
-    from neural.robustness.analysis import degradation
+    from neural.measures.degradation import degradation
 
     labels = named(results.study.models)
     parts = []

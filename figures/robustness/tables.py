@@ -9,7 +9,8 @@ import pandas as pd
 from figures.engine.studies import named, robustness
 
 if TYPE_CHECKING:
-    from neural.robustness.claims import Curve, Results
+    from neural.measures.degradation import Curve
+    from neural.robustness.claims import Results
 
 CLAIMS, CLEAN = "robustness-claims", "robustness-clean"
 DEGRADATION, TRAINING = "robustness-degradation", "robustness-training"

@@ -53,7 +53,7 @@ def table(run: Path) -> pd.DataFrame:
     `other` of these over ordered pairs, `value`; of seeds in which both vary; its interval ends at 1.
     """
     results = subnetworks(run)  # before the imports: it refuses other kinds
-    from neural.subnetworks.plan import family_distance
+    from neural.text.languages import family_distance
 
     frames = []
     for task in results.study.tasks:

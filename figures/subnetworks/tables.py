@@ -136,7 +136,7 @@ def overlaps(results: "Results", query: str) -> pd.DataFrame:
     kind: as neural.subnetworks.measure.overlaps has them; of two languages also "chance" at these densities, "expected"
     at those of each matrix, and "corrected": 0 at the latter, 1 where as large as that of one language.
     """
-    from neural.subnetworks.plan import FRACTION
+    from neural.masks.prune import FRACTION
 
     rows = results.overlap[results.overlap["order"] == 0].query(query)
     shared = results.shared.query(query)
@@ -199,7 +199,7 @@ def costs(results: "Results") -> pd.DataFrame:
     """By density and form: bytes, multiply-adds a token and seconds, means over tickets, and as parts of the dense
     form's.
     """
-    from neural.subnetworks.plan import FRACTION
+    from neural.masks.prune import FRACTION
 
     rows = results.costs.assign(density=(1 - FRACTION * results.costs["round"]).round(9))
     measured = ["bytes", "multiply_adds", "seconds"]

@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from neural.across.join import Results, by_seed, gained
 from neural.across.plan import ALONE
-from neural.imbalance.plan import BALANCED, IMBALANCED
 from neural.measures.intervals import Interval, difference, effect, interval
 from neural.measures.probes.onset import onset
 from neural.study.claims import Claim, Claims
+from neural.text.mixture import BALANCED, IMBALANCED
 
 Array = NDArray[np.float64]
 

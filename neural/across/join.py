@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from neural.across.measure import LANGUAGE, RETRIEVAL, TAGS, TRANSFERRED
 from neural.across.plan import ALONE, CLONES, GROUPS, Study
-from neural.imbalance.efficiency import interpolated
-from neural.robustness.claims import curve
+from neural.measures.degradation import curve
+from neural.measures.efficiency import interpolated
 from neural.study.results import read
 from sim.runs.errors import UserError
 

@@ -15,23 +15,20 @@ from neural.across.plan import GROUPS, Study
 from neural.across.subjects import PARTS, Both
 from neural.gpt.config import Compute
 from neural.gpt.parts import names_of
-from neural.imbalance.measure import perplexities
-from neural.imbalance.real import pooled_cosines
 from neural.masks.criteria import one_shot
 from neural.masks.mask import Mask, prunable, random_like
 from neural.masks.overlap import corrected, expected, only, overlap, without
-from neural.masks.prune import tickets
+from neural.masks.prune import FRACTION, tickets
 from neural.measures.alignment import gradient_cosines
-from neural.measures.curvature import damages
+from neural.measures.curvature import FINE, damages
 from neural.measures.perturb import curve
 from neural.measures.probes import ridge
 from neural.measures.probes.linear import Part, score
 from neural.measures.retrieval import retrieval, sentence_states
 from neural.measures.scoring import Sliding
 from neural.measures.scoring import score as text_score
-from neural.robustness.measure import FINE
-from neural.study.stack import Stack
-from neural.subnetworks.plan import FRACTION
+from neural.study.real import pooled_cosines
+from neural.study.stack import Stack, perplexities
 from neural.text.tokens import windows
 from neural.tune.language_model import LanguageModel
 from neural.tune.objective import trainer

@@ -10,10 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from neural.gpt.config import ModelConfig
-from neural.imbalance.plan import BALANCED, IMBALANCED
 from neural.masks.prune import each_round
 from neural.measures.scoring import Sliding
 from neural.study.forecast import Training
+from neural.text.mixture import BALANCED, IMBALANCED
 from neural.train.optim import OptimiserConfig
 from neural.train.recipe import TrainConfig
 from sim.runs.errors import UserError

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural.across.plan import CLONES, Pair, Recipe, Study
-from neural.dynamics.invented import invented, parsed
-from neural.imbalance import real
-from neural.imbalance.real import Sentences
 from neural.measures.words import WordExamples, encoded_words
+from neural.study import real
+from neural.study.real import Sentences
 from neural.study.stack import Stack, stack
 from neural.text.clone import Clones
 from neural.text.corpus import Corpus
+from neural.text.invented import invented, parsed
 from neural.text.tokenizer import Tokenizer
 from neural.text.tokens import Ids, Tokens, passages, store, windows
 from neural.text.treebank import Sentence, treebank

@@ -97,11 +97,11 @@ def _of_own_text(study: "Study", arguments: Arguments) -> "Study":
 
     Raises UserError for a task asked for that it does not allow.
     """
-    from neural.dynamics.invented import invented
     from neural.dynamics.plan import PARTS
     from neural.dynamics.subjects import Subjects
     from neural.text import xquad
     from neural.text.corpora import NotThere
+    from neural.text.invented import invented
     from neural.text.own_text import aligned_sources, lacking, left_out, no_translations
 
     wanted = sum(study.sentences.of(part) for part in PARTS)

@@ -43,7 +43,7 @@ from neural.measures.probes.description_length import description_length
 from neural.measures.probes.linear import score
 from neural.measures.retrieval import retrieval
 from neural.measures.scoring import score as text_score
-from neural.subnetworks.plan import family_distance
+from neural.text.languages import family_distance
 from neural.text.xquad import Side
 
 METHODS: dict[str, Callable[[Any], align.Links]] = {

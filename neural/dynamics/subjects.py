@@ -10,13 +10,13 @@ import numpy as np
 
 from neural.dynamics import examples
 from neural.dynamics.examples import Examples, Ints, Words
-from neural.dynamics.invented import answers as invented_answers
-from neural.dynamics.invented import invented, parsed
 from neural.dynamics.plan import OF_WORDS, PARTS, Name, Part, Study
 from neural.dynamics.xnli import LABELS, Inferences, inferences
 from neural.measures.words import Encoded, WordExamples, encoded, encoded_words
 from neural.study.pretrained import TEST, Pretrained
 from neural.text import xquad
+from neural.text.invented import answers as invented_answers
+from neural.text.invented import invented, parsed
 from neural.text.labelled import TOPICS, Labelled, sib200
 from neural.text.treebank import Sentence, treebank
 from neural.text.xquad import Side

@@ -59,7 +59,8 @@ class Arguments(Options):
 
 def study_of(arguments: Arguments) -> "Study":
     """The study asked for. Raises UserError, in one line, for what cannot be done."""
-    from neural.imbalance.plan import BALANCED, IMBALANCED, Study, presets
+    from neural.imbalance.plan import Study, presets
+    from neural.text.mixture import BALANCED, IMBALANCED
 
     study: Study = chosen(arguments.preset, presets())
     for name in ("widths", "budgets", "shares"):

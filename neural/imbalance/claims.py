@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural.imbalance.efficiency import Reference, fit, interpolated
-from neural.imbalance.plan import BALANCED, IMBALANCED, Study
+from neural.imbalance.plan import Study
+from neural.measures.efficiency import Reference, fit, interpolated
 from neural.measures.intervals import Interval, difference, effect, interval, within
 from neural.study.claims import Claim, Claims
 from neural.study.results import read
+from neural.text.mixture import BALANCED, IMBALANCED
 from sim.runs.errors import UserError
 
 Array = NDArray[np.float64]

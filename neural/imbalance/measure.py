@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from neural.imbalance.real import Sentences, pooled_cosines
 from neural.measures.alignment import (
     Cosines,
     embedding_cosines,
@@ -20,28 +19,10 @@ from neural.measures.alignment import (
     state_cosines,
 )
 from neural.measures.matching import frequency_bins, match
-from neural.measures.scoring import Sliding, score
+from neural.study.real import Sentences, pooled_cosines
 from neural.study.stack import Stack
-from neural.text.tokens import Tokens
 
 Ints = NDArray[np.int64]
-
-
-def perplexities(stack: Stack, texts: Mapping[str, Tokens], sliding: Sliding) -> pd.DataFrame:
-    """The loss of every model on each language, and how many tokens of it the model has seen."""
-    parts = []
-    for language, tokens in texts.items():
-        scores = score(stack.parameters, stack.config, tokens, sliding)
-        found = scores.estimates(resamples=1)
-        parts.append(
-            of_models(stack).assign(
-                language=language,
-                seen=[seen.get(language, 0) for seen in stack.tokens],
-                nats_per_token=found["nats_per_token"].value,
-                bits_per_byte=found["bits_per_byte"].value,
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
 
 
 def clones_alike(stack: Stack, one: Ints, other: Ints, language: str) -> pd.DataFrame:
@@ -130,10 +111,6 @@ def real_embeddings(stack: Stack, one: Ints, other: Ints, language: str) -> pd.D
             }
         )
     return pd.DataFrame(rows)
-
-
-def of_models(stack: Stack) -> pd.DataFrame:
-    return pd.DataFrame({"seed": stack.seeds, "step": stack.steps})
 
 
 def _at(stack: Stack, place: int) -> dict[str, Any]:

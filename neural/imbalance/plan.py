@@ -14,6 +14,7 @@ from neural.gpt.config import ModelConfig
 from neural.measures.scoring import Sliding
 from neural.study.forecast import Training
 from neural.text.clone import Clones
+from neural.text.mixture import BALANCED, IMBALANCED
 from neural.train.optim import OptimiserConfig
 from neural.train.recipe import TrainConfig
 from neural.tune.classifier import FineTuning
@@ -29,8 +30,6 @@ Vocabulary = Literal["cloned", "disjoint", "shared"]
 
 SHARES = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.0)
 SCHEDULES = ((0.1, 0.9), (0.1, 0.9, 0.5, 0.5), (0.05, 0.65, 0.65, 0.65), (0.0, 1.0))
-BALANCED, IMBALANCED = 0.5, 0.1
-"""The shares that S24 compares throughout."""
 
 
 @dataclass(frozen=True)

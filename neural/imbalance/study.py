@@ -16,14 +16,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neural.gpt import checkpoint
-from neural.imbalance import measure, real
-from neural.imbalance.plan import BALANCED, IMBALANCED, Recipe, Study
+from neural.imbalance import measure
+from neural.imbalance.plan import Recipe, Study
 from neural.imbalance.transfer import transferred, transferred_real
+from neural.study import real
 from neural.study.results import Work, fill
-from neural.study.stack import Stack, stack
+from neural.study.stack import Stack, perplexities, stack
 from neural.text.clone import Clones, pairs
 from neural.text.corpus import Corpus
 from neural.text.labelled import task
+from neural.text.mixture import BALANCED, IMBALANCED
 from neural.text.tokenizer import Tokenizer
 from neural.text.tokens import Tokens, TokenStore, passages, store, windows
 from neural.train.data import Data
@@ -234,7 +236,7 @@ def _of(recipe: Recipe, study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 def _perplexity(place: _Place, recipe: Recipe) -> pd.DataFrame:
     texts, sliding = place.texts(recipe), place.study.measures.sliding
-    parts = [measure.perplexities(models, texts, sliding) for models in place.stacks(recipe)]
+    parts = [perplexities(models, texts, sliding) for models in place.stacks(recipe)]
     return _of(recipe, place.study, pd.concat(parts, ignore_index=True))
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from neural.imbalance.real import Bilingual
+from neural.study.real import Bilingual
 from neural.study.stack import Stack
 from neural.text.clone import Clones
 from neural.text.labelled import Task

@@ -15,6 +15,8 @@ from neural.masks.mask import Mask, Masks, applied, flat, full, load, prunable, 
 from sim.runs.errors import UserError
 
 Parameters = dict[str, Any]
+FRACTION = 0.1
+"""Of the original weights that a round removes."""
 Train = Callable[[Parameters, Masks | None], Parameters]
 """Of S models (every parameter (S, ...)) and their masks: the trained models, with 0 outside the masks."""
 

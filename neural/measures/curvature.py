@@ -32,6 +32,9 @@ Groups = Mapping[str, Sequence[str]]
 
 Matrix = Literal["hessian", "gauss_newton"]
 
+FINE = 10_000_000
+"""Parameters of the largest models whose slopes are computed in float64."""
+
 
 class Slope(NamedTuple):
     """Growth of the loss over sigma^2, in nats, and its standard error over probes or draws; arrays of one shape."""

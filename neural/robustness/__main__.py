@@ -171,7 +171,7 @@ def summary(out: Path) -> str:
     """Of a survey: clean losses, and how much each failure adds to them on average over its strengths."""
     import pandas as pd
 
-    from neural.robustness.claims import curve
+    from neural.measures.degradation import curve
     from neural.study.results import read
 
     keys = ["model", "text", "group", "failure"]

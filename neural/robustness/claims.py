@@ -7,16 +7,16 @@ token: the log of the ratio of their perplexities. Its area is the mean over str
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from neural.measures import degradation as analysis
 from neural.measures import intervals
+from neural.measures.degradation import Crossover, Curve, curve
 from neural.measures.intervals import Interval
-from neural.robustness import analysis
-from neural.robustness.analysis import Crossover
 from neural.robustness.plan import Comparison, Study
 from neural.study.claims import Claim, Claims
 from neural.study.results import read
@@ -31,35 +31,6 @@ COLUMNS = (
     *("id", "claim", "kind", "one", "several", "group", "failure"),
     *("effect", "low", "high", "crossing", "expected", "verdict"),
 )
-
-
-class Curve(NamedTuple):
-    """Losses (seeds, levels, draws) at strengths (levels,), of models with these clean losses (seeds,)."""
-
-    strengths: Array
-    losses: Array
-
-    @property
-    def clean(self) -> Array:
-        return self.losses[:, 0].mean(axis=-1)
-
-    @property
-    def areas(self) -> Array:
-        """Of the degradation, (seeds,)."""
-        return analysis.area(self.strengths, analysis.degradation(self.losses, self.clean))
-
-
-def curve(rows: pd.DataFrame, measure: str = "nats_per_token") -> Curve:
-    """Of the rows of one failure of one stack of models on one text.
-
-    The strength of rounding is its step, 1/(2^(bits-1) - 1) of the greatest weight.
-    """
-    seeds, levels, draws = (int(rows[column].nunique()) for column in ("seed", "level", "draw"))
-    ordered = rows.sort_values(["seed", "level", "draw"])
-    strengths = ordered["strength"].to_numpy().reshape(seeds, levels, draws)[0, :, 0]
-    if ordered["failure"].iat[0].startswith("quantisation"):
-        strengths = 1 / (2 ** (strengths - 1) - 1)
-    return Curve(strengths, ordered[measure].to_numpy().reshape(seeds, levels, draws))
 
 
 class Results:

@@ -21,9 +21,6 @@ from neural.text.tokens import Tokens, windows
 
 Texts = Mapping[str, Tokens]
 
-FINE = 10_000_000
-"""Parameters of the largest models whose slopes are computed in float64."""
-
 
 def clean(stack: Stack, texts: Texts, measures: Measures) -> pd.DataFrame:
     """The loss and the perplexity of every model on every text."""
@@ -77,7 +74,7 @@ def slopes(stack: Stack, texts: Texts, measures: Measures) -> pd.DataFrame:
     """Growth of the loss under small noise on each group, absolute and relative: predicted, and measured by sigma."""
     plan = measures.curvature
     groups = {name: names_of(name, stack.config) for name in plan.groups}
-    compute = Compute("float64" if stack.config.parameters <= FINE else "float32")
+    compute = Compute("float64" if stack.config.parameters <= curvature.FINE else "float32")
     rows: list[dict[str, Any]] = []
     for place, seed in enumerate(stack.seeds):
         model = {name: value[place] for name, value in stack.parameters.items()}

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from neural.gpt import checkpoint
 from neural.gpt.config import ModelConfig
+from neural.measures.scoring import Sliding, score
+from neural.text.tokens import Tokens
 from sim.runs.errors import UserError
 
 Parameters = dict[str, NDArray[Any]]
@@ -58,3 +61,24 @@ def stack(run: Path, steps: Mapping[int, int] | int | None = None) -> Stack:
         tuple(one.step for one in loaded),
         tuple(one.tokens for one in loaded),
     )
+
+
+def of_models(stack: Stack) -> pd.DataFrame:
+    return pd.DataFrame({"seed": stack.seeds, "step": stack.steps})
+
+
+def perplexities(stack: Stack, texts: Mapping[str, Tokens], sliding: Sliding) -> pd.DataFrame:
+    """The loss of every model on each language, and how many tokens of it the model has seen."""
+    parts = []
+    for language, tokens in texts.items():
+        scores = score(stack.parameters, stack.config, tokens, sliding)
+        found = scores.estimates(resamples=1)
+        parts.append(
+            of_models(stack).assign(
+                language=language,
+                seen=[seen.get(language, 0) for seen in stack.tokens],
+                nats_per_token=found["nats_per_token"].value,
+                bits_per_byte=found["bits_per_byte"].value,
+            )
+        )
+    return pd.concat(parts, ignore_index=True)

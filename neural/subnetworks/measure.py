@@ -14,10 +14,11 @@ from neural.masks import sparse
 from neural.masks.criteria import Criterion, one_shot
 from neural.masks.mask import COMPONENTS, Mask, full, random, random_like, random_within
 from neural.masks.overlap import chance, expected, only, overlap, without
+from neural.masks.prune import FRACTION
 from neural.measures.retrieval import retrieval, sentence_states
 from neural.measures.scoring import score
 from neural.study.stack import Parameters
-from neural.subnetworks.plan import FRACTION, Member, Task
+from neural.subnetworks.plan import Member, Task
 from neural.subnetworks.subjects import Subjects
 from neural.subnetworks.tuning import Job, measured, weights
 from neural.text.tokens import windows

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from neural.gpt.config import ModelConfig, preset
+from neural.masks.prune import FRACTION
 from neural.measures.scoring import Sliding
 from neural.study.forecast import Training
 from neural.train.optim import OptimiserConfig
@@ -17,32 +18,6 @@ Name = Literal["language-modelling", "parts-of-speech", "relations", "entities",
 Variant = Literal["tickets", "early", "rewound", "shuffled", "mixed"]
 """Tickets of the last models; of an earlier checkpoint; of the last models rewound to that; of the last models on
 shuffled labels (or tokens); of all languages together."""
-
-FRACTION = 0.1
-"""Of the original weights that a round removes."""
-
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "ar": ("Afro-Asiatic", "Semitic"),
-    "de": ("Indo-European", "Germanic"),
-    "el": ("Indo-European", "Hellenic"),
-    "en": ("Indo-European", "Germanic"),
-    "es": ("Indo-European", "Romance"),
-    "fi": ("Uralic", "Finnic"),
-    "fr": ("Indo-European", "Romance"),
-    "hi": ("Indo-European", "Indic"),
-    "sw": ("Niger-Congo", "Bantu"),
-    "tr": ("Turkic", "Oghuz"),
-    "zh": ("Sino-Tibetan", "Sinitic"),
-}
-"""Family and genus of languages, as the World Atlas of Language Structures has them."""
-
-
-def family_distance(one: str, other: str) -> float:
-    """0 within a genus, 1 within a family, 2 between families; NaN for a language of which nothing is known."""
-    a, b = FAMILIES.get(one.split("@")[0]), FAMILIES.get(other.split("@")[0])
-    if a is None or b is None:
-        return float("nan")
-    return float(2 - sum(x == y for x, y in zip(a, b, strict=True)))
 
 
 @dataclass(frozen=True)

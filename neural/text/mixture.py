@@ -25,6 +25,9 @@ from sim.runs.errors import UserError
 Ids = NDArray[np.unsignedinteger[Any]]
 Shares = Mapping[str, Fraction]
 
+BALANCED, IMBALANCED = 0.5, 0.1
+"""Shares of the second of two languages that Schäfer et al. 2024 compare throughout."""
+
 DIGITS = 30
 """Of a share, at most."""
 LARGEST_BLOCK = 1000

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from neural.dynamics.plan import REDRAWN, Name, Study, presets
-from neural.subnetworks.plan import family_distance
+from neural.text.languages import family_distance
 from sim.runs.store import Run
 from tests.figures.fake_study import z
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural.imbalance.plan import BALANCED, IMBALANCED, Recipe, Study, presets
+from neural.imbalance.plan import Recipe, Study, presets
+from neural.text.mixture import BALANCED, IMBALANCED
 from sim.runs.store import Run
 from tests.figures.fake_study import z
 

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from neural.masks.mask import COMPONENTS, size
-from neural.subnetworks.plan import FRACTION, Hunt, Member, Study, Task, family_distance, presets
+from neural.masks.prune import FRACTION
+from neural.subnetworks.plan import Hunt, Member, Study, Task, presets
+from neural.text.languages import family_distance
 from sim.runs.store import Run
 from tests.figures.fake_study import z
 

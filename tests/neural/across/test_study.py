@@ -13,11 +13,11 @@ from neural.across.claims import COLUMNS, claims
 from neural.across.join import Results
 from neural.across.plan import ALONE, CLONES, Recipe, presets
 from neural.across.subjects import Subjects
-from neural.imbalance.plan import BALANCED, IMBALANCED
 from neural.masks.overlap import only, overlap, without
 from neural.measures.perturb import failed
 from neural.measures.scoring import score
 from neural.study.results import read
+from neural.text.mixture import BALANCED, IMBALANCED
 from sim.runs.errors import UserError
 
 SMOKE = presets()["smoke"]

@@ -14,7 +14,7 @@ from neural.dynamics.claims import claims
 from neural.dynamics.effects import jackknife, shared_variance
 from neural.dynamics.plan import Study, presets
 from neural.dynamics.results import Results, ranks
-from neural.subnetworks.plan import family_distance
+from neural.text.languages import family_distance
 
 STUDY = replace(
     presets()["laptop"],

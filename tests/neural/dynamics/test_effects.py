@@ -10,7 +10,7 @@ from scipy import stats
 
 from neural.dynamics.claims import claims
 from neural.dynamics.effects import shared_variance
-from neural.subnetworks.plan import family_distance
+from neural.text.languages import family_distance
 from tests.neural.by_hand import assert_effect, chosen, student
 from tests.neural.dynamics.test_claims import BEST, GAIN, STUDY, Numbers, planted
 

@@ -9,9 +9,9 @@ import pytest
 
 from neural.dynamics import examples
 from neural.dynamics.examples import NOWHERE, Examples, Words
-from neural.dynamics.invented import answers, parsed
 from neural.dynamics.xnli import inferences
 from neural.measures.words import encoded_words
+from neural.text.invented import answers, parsed
 from neural.text.synthetic import Grammar, language, meanings
 from neural.text.tokenizer import ByteTokenizer
 from neural.text.treebank import Sentence

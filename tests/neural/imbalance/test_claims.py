@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neural.imbalance.claims import Results, aligned, claims, worse
-from neural.imbalance.efficiency import fit, interpolated
+from neural.measures.efficiency import fit, interpolated
 from tests.figures.fake_imbalance import Numbers, small, write
 from tests.neural.by_hand import assert_effect, chosen, redraw, single, student
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from neural.gpt.config import ModelConfig
-from neural.imbalance.real import Bilingual, Pair
 from neural.imbalance.transfer import cloned, transferred, transferred_real
+from neural.study.real import Bilingual, Pair
 from neural.study.stack import Stack
 from neural.text.clone import Clones
 from neural.text.labelled import Labelled, Task

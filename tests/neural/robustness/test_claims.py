@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from neural.robustness.analysis import crossover
+from neural.measures.degradation import crossover
 from neural.robustness.claims import Results, claims, crossed
 from neural.robustness.plan import Comparison
 from neural.study.results import read

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neural.measures.degradation import Crossover, curve
 from neural.measures.perturb import failed
 from neural.measures.scoring import score
 from neural.robustness import __main__ as command
 from neural.robustness import study
-from neural.robustness.analysis import Crossover
-from neural.robustness.claims import SURE, Results, claims, crossed, curve
+from neural.robustness.claims import SURE, Results, claims, crossed
 from neural.robustness.classification import Tuning, equal_epochs
 from neural.robustness.plan import HALF, Classification, hit, presets
 from neural.study.results import read

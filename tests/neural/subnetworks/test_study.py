@@ -14,8 +14,9 @@ from neural.study.results import read
 from neural.subnetworks import __main__ as command
 from neural.subnetworks import study
 from neural.subnetworks.claims import Results, claims
-from neural.subnetworks.plan import Hunt, Member, family_distance, presets
+from neural.subnetworks.plan import Hunt, Member, presets
 from neural.subnetworks.subjects import Subjects
+from neural.text.languages import family_distance
 from sim.runs.errors import UserError
 from tests.neural.refusal import message
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neural.imbalance.efficiency import fit, interpolated
+from neural.measures.efficiency import fit, interpolated
 from tests.neural.refusal import message
 from tests.strategies import seeded
 

@@ -7,8 +7,8 @@ import pytest
 from neural.gpt import checkpoint
 from neural.gpt.config import ModelConfig
 from neural.gpt.model import states
-from neural.imbalance import real
-from neural.imbalance.real import Bilingual, Pair, Sentences, aligned, load, pooled_cosines
+from neural.study import real
+from neural.study.real import Bilingual, Pair, Sentences, aligned, load, pooled_cosines
 from neural.text import tokenizer
 from neural.text.corpus import Corpus
 from neural.text.corpus import load as load_corpus

@@ -11,9 +11,10 @@ seeds alone scatter, 94 to 98 % where draws do too, and more where draws alone d
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from neural.measures.intervals import expanded_percentiles
@@ -152,3 +153,32 @@ def _strengths(x: ArrayLike, y: Array) -> Array:
             f"strengths {strengths.tolist()} of {y.shape[1]} levels: give as many, 2 or more, in increasing order"
         )
     return strengths
+
+
+class Curve(NamedTuple):
+    """Losses (seeds, levels, draws) at strengths (levels,), of models with these clean losses (seeds,)."""
+
+    strengths: Array
+    losses: Array
+
+    @property
+    def clean(self) -> Array:
+        return self.losses[:, 0].mean(axis=-1)
+
+    @property
+    def areas(self) -> Array:
+        """Of the degradation, (seeds,)."""
+        return area(self.strengths, degradation(self.losses, self.clean))
+
+
+def curve(rows: pd.DataFrame, measure: str = "nats_per_token") -> Curve:
+    """Of the rows of one failure of one stack of models on one text.
+
+    The strength of rounding is its step, 1/(2^(bits-1) - 1) of the greatest weight.
+    """
+    seeds, levels, draws = (int(rows[column].nunique()) for column in ("seed", "level", "draw"))
+    ordered = rows.sort_values(["seed", "level", "draw"])
+    strengths = ordered["strength"].to_numpy().reshape(seeds, levels, draws)[0, :, 0]
+    if ordered["failure"].iat[0].startswith("quantisation"):
+        strengths = 1 / (2 ** (strengths - 1) - 1)
+    return Curve(strengths, ordered[measure].to_numpy().reshape(seeds, levels, draws))

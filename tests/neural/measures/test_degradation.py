@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neural.robustness.analysis import area, crossover, degradation, resampled_means
+from neural.measures.degradation import area, crossover, degradation, resampled_means
 
 X = np.array([0, 0.1, 0.2, 0.4])
 
@@ -167,5 +167,5 @@ def test_refused(call: Any, said: str) -> None:
 def test_it_needs_no_jax() -> None:
     import subprocess
 
-    code = "import sys, neural.robustness.analysis; assert 'jax' not in sys.modules"
+    code = "import sys, neural.measures.degradation; assert 'jax' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
