@@ -118,6 +118,20 @@ def test_no_study_is_a_library_of_another() -> None:
         assert not broken, f"{name} may not import {broken}: move down what both use"
 
 
+def test_figures_know_a_study_in_its_room_alone() -> None:
+    """No other module imports one, or has its name as a string."""
+    for path in sources("figures"):
+        name, is_package = module_name(path)
+        home = name.split(".")[1] if name.count(".") else ""
+        others = {study for study in STUDIES if study != home}
+        foreign = tuple(f"{package}.{s}" for package in ("neural", "figures") for s in others)
+        text = path.read_text()
+        broken = [m for m in modules(text, name, is_package=is_package) if within(m, foreign)]
+        assert not broken, f"{name} may not import {broken}"
+        strings = {n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant)}
+        assert not strings & others, f"{name} names the study {strings & others}"
+
+
 def is_way_in(path: Path) -> bool:
     return path.suffix == ".py" and '\nif __name__ == "__main__":' in path.read_text()
 

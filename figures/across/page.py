@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from figures.across.read import across
 from figures.across.sharing import LABELS, NAME, means
 from figures.engine import markdown, verdicts
 from figures.engine.markdown import between
-from figures.engine.studies import LANGUAGES, across, over_seeds
+from figures.engine.studies import LANGUAGES, over_seeds
 from sim.runs.store import Run
 
 if TYPE_CHECKING:

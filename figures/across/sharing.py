@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from figures.across.read import across
 from figures.engine import style
 from figures.engine.markdown import between
-from figures.engine.studies import across, over_seeds
+from figures.engine.studies import over_seeds
 
 if TYPE_CHECKING:
     from neural.across.join import Results

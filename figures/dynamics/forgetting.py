@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from figures.dynamics.panels import LOOKS, limits, ordered, sort, titled
+from figures.dynamics.read import dynamics
 from figures.engine import style
 from figures.engine.runs import MissingRows
-from figures.engine.studies import dynamics, over_seeds
+from figures.engine.studies import over_seeds
 
 NAME = "forgetting"
 DESCRIPTION = "relative change of accuracy by task and layer, from its best step, and the last layer's, to the end"

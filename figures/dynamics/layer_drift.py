@@ -11,10 +11,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
 from figures.dynamics.panels import CROSS, IN, name_steps, ordered, sort, titled
+from figures.dynamics.read import dynamics
 from figures.dynamics.tables import by_layer
 from figures.engine import style
 from figures.engine.runs import MissingRows
-from figures.engine.studies import dynamics, over_seeds
+from figures.engine.studies import over_seeds
 
 NAME = "layer-drift"
 DESCRIPTION = (

@@ -10,9 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from figures.dynamics.panels import IN, LOOKS, UNITS, limits, name_steps, ordered, sort, titled
+from figures.dynamics.read import dynamics
 from figures.dynamics.tables import onsets
 from figures.engine import style
-from figures.engine.studies import dynamics, over_seeds
+from figures.engine.studies import over_seeds
 
 if TYPE_CHECKING:
     from neural.dynamics.results import Results

@@ -12,10 +12,11 @@ from figures.dynamics.claims import by_measure, controls, summary
 from figures.dynamics.forgetting import NAME as FORGETTING
 from figures.dynamics.layer_drift import NAME as LAYERS
 from figures.dynamics.learning_progress import NAME as PROGRESS
+from figures.dynamics.read import dynamics
 from figures.dynamics.tables import TABLES, tables
 from figures.dynamics.transfer_onset import NAME as ONSET
 from figures.engine import markdown
-from figures.engine.studies import LANGUAGES, dynamics
+from figures.engine.studies import LANGUAGES
 from sim.runs.store import Run
 
 if TYPE_CHECKING:

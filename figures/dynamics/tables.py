@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from figures.dynamics.panels import CROSS, IN, sort
-from figures.engine.studies import dynamics, over_seeds
+from figures.dynamics.read import dynamics
+from figures.engine.studies import over_seeds
 
 if TYPE_CHECKING:
     from neural.dynamics.results import Results

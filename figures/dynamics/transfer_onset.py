@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from figures.dynamics.panels import ordered, sort, titled
+from figures.dynamics.read import dynamics
 from figures.engine import style
 from figures.engine.markdown import between
 from figures.engine.runs import MissingRows
-from figures.engine.studies import dynamics, over_seeds
-from figures.subnetworks.overlap_vs_transfer import DISTANCES
+from figures.engine.studies import DISTANCES, over_seeds
 
 NAME = "transfer-onset"
 DESCRIPTION = (

@@ -11,19 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from figures.engine import rooms
 from figures.engine.once import reading_once
-from figures.engine.render import FIGURES, contents, known, numbers, tell, usable, write
+from figures.engine.render import contents, known, numbers, tell, usable, write
 from sim.runs.command import Parser, ended
-
-PAGES = {
-    "robustness": "figures.robustness.page",
-    "imbalance": "figures.imbalance.page",
-    "subnetworks": "figures.subnetworks.page",
-    "dynamics": "figures.dynamics.page",
-    "across": "figures.across.page",
-}
-"""Each page's module, imported when written: TABLES, which describes its tables by name, and FIGURES, names of figures;
-tables(run) -> their DataFrames by name; page(run, tables, figures) -> Markdown."""
 
 FOLDER = "_page"
 
@@ -40,7 +31,7 @@ def render(name: str, run: Path, out: Path | None = None) -> list[Path]:
     """
     from sim.runs.store import Run, readable
 
-    known("page", [name], PAGES)
+    known("page", [name], rooms.pages())
     record = Run.existing(run).provenance() or {}
     out = usable(run / FOLDER if out is None else out)
     with readable(run), reading_once():
@@ -51,7 +42,7 @@ def _contents(name: str, run: Path, record: dict[str, Any]) -> dict[str, bytes]:
     """What the files of a page are to hold, by file name."""
     from figures.engine.runs import MissingRows, configuration
 
-    module = importlib.import_module(PAGES[name])
+    module = importlib.import_module(rooms.pages()[name])
     command = f"python -m figures.page {name} --from {run.resolve().name}"
     files: dict[str, bytes] = {}
     tables = module.tables(run)
@@ -62,7 +53,7 @@ def _contents(name: str, run: Path, record: dict[str, Any]) -> dict[str, bytes]:
     boxed: set[str] = set()
     for key in module.FIGURES:
         try:
-            figures[key] = importlib.import_module(FIGURES[key]).table(run)
+            figures[key] = importlib.import_module(rooms.figures()[key]).table(run)
         except MissingRows:
             continue
         files |= contents(key, figures[key], run, record, ["png"], boxed)
@@ -76,7 +67,7 @@ def _contents(name: str, run: Path, record: dict[str, Any]) -> dict[str, bytes]:
 def parser() -> Parser:
     """Of the command line."""
     made = Parser(prog="figures.page", description="Write the page of a study.")
-    made.add_argument("name", metavar="NAME", help=", ".join(PAGES))
+    made.add_argument("name", metavar="NAME", help=", ".join(rooms.pages()))
     made.add_argument(
         "--from", dest="run", type=Path, metavar="RUN", required=True, help="the study's --out"
     )

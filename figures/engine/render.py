@@ -15,44 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from figures.engine import rooms
 from figures.engine.once import once, reading_once
 from sim.runs.command import Parser, ended
 from theory.command.ending import temporary
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FIGURES = {
-    "spectral-vs-robustness": "figures.sweep.spectral_vs_robustness",
-    "noisy-risk": "figures.sweep.noisy_risk",
-    "crossing-point": "figures.sweep.crossing_point",
-    "phase-diagram": "figures.sweep.phase_diagram",
-    "transformer-slope": "figures.sweep.transformer_slope",
-    "quadratic-regime": "figures.sweep.quadratic_regime",
-    "nonlinear-tasks": "figures.sweep.nonlinear_tasks",
-    "failure-curves": "figures.robustness.failure_curves",
-    "crossover": "figures.robustness.crossover",
-    "slope-vs-curvature": "figures.robustness.slope_vs_curvature",
-    "spectra": "figures.robustness.spectra",
-    "imbalance-ppl": "figures.imbalance.perplexity",
-    "token-efficiency": "figures.imbalance.token_efficiency",
-    "imbalance-phase": "figures.imbalance.phase",
-    "alignment-layers": "figures.imbalance.alignment_layers",
-    "schedules": "figures.imbalance.schedules",
-    "overlap-layers": "figures.subnetworks.overlap_layers",
-    "transfer-matrix": "figures.subnetworks.transfer_matrix",
-    "ablation-matrix": "figures.subnetworks.ablation_matrix",
-    "overlap-vs-transfer": "figures.subnetworks.overlap_vs_transfer",
-    "learning-progress": "figures.dynamics.learning_progress",
-    "transfer-onset": "figures.dynamics.transfer_onset",
-    "layer-drift": "figures.dynamics.layer_drift",
-    "forgetting": "figures.dynamics.forgetting",
-    "across": "figures.across.sharing",
-}
-"""Each figure's module, imported when drawn: NAME, DESCRIPTION, table(run), draw(table).
-
-Where a run's configuration is all that a figure needs, table_of(config) too.
-"""
 
 FORMATS = ("png", "pdf", "svg")
 
@@ -102,7 +71,7 @@ def render(
     same = early is not None and is_whole({**record, "config": early.config})
     ready = early.figures if early is not None and same else {}
     with reading_once():
-        for name in dict.fromkeys(names or FIGURES):
+        for name in dict.fromkeys(names or rooms.figures()):
             try:
                 with readable(run):
                     figure = ready.get(name) or drawn(name, _module(name).table(run), formats)
@@ -124,7 +93,7 @@ def get_ready() -> None:
 
     from figures.engine import style
 
-    for module in FIGURES.values():
+    for module in rooms.figures().values():
         importlib.import_module(module)
     with style.use():
         figure = Figure()
@@ -141,7 +110,7 @@ def draw_early(config: dict[str, Any], names: Sequence[str], formats: Sequence[s
 
     check(names, formats)
     figures = {}
-    for name in dict.fromkeys(names or FIGURES):
+    for name in dict.fromkeys(names or rooms.figures()):
         if hasattr(module := _module(name), "table_of"):
             with suppress(UserError):
                 figures[name] = drawn(name, module.table_of(config), formats)
@@ -167,7 +136,7 @@ def usable(out: Path) -> Path:
 
 def check(names: Sequence[str], formats: Sequence[str]) -> None:
     """Raise UserError for a name of no figure or format, and where no format is given."""
-    known("figure", names, FIGURES)
+    known("figure", names, rooms.figures())
     known("format", formats or [""], FORMATS)
 
 
@@ -217,7 +186,7 @@ def drawn(name: str, table: "pd.DataFrame", formats: Sequence[str]) -> Drawn:
 
 def _module(name: str) -> Any:
     """A figure's."""
-    return importlib.import_module(FIGURES[name])
+    return importlib.import_module(rooms.figures()[name])
 
 
 def _numbers(
@@ -314,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(given: argparse.Namespace) -> int:
     if given.list:
-        for name, module in FIGURES.items():
+        for name, module in rooms.figures().items():
             print(f"{name:24}{importlib.import_module(module).DESCRIPTION}")
         return 0
     formats = given.format.split(",")

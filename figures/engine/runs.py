@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from figures.engine.once import known
+from neural.study.kind import study_of
 from sim.runs.errors import UserError
 from sim.runs.store import Run
 
@@ -37,23 +38,9 @@ class OtherKind(MissingRows):
     """The run is of another kind than those that this figure is of."""
 
 
-MARKS = {
-    "imbalance": ("shares", "budgets", "measures"),
-    "robustness": ("measures",),
-    "subnetworks": ("orders", "early", "tasks"),
-    "across": ("tickets", "broken", "noise"),
-    "dynamics": ("answers", "coarse", "together"),
-}
-"""What the configuration of each kind of run has and none of those below it; a sweep has none of it.
-
-Of robustness that is both a study and a survey, which measures models that existed.
-"""
-
-
 def kind(run: Path) -> str:
-    """One of MARKS, or else "sweep"."""
-    config = configuration(run)
-    return next((name for name, marks in MARKS.items() if set(marks) <= config.keys()), "sweep")
+    """The name of a study, or else "sweep"."""
+    return study_of(Run.existing(run).provenance() or {}) or "sweep"
 
 
 def configuration(run: Path) -> dict[str, Any]:

@@ -1,57 +1,43 @@
-"""Run folders of the studies of neural as the figures read them: their results, and names for their models.
+"""What reading the run folders of studies has in common, and names for their models.
 
-Each function raises OtherKind for a run of another kind, MissingRows for a study that is not done, and UserError for
-one of another version.
+A study's own `read` raises OtherKind for a run of another kind, MissingRows for a study that is not done, and
+UserError for one of another version.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from figures.engine.once import once
-from figures.engine.runs import MARKS, MissingRows, OtherKind, configuration, kind
+from figures.engine.rooms import called
+from figures.engine.runs import MissingRows, OtherKind, kind
 from sim.runs.errors import UserError
 
-if TYPE_CHECKING:
-    from neural.across.join import Results as Across
-    from neural.dynamics.results import Results as Dynamics
-    from neural.imbalance.claims import Results as Imbalance
-    from neural.robustness.claims import Results as Robustness
-    from neural.subnetworks.claims import Results as Subnetworks
-
 S = TypeVar("S")
-
-CALLED = {
-    "imbalance": "study of imbalance",
-    "robustness": "study of robustness",
-    "subnetworks": "study of sub-networks",
-    "across": "study across the four",
-    "dynamics": "study of training dynamics",
-}
 
 
 def of_kind(run: Path, name: str) -> None:
     """Raise OtherKind for a run of another kind."""
     if kind(run) != name:
-        raise OtherKind(f"{run} is no {CALLED[name]}: give --from a folder of `{_command(name)}`")
+        raise OtherKind(f"{run} is no {called(name)}: give --from a folder of `{_command(name)}`")
 
 
 def _command(name: str) -> str:
     return f"python -m neural.{name}"
 
 
-def _plan(run: Path, name: str, study: type[S]) -> S:
+def plan_of(run: Path, name: str, study: type[S]) -> S:
+    """What a study's folder records that it is."""
     from neural.study.record import recorded
 
-    return recorded(run, study, MARKS[name][0], _command(name))
+    return recorded(run, study, name)
 
 
 @contextmanager
-def _done() -> Iterator[None]:
+def done() -> Iterator[None]:
     """What cannot be read of a study's results is missing."""
     try:
         yield
@@ -59,101 +45,10 @@ def _done() -> Iterator[None]:
         raise MissingRows(str(error)) from None
 
 
-def _complete(run: Path, name: str, lacks: str = "") -> None:
+def complete(run: Path, name: str, lacks: str = "") -> None:
     """Raise MissingRows where there is something that a study's results lack."""
     if lacks:
         raise MissingRows(f"{run} has no {lacks}: finish it with `{_command(name)} --resume`")
-
-
-@once
-def robustness(run: Path) -> "Robustness":
-    """Of a study, of which a survey is none."""
-    of_kind(run, "robustness")  # before what reads it is imported
-    from neural.robustness.claims import Results
-    from neural.robustness.plan import Study
-
-    if "comparisons" not in configuration(run):
-        raise MissingRows(f"{run} measures models that nothing says how to compare")
-    plan = _plan(run, "robustness", Study)
-    with _done():
-        results = Results(plan, run)
-    for name, table in (("clean", results.clean), ("curves", results.curves)):
-        found = set(table["model"])
-        lacks = [f"table {name} of {model}" for model in plan.models if model not in found]
-        _complete(run, "robustness", *lacks[:1])
-    return results
-
-
-@once
-def imbalance(run: Path) -> "Imbalance":
-    of_kind(run, "imbalance")  # before what reads it is imported
-    from neural.imbalance.claims import Results
-    from neural.imbalance.plan import Study
-
-    plan = _plan(run, "imbalance", Study)
-    with _done():
-        results = Results(plan, run)
-    found = set(results.perplexity["run"])
-    lacks = [f"perplexity of {recipe.name}" for recipe in plan.runs if recipe.name not in found]
-    _complete(run, "imbalance", *lacks[:1])
-    return results
-
-
-@once
-def subnetworks(run: Path) -> "Subnetworks":
-    of_kind(run, "subnetworks")  # before what reads it is imported
-    from neural.subnetworks.claims import Results
-    from neural.subnetworks.plan import Study
-
-    plan = _plan(run, "subnetworks", Study)
-    with _done():
-        results = Results(plan, run)
-        _ = results.costs  # the last that is written
-    return results
-
-
-@once
-def across(run: Path) -> "Across":
-    of_kind(run, "across")  # before what reads it is imported
-    from neural.across.join import Results
-    from neural.across.plan import Study
-
-    plan = _plan(run, "across", Study)
-    with _done():
-        return Results(plan, run)
-
-
-@once
-def dynamics(run: Path) -> "Dynamics":
-    of_kind(run, "dynamics")  # before what reads it is imported
-    from neural.dynamics.plan import Study
-    from neural.dynamics.results import Results
-
-    plan = _plan(run, "dynamics", Study)
-    with _done():
-        results = Results(plan, run)
-    probes = results.probes
-    done = {"bits": results.bits}  # of what is measured at every step
-    done |= {"retrieval": results.retrieval} if plan.aligned else {}
-    done |= {f"probes of {task}": probes[probes["task"] == task] for task in plan.tasks}
-    lacks = [name for name, rows in done.items() if set(rows["step"]) != set(plan.steps)]
-    _complete(run, "dynamics", *(f"{name} of some steps" for name in lacks[:1]))
-    return results
-
-
-def rows_of(results: "Imbalance", table: str, query: str) -> pd.DataFrame:
-    """The rows of one of its tables that satisfy a pandas query, run by run. Raises MissingRows where there is none."""
-    try:
-        found: pd.DataFrame = getattr(results, table).query(query)
-    except UserError as error:
-        raise MissingRows(str(error)) from None
-    if found.empty:
-        raise MissingRows(
-            f"{results.out} has no rows of {table} with {query}: finish it with --resume, or study what gives some"
-        )
-    order = {recipe.name: place for place, recipe in enumerate(results.study.runs)}
-    places = found.assign(_place=found["run"].map(order))
-    return places.sort_values(["_place", "seed", "step"], ignore_index=True).drop(columns="_place")
 
 
 def over_seeds(
@@ -191,6 +86,8 @@ LANGUAGES = {
     "tr": "Turkish",
     "zh": "Chinese",
 }
+DISTANCES = {0.0: "one genus", 1.0: "one family", 2.0: "two families", np.nan: "unknown families"}
+"""Of languages, as neural.text.languages.family_distance."""
 DOMAINS = {
     "bible": "Bible",
     "gutenberg": "books",

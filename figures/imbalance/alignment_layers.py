@@ -12,7 +12,8 @@ from matplotlib.ticker import SymmetricalLogLocator
 
 from figures.engine import style
 from figures.engine.runs import MissingRows
-from figures.engine.studies import imbalance, over_seeds
+from figures.engine.studies import over_seeds
+from figures.imbalance.read import imbalance
 from figures.imbalance.tables import alike, alike_embeddings, onset
 
 if TYPE_CHECKING:

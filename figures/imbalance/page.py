@@ -9,12 +9,13 @@ import pandas as pd
 
 from figures.engine import markdown
 from figures.engine.markdown import between
-from figures.engine.studies import LANGUAGES, imbalance
+from figures.engine.studies import LANGUAGES
 from figures.imbalance import tables as of
 from figures.imbalance.alignment_layers import NAME as LAYERS
 from figures.imbalance.claims import effects, summary
 from figures.imbalance.perplexity import NAME as PERPLEXITY
 from figures.imbalance.phase import NAME as PHASE
+from figures.imbalance.read import imbalance
 from figures.imbalance.schedules import NAME as SCHEDULES
 from figures.imbalance.tables import TABLES, tables
 from figures.imbalance.token_efficiency import NAME as EFFICIENCY

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from figures.engine import style
-from figures.engine.studies import imbalance
+from figures.imbalance.read import imbalance
 from figures.imbalance.tables import of_base, scores
 
 NAME = "imbalance-ppl"

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from figures.engine import style
-from figures.engine.studies import imbalance, over_seeds, rows_of
+from figures.engine.studies import over_seeds
+from figures.imbalance.read import imbalance, rows_of
 
 NAME = "imbalance-phase"
 DESCRIPTION = (

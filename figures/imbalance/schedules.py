@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from figures.engine import style
-from figures.engine.studies import imbalance, over_seeds, rows_of
+from figures.engine.studies import over_seeds
 from figures.imbalance.perplexity import LABELS, LOOKS, plain_log
+from figures.imbalance.read import imbalance, rows_of
 from figures.imbalance.tables import beside, schedules
 
 if TYPE_CHECKING:

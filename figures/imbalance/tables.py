@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from figures.engine.runs import MissingRows
-from figures.engine.studies import imbalance, over_seeds, rows_of
+from figures.engine.studies import over_seeds
+from figures.imbalance.read import imbalance, rows_of
 
 if TYPE_CHECKING:
     from neural.imbalance.claims import Results

@@ -11,8 +11,9 @@ from matplotlib.ticker import NullFormatter
 
 from figures.engine import style
 from figures.engine.runs import MissingRows
-from figures.engine.studies import imbalance, over_seeds, rows_of
+from figures.engine.studies import over_seeds
 from figures.imbalance.perplexity import draw_intervals, plain_log
+from figures.imbalance.read import imbalance, rows_of
 from figures.imbalance.tables import of_base, scores
 
 if TYPE_CHECKING:

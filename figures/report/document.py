@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
-from figures.engine.render import FIGURES
+from figures.engine import rooms
 from figures.report import files
 from figures.report.files import Folder, ordered
 from figures.report.markdown import Heading, Section, column, page, slug, tables, targets
@@ -121,7 +121,7 @@ def _others(sources: Sequence[Source], shown: set[str]) -> list[Section]:
     """The figures and tables that no page shows, if any; figures in the order of figures.render."""
     headings = [Heading(2, "figures", "Theory, simulation and other figures")]
     parts = [_heading(headings[0])]
-    order = {name: place for place, name in enumerate(FIGURES)}
+    order = {name: place for place, name in enumerate(rooms.figures())}
     for source in sources:
         rest = [name for name, place in source.links.ids.items() if place not in shown]
         for name in sorted(rest, key=lambda name: (order.get(name, len(order)), name)):

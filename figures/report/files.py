@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from figures.engine.rooms import pages
 from sim.runs.errors import UserError
 from sim.runs.files import regular
 from sim.runs.identity import parsed
-
-ORDER = ("robustness", "imbalance", "subnetworks", "dynamics", "across")
-"""Of the pages; others come after them, by name."""
 
 CLAIMS = "-claims"
 """How the name of a study's table of claims ends."""
@@ -64,12 +62,9 @@ class Folder:
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Those of ORDER as there, then the others by name."""
-    return sorted(names, key=lambda name: (_place(name), name))
-
-
-def _place(name: str) -> int:
-    return ORDER.index(name) if name in ORDER else len(ORDER)
+    """Studies in the order of their rooms, then the others by name."""
+    studies = list(pages())
+    return sorted(names, key=lambda name: ((*studies, name).index(name), name))
 
 
 def read(path: Path) -> Folder:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.engine import style
-from figures.engine.studies import named, robustness
+from figures.engine.studies import named
 from figures.robustness.failure_curves import (
     STRENGTHS,
     curve_of,
@@ -24,6 +24,7 @@ from figures.robustness.failure_curves import (
     legend,
     looks_of,
 )
+from figures.robustness.read import robustness
 
 NAME = "crossover"
 DESCRIPTION = (

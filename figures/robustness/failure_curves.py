@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from figures.engine import style
 from figures.engine.runs import MissingRows
-from figures.engine.studies import named, robustness
+from figures.engine.studies import named
+from figures.robustness.read import robustness
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:

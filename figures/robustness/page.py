@@ -9,12 +9,13 @@ import pandas as pd
 
 from figures.engine import markdown
 from figures.engine.markdown import between
-from figures.engine.studies import named, robustness
+from figures.engine.studies import named
 from figures.engine.verdicts import NO_VERDICT, SIDES, judged
 from figures.robustness.claims import answered, counted
 from figures.robustness.crossover import NAME as CROSSOVER
 from figures.robustness.failure_curves import GROUP
 from figures.robustness.failure_curves import NAME as CURVES
+from figures.robustness.read import robustness
 from figures.robustness.slope_vs_curvature import NAME as SLOPES
 from figures.robustness.spectra import NAME as SPECTRA
 from figures.robustness.tables import TABLES, tables

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from figures.engine import style
 from figures.engine.runs import MissingRows
-from figures.engine.studies import named, robustness
+from figures.engine.studies import named
 from figures.robustness.failure_curves import FAMILIES, looks_of
+from figures.robustness.read import robustness
 
 NAME = "spectra"
 DESCRIPTION = "stable ranks and Ky Fan shares of weight matrices, and what several texts change"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from figures.engine.studies import named, robustness
+from figures.engine.studies import named
+from figures.robustness.read import robustness
 
 if TYPE_CHECKING:
     from neural.measures.degradation import Curve

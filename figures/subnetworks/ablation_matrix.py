@@ -8,8 +8,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from figures.engine import style
-from figures.engine.studies import subnetworks
 from figures.subnetworks.cells import bar, draw_cells
+from figures.subnetworks.read import subnetworks
 from figures.subnetworks.tables import ablation
 
 NAME = "ablation-matrix"

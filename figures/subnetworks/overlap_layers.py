@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures.engine import style
-from figures.engine.studies import subnetworks
 from figures.subnetworks.cells import titled
+from figures.subnetworks.read import subnetworks
 from figures.subnetworks.tables import cells, overlaps
 
 NAME = "overlap-layers"

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from figures.engine import style
 from figures.engine.markdown import between
-from figures.engine.studies import over_seeds, subnetworks
+from figures.engine.studies import DISTANCES, over_seeds
 from figures.subnetworks.cells import titled
+from figures.subnetworks.read import subnetworks
 from figures.subnetworks.tables import LM, scored
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ DESCRIPTION = (
 
 ACROSS = 3
 """Panels in a line."""
-DISTANCES = {0.0: "one genus", 1.0: "one family", 2.0: "two families", np.nan: "unknown families"}
-"""Of languages, as neural.subnetworks.plan.family_distance."""
 CORRELATED = (
     ("corrected", "drop"),
     ("corrected", "cost"),

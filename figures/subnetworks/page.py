@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from figures.engine import markdown
-from figures.engine.studies import LANGUAGES, subnetworks
+from figures.engine.studies import LANGUAGES
 from figures.subnetworks import sections as show
 from figures.subnetworks import tables as of
 from figures.subnetworks.ablation_matrix import NAME as ABLATION
 from figures.subnetworks.claims import effects, summary
 from figures.subnetworks.overlap_layers import NAME as LAYERS
 from figures.subnetworks.overlap_vs_transfer import NAME as PAIRS
+from figures.subnetworks.read import subnetworks
 from figures.subnetworks.tables import TABLES, cells, tables
 from figures.subnetworks.transfer_matrix import NAME as TRANSFER
 from sim.runs.store import Run

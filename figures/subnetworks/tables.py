@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from figures.engine.runs import MissingRows
-from figures.engine.studies import over_seeds, subnetworks
+from figures.engine.studies import over_seeds
+from figures.subnetworks.read import subnetworks
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:

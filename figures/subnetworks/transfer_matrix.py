@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from figures.engine import style
-from figures.engine.studies import subnetworks
 from figures.subnetworks.cells import bar, draw_cells, titled
+from figures.subnetworks.read import subnetworks
 from figures.subnetworks.tables import AT_EARLY, LM, controls, scored, worth
 
 NAME = "transfer-matrix"

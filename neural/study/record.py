@@ -5,6 +5,7 @@ import types
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from neural.study.kind import study_of
 from sim.runs.errors import UserError
 from sim.runs.identity import NOT_FINITE
 from sim.runs.store import Run
@@ -12,14 +13,16 @@ from sim.runs.store import Run
 S = TypeVar("S")
 
 
-def recorded(out: Path, kind: type[S], field: str, command: str) -> S:
-    """The study of a folder, of a kind that has this field; what is not recorded has its default, as data_dir.
+def recorded(out: Path, kind: type[S], name: str) -> S:
+    """The plan of the study of that name in a folder; what is not recorded has its default, as data_dir.
 
-    Raises UserError where the folder is none of such a study, made by that command, or of another version of it.
+    Raises UserError where the folder is none of such a study, or of another version of it.
     """
-    config = (Run.existing(out).provenance() or {}).get("config")
-    if not isinstance(config, dict) or field not in config:
-        raise UserError(f"{out} holds no study: make one with `{command} --out {out}`")
+    record = Run.existing(out).provenance() or {}
+    config = record.get("config")
+    if not isinstance(config, dict) or study_of(record) != name:
+        command = f"python -m neural.{name} --out {out}"
+        raise UserError(f"{out} holds no study: make one with `{command}`")
     try:
         study: S = rebuilt(kind, config)
     except (TypeError, ValueError) as error:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from neural.study.kind import STUDY, name_of
 from sim.runs.errors import UserError
 from sim.runs.files import regular
 from sim.runs.store import AGAIN, Run, unpacked
@@ -34,7 +35,7 @@ def fill(
     KeyboardInterrupt, after the part at hand, when stop() is true.
     """
     todo = {f"part-{part}": work for part, work in parts.items()}
-    run = Run.open(out, config, resume=resume, parts=list(todo))
+    run = Run.open(out, config, resume=resume, parts=list(todo), **{STUDY: name_of(config)})
     with run.held(), progress(len(before) + len(todo), unit="parts") as bar:
         for name, work in before:
             bar.set_description(name)

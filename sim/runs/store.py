@@ -33,8 +33,10 @@ class Run:
         self.files = files(self.folder)
 
     @classmethod
-    def open(cls, folder: Path | str, config: Any, *, resume: bool, parts: list[str]) -> "Run":
-        """A folder to write the named parts of this configuration into.
+    def open(
+        cls, folder: Path | str, config: Any, *, resume: bool, parts: list[str], **beside: Any
+    ) -> "Run":
+        """A folder to write the named parts of this configuration into; beside: what else provenance says.
 
         Raises UserError if it is a file, is not writable, or holds something else; or if it holds an unfinished run
         of the same configuration and `resume` is false. Of two that open an empty folder at once, one makes the run
@@ -48,7 +50,7 @@ class Run:
             run.files.prepare()
             if not made:
                 try:
-                    run.files.create(PROVENANCE, written(provenance(config)))
+                    run.files.create(PROVENANCE, written(provenance(config, **beside)))
                 except FileExistsError:
                     run._admit(config, resume, parts)
             else:

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from figures.dynamics import forgetting, layer_drift, learning_progress, panels, transfer_onset
-from figures.engine import page, render, style
+from figures.engine import page, rooms, style
 from figures.engine.runs import MissingRows
 from neural.dynamics.claims import claims
 from neural.dynamics.plan import Name, presets
@@ -306,7 +306,7 @@ def test_one_seed_and_invented_languages_are_drawn(tmp_path: Path) -> None:
     smoke = replace(presets()["smoke"], seeds=(0,))
     run = write(tmp_path / "out", smoke, Numbers())
     for name in OURS:
-        module = importlib.import_module(render.FIGURES[name])
+        module = importlib.import_module(rooms.figures()[name])
         found = module.table(run)
         assert found[["low", "high"]].isna().all(axis=None)
         with style.use():

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from figures.engine import page, render
-from figures.engine.runs import MARKS, OtherKind, kind
-from figures.engine.studies import CALLED
+from figures.engine import page, rooms
+from figures.engine.runs import OtherKind, kind
+from neural.study.kind import MARKS
 from sim.config import Config
 from sim.runs.errors import UserError
 from sim.runs.store import Run
@@ -45,10 +45,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_runs_are_told_apart(runs: dict[str, Path]) -> None:
     assert {name: kind(run) for name, run in runs.items()} == {name: name for name in runs}
     assert CONFIGURATIONS.keys() == {"sweep", *MARKS}
-    assert CALLED.keys() == MARKS.keys() == page.PAGES.keys()
+    assert MARKS.keys() == rooms.pages().keys()
 
 
-@pytest.mark.parametrize("figure", render.FIGURES)
+@pytest.mark.parametrize("figure", rooms.figures())
 def test_every_figure_is_of_one_kind_of_run(figure: str, runs: dict[str, Path]) -> None:
     assert sum(not _refused(figure, run) for run in runs.values()) == 1
 
@@ -56,11 +56,11 @@ def test_every_figure_is_of_one_kind_of_run(figure: str, runs: dict[str, Path]) 
 REFUSED = """
 import importlib, sys
 from pathlib import Path
-from figures.engine import render, runs as run_folders
+from figures.engine import render, rooms, runs as run_folders
 from sim.runs.errors import UserError
 render.get_ready()
 before = set(sys.modules)
-for name, module in render.FIGURES.items():
+for name, module in rooms.figures().items():
     try:
         getattr(importlib.import_module(module), "table")(Path(sys.argv[1]))
     except run_folders.OtherKind:
@@ -78,13 +78,13 @@ def test_a_run_of_another_kind_is_refused_before_anything_is_imported(
         command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     lines = done.stdout.splitlines()
-    assert set(lines) == render.FIGURES.keys() - {"across"}, done.stderr
+    assert set(lines) == rooms.figures().keys() - {"across"}, done.stderr
 
 
 def _refused(figure: str, run: Path) -> bool:
     """As being of another kind; that a run which has only begun lacks rows is no refusal."""
     try:
-        importlib.import_module(render.FIGURES[figure]).table(run)
+        importlib.import_module(rooms.figures()[figure]).table(run)
     except OtherKind:
         return True
     except UserError:
@@ -92,7 +92,7 @@ def _refused(figure: str, run: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", page.PAGES)
+@pytest.mark.parametrize("name", rooms.pages())
 def test_every_page_is_of_one_kind_of_run(
     name: str, runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,5 +100,5 @@ def test_every_page_is_of_one_kind_of_run(
         assert page.main([name, "--from", str(run), "--out", str(tmp_path / "out")]) == 2
         printed = capsys.readouterr().err
         assert printed.count("\n") == 1
-        assert (f"is no {CALLED[name]}" in printed) == (other != name)
+        assert (f"is no {rooms.called(name)}" in printed) == (other != name)
     assert not (tmp_path / "out").exists()

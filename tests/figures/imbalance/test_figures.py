@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 
-from figures.engine import render, style
+from figures.engine import rooms, style
 from figures.engine.runs import MissingRows
-from figures.engine.studies import imbalance, over_seeds
+from figures.engine.studies import over_seeds
 from figures.imbalance import alignment_layers as layers
 from figures.imbalance import perplexity as ppl
 from figures.imbalance import phase, schedules, tables
 from figures.imbalance import token_efficiency as teff
+from figures.imbalance.read import imbalance
 from neural.imbalance.plan import Recipe, Study
 from tests.figures import fake_imbalance as fake
 from tests.figures.fake_imbalance import Numbers, write
@@ -275,7 +276,7 @@ def test_schedules_are_held_against_equal_shares(run: Path) -> None:
 def test_one_seed_has_no_interval_and_is_drawn(tmp_path: Path) -> None:
     run = write(tmp_path / "out", fake.small(seeds=(0,), widths=(64,), others=()), NUMBERS)
     for name in OURS:
-        module = importlib.import_module(render.FIGURES[name])
+        module = importlib.import_module(rooms.figures()[name])
         found = module.table(run)
         assert found[["low", "high"]].isna().all(axis=None)
         with style.use():

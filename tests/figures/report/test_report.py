@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from figures.engine import rooms
 from figures.report import __main__ as report
 from figures.report.__main__ import DEFAULT, HERE, THEOREMS
-from figures.report.files import ORDER
 from figures.report.markdown import column
 from tests.figures.html_outline import Element, parse
 
@@ -187,7 +187,7 @@ def test_every_effect_has_a_row(whole: Element) -> None:
     found, sources = rows(whole), files("csv")
     studies = [name.removesuffix("-claims") for name in sources if name.endswith("-claims")]
     expected = []
-    for study in sorted(studies, key=ORDER.index):
+    for study in sorted(studies, key=list(rooms.pages()).index):
         with sources[f"{study}-claims"].open(newline="") as file:
             expected += [
                 (study, row["claim"], row["effect"], row["verdict"]) for row in csv.DictReader(file)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from figures.engine import render, style
+from figures.engine import rooms, style
 from figures.robustness import crossover
 from tests.figures.fake_study import Numbers, damage, small, write
 
@@ -87,4 +87,4 @@ def test_an_unsure_crossing_is_hollow(run: Path) -> None:
 
 
 def test_registered() -> None:
-    assert render.FIGURES[crossover.NAME] == crossover.__name__
+    assert rooms.figures()[crossover.NAME] == crossover.__name__

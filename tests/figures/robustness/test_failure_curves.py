@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from figures.engine import render, style
+from figures.engine import render, rooms, style
 from figures.engine.runs import MissingRows, OtherKind
 from figures.engine.studies import named
 from figures.robustness import failure_curves
@@ -169,4 +169,4 @@ def test_studies_and_sweeps_are_told_apart(
 
 
 def test_registered() -> None:
-    assert render.FIGURES[failure_curves.NAME] == failure_curves.__name__
+    assert rooms.figures()[failure_curves.NAME] == failure_curves.__name__

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures.engine import render, style
+from figures.engine import rooms, style
 from figures.engine.runs import MissingRows
 from figures.robustness import slope_vs_curvature
 from tests.figures.fake_study import Numbers, small, write
@@ -89,4 +89,4 @@ def test_a_study_without_slopes_is_missing_rows(tmp_path: Path) -> None:
 
 
 def test_registered() -> None:
-    assert render.FIGURES[slope_vs_curvature.NAME] == slope_vs_curvature.__name__
+    assert rooms.figures()[slope_vs_curvature.NAME] == slope_vs_curvature.__name__

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures.engine import render, style
+from figures.engine import rooms, style
 from figures.engine.runs import MissingRows
 from figures.robustness import spectra
 from tests.figures.fake_study import Numbers, small, write
@@ -70,4 +70,4 @@ def test_what_it_cannot_show_is_missing_rows(tmp_path: Path) -> None:
 
 
 def test_registered() -> None:
-    assert render.FIGURES[spectra.NAME] == spectra.__name__
+    assert rooms.figures()[spectra.NAME] == spectra.__name__

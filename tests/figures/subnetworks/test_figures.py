@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 
-from figures.engine import page, render, style
+from figures.engine import page, rooms, style
 from figures.engine.runs import MissingRows
-from figures.engine.studies import subnetworks
 from figures.subnetworks import ablation_matrix, overlap_layers, overlap_vs_transfer, tables
 from figures.subnetworks import transfer_matrix as matrix
+from figures.subnetworks.read import subnetworks
 from neural.masks.mask import COMPONENTS, size
 from neural.subnetworks.plan import presets
 from tests.figures.fake_study import z
@@ -244,7 +244,7 @@ def test_one_seed_and_invented_languages_are_drawn(tmp_path: Path) -> None:
     smoke = replace(presets()["smoke"], seeds=(0,))
     run = write(tmp_path / "out", smoke, NUMBERS)
     for name in OURS:
-        module = importlib.import_module(render.FIGURES[name])
+        module = importlib.import_module(rooms.figures()[name])
         found = module.table(run)
         assert found[["low", "high"]].isna().all(axis=None)
         with style.use():
@@ -259,7 +259,7 @@ def test_a_study_without_language_modelling_has_no_ablation(tmp_path: Path) -> N
     with pytest.raises(MissingRows, match="ablation"):
         ablation_matrix.table(run)
     for name in ("overlap-layers", "transfer-matrix", "overlap-vs-transfer"):
-        module = importlib.import_module(render.FIGURES[name])
+        module = importlib.import_module(rooms.figures()[name])
         found = module.table(run)
         assert set(found["task"]) == {POS}
         with style.use():

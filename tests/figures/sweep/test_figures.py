@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures.engine import render, style
+from figures.engine import render, rooms, style
 from figures.engine import runs as results
 from figures.engine.runs import COLUMNS, MissingRows, rows
 from figures.sweep import (
@@ -476,7 +476,7 @@ def test_without_names_it_leaves_out_what_the_run_cannot_show(
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli("--list") == 0
     printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in printed] == list(render.FIGURES)
+    assert [line.split()[0] for line in printed] == list(rooms.figures())
 
 
 @pytest.mark.parametrize(
@@ -492,7 +492,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_registry_and_modules_agree(module: object) -> None:
-    assert render.FIGURES[module.NAME] == module.__name__  # type: ignore[attr-defined]
+    assert rooms.figures()[module.NAME] == module.__name__  # type: ignore[attr-defined]
 
 
 def broken(case: str, run: Path, tmp_path: Path) -> list[object]:
@@ -542,7 +542,7 @@ def broken(case: str, run: Path, tmp_path: Path) -> list[object]:
 @pytest.mark.parametrize(
     ("case", "said"),
     [
-        ("unknown figure", "unknown figure 'nosy-risk': choose from spectral-vs-robustness"),
+        ("unknown figure", "unknown figure 'nosy-risk': choose from crossing-point"),
         ("unknown format", "unknown format 'gif': choose from png, pdf, svg"),
         ("no format", "choose from png, pdf, svg"),
         ("no run given", "--from RUN"),

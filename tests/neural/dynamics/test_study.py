@@ -246,7 +246,7 @@ def test_it_ends_with_the_claims_and_resumes_to_the_same_tables(done, monkeypatc
         pd.testing.assert_frame_equal(again, pd.read_parquet(BytesIO(parts[name])))
     said = capsys.readouterr().out
     assert "no one checkpoint is best for all" in said
-    assert recorded(done, Study, "answers", "python -m neural.dynamics") == SMOKE
+    assert recorded(done, Study, "dynamics") == SMOKE
 
 
 def test_claims_and_their_tables(done):

@@ -15,7 +15,7 @@ from tests.records import change
 
 
 def recorded(folder):
-    return record.recorded(folder, Study, "comparisons", "python -m neural.robustness")
+    return record.recorded(folder, Study, "robustness")
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop", "gpu"])
@@ -33,7 +33,8 @@ def test_a_study_comes_back_as_it_was(name, tmp_path):
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda config: config.pop("comparisons"), "holds no study"),
+        (lambda config: config.pop("measures"), "holds no study"),
+        (lambda config: config.pop("comparisons"), "comparisons"),
         (lambda config: config.pop("batch"), "batch"),
         (lambda config: config.update(draughts=3), "draughts"),
         (lambda config: config.update(batch="many"), "'many' is no int"),
