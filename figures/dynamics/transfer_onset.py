@@ -73,11 +73,12 @@ def _pairs(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _correlations(rows: pd.DataFrame) -> pd.DataFrame:
     """Of the seeds in which both vary."""
-    from neural.dynamics.results import ranks
+    from neural.dynamics.effects import FEWEST
+    from neural.measures.intervals import rank_correlation
 
     across = rows[rows["source"] != rows["target"]]
     lines = [
-        (task, of, seed, one, ranks(part["log2"], part[one]))
+        (task, of, seed, one, rank_correlation(part["log2"], part[one], fewest=FEWEST))
         for (task, of, seed), part in across.groupby(["task", "of", "seed"], sort=False)
         for one in ("distance", "overlap")
     ]

@@ -99,14 +99,13 @@ def _means(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _correlation(rows: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     """Over seeds; without rows where none has one."""
-    from scipy import stats
+    from neural.measures.intervals import rank_correlation
 
-    lines = []
-    for seed, part in rows.groupby("seed"):
-        known = part[[one, other]].replace([np.inf, -np.inf], np.nan).dropna()
-        if (known.nunique() > 1).all():
-            lines.append((seed, one, other, stats.spearmanr(known[one], known[other]).statistic))
-    by_seed = pd.DataFrame(lines, columns=["seed", "one", "other", "rank"])
+    lines = [
+        (seed, one, other, rank_correlation(part[one], part[other]))
+        for seed, part in rows.groupby("seed")
+    ]
+    by_seed = pd.DataFrame(lines, columns=["seed", "one", "other", "rank"]).dropna()
     found = over_seeds(by_seed, ["one", "other"], "rank")
     return found.assign(low=found["low"].clip(-1), high=found["high"].clip(upper=1))
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from neural.across.join import Results, by_seed, gained
 from neural.across.plan import ALONE
-from neural.measures.intervals import Interval, difference, effect, interval
+from neural.measures.intervals import Interval, difference, effect, interval, rank_correlation
 from neural.measures.probes.onset import onset
 from neural.study.claims import Claim, Claims
 from neural.text.mixture import BALANCED, IMBALANCED
@@ -117,27 +117,6 @@ def _row(
     return {"id": claim.id, "claim": claim.says, "setting": setting, **judged}
 
 
-def rank_correlation(one: ArrayLike, other: ArrayLike, given: ArrayLike | None = None) -> float:
-    """Spearman's of two variables (n,), or the partial one with a third held; what has a NaN is left out.
-
-    NaN for fewer than FEWEST models, where one does not vary, and where the third tells one of them wholly.
-    """
-    from scipy import stats
-
-    columns = [np.asarray(x, np.float64) for x in (one, other, given) if x is not None]
-    there = np.isfinite(columns).all(axis=0)
-    ranks = [stats.rankdata(column[there]) for column in columns]
-    if there.sum() < FEWEST or min(np.ptp(rank) for rank in ranks) == 0:
-        return float("nan")
-    r = np.corrcoef(ranks)
-    if given is None:
-        return float(r[0, 1])
-    rest = (1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2)
-    if rest < 1e-12:  # ranks alike up to rounding
-        return float("nan")
-    return float((r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt(rest))
-
-
 def correlations(
     rows: pd.DataFrame, one: str, other: str, within: Sequence[str], given: str | None = None
 ) -> Array:
@@ -149,7 +128,9 @@ def correlations(
     for _, of_seed in rows.groupby("seed"):
         parts = [part for _, part in of_seed.groupby(list(within))] if within else [of_seed]
         each = [
-            rank_correlation(part[one], part[other], None if given is None else part[given])
+            rank_correlation(
+                part[one], part[other], None if given is None else part[given], fewest=FEWEST
+            )
             for part in parts
         ]
         known = [value for value in each if np.isfinite(value)]

@@ -13,6 +13,7 @@ from neural.gpt.config import ModelConfig
 from neural.masks.prune import each_round
 from neural.measures.scoring import Sliding
 from neural.study.forecast import Training
+from neural.study.training import trained_as
 from neural.text.mixture import BALANCED, IMBALANCED
 from neural.train.optim import OptimiserConfig
 from neural.train.recipe import TrainConfig
@@ -176,23 +177,14 @@ class Study:
 
     def training(self, recipe: Recipe) -> TrainConfig:
         """How a run is trained; its data are the study's own."""
-        import jax
-
-        from neural.gpt.config import compute_on
-
         optimiser = self.optimisation(recipe)
-        kept = self.steps if recipe.studied else (optimiser.steps,)
-        return TrainConfig(
-            model=self.model,
-            optimiser=optimiser,
-            compute=compute_on(jax.default_backend()),
-            batch=self.batch,
-            languages=(recipe.mixture,),
-            seeds=self.seeds,
-            checkpoints=",".join(map(str, kept)),
+        return trained_as(
+            self,
+            self.model,
+            optimiser,
+            recipe.mixture,
+            checkpoints=self.steps if recipe.studied else (optimiser.steps,),
             save_every=-(-self.optimiser.steps // 4),
-            corpus=self.corpus,
-            data_dir=self.data_dir,
         )
 
     @property

@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neural.dynamics.checks import CHECKS, checks
-from neural.dynamics.effects import COLUMNS, both, jackknife, row, shared_variance
+from neural.dynamics.effects import COLUMNS, FEWEST, both, jackknife, row, shared_variance
 from neural.dynamics.plan import Name
-from neural.dynamics.results import CROSS, IN, OF, Results, arrays, ranks
-from neural.measures.intervals import interval
+from neural.dynamics.results import CROSS, IN, OF, Results, arrays
+from neural.measures.intervals import interval, rank_correlation
 from neural.study.claims import Claim, Claims
 
 Array = NDArray[np.float64]
@@ -197,14 +197,17 @@ def _correlated(
     label = (
         f"{setting}, family distance" if measure == "distance" else f"{setting}, shared subwords"
     )
-    by_seed = [ranks(part["value"], part[measure]) for _, part in rows.groupby("seed")]
+    by_seed = [
+        rank_correlation(part["value"], part[measure], fewest=FEWEST)
+        for _, part in rows.groupby("seed")
+    ]
     unit = "rank correlation"
     yield row(claim, label, "seeds", task, interval(by_seed), unit, expected=expected)
     means = rows.groupby(["train", "test"], as_index=False)[["value", measure]].mean()
 
     def of(languages: Sequence[str]) -> float:
         kept = means[means["train"].isin(languages) & means["test"].isin(languages)]
-        return ranks(kept["value"], kept[measure])
+        return rank_correlation(kept["value"], kept[measure], fewest=FEWEST)
 
     names = sorted({*means["train"], *means["test"]})
     found = jackknife(of, names)

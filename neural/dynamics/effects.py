@@ -19,6 +19,9 @@ COLUMNS = (
 )
 """setting says in words what `measured` and `over` hold."""
 
+FEWEST = 3
+"""Pairs that a rank correlation is of, at least."""
+
 Over = Literal["seeds", "languages", "pairs", ""]
 """What an interval is over; "" where the variance between cells is held against that between seeds."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from neural.dynamics.plan import Study
 from neural.measures.probes.onset import centre, forgetting, log2_steps, onset
@@ -240,15 +240,3 @@ def arrays(
     steps = np.array(sorted(set(rows["step"])), dtype=np.int64)
     found = table.to_numpy(np.float64).reshape(len(seeds), len(steps), -1)
     return table.columns.to_frame(index=False), [int(seed) for seed in seeds], steps, found
-
-
-def ranks(one: ArrayLike, other: ArrayLike) -> float:
-    """Spearman's correlation of two variables, NaN where one does not vary or is not known."""
-    from scipy import stats
-
-    a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    there = np.isfinite(a) & np.isfinite(b)
-    if there.sum() < 3 or not (np.ptp(a[there]) > 0 and np.ptp(b[there]) > 0):
-        return float("nan")
-    a, b = stats.rankdata(a[there]), stats.rankdata(b[there])
-    return float(np.corrcoef(a, b)[0, 1])

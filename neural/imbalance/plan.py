@@ -13,6 +13,7 @@ from typing import Literal
 from neural.gpt.config import ModelConfig
 from neural.measures.scoring import Sliding
 from neural.study.forecast import Training
+from neural.study.training import trained_as
 from neural.text.clone import Clones
 from neural.text.mixture import BALANCED, IMBALANCED
 from neural.train.optim import OptimiserConfig
@@ -261,22 +262,14 @@ class Study:
 
     def training(self, recipe: Recipe) -> TrainConfig:
         """How a run is trained; its data are the study's own."""
-        import jax
-
-        from neural.gpt.config import compute_on
-
         optimiser = self.optimisation(recipe)
-        return TrainConfig(
-            model=self.shape(recipe),
-            optimiser=optimiser,
-            compute=compute_on(jax.default_backend()),
-            batch=self.batch,
-            languages=(recipe.mixture,),
-            seeds=self.seeds,
-            checkpoints="log" if recipe.looks else str(optimiser.steps),
+        return trained_as(
+            self,
+            self.shape(recipe),
+            optimiser,
+            recipe.mixture,
+            checkpoints="log" if recipe.looks else (optimiser.steps,),
             save_every=max(self.optimiser.steps, 1),
-            corpus=self.corpus,
-            data_dir=self.data_dir,
         )
 
     @property

@@ -9,7 +9,7 @@ bounds (NaN).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,6 @@ Array = NDArray[np.float64]
 CONFIDENCE = 0.95
 
 Verdict = Literal["replicated", "not replicated", "opposite"]
-Kind = Literal["linear", "rank"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,30 +139,24 @@ def expanded_percentiles(samples: ArrayLike, n: int) -> tuple[float, float]:
     return float(ordered[first]), float(ordered[-1 - first])
 
 
-def correlation(one: ArrayLike, other: ArrayLike, *, kind: Kind = "linear") -> Interval:
-    """Pearson's ("linear") or Spearman's ("rank") correlation of two variables (n,), with its interval from n = 4 on.
+def rank_correlation(
+    one: ArrayLike, other: ArrayLike, given: ArrayLike | None = None, *, fewest: int = 2
+) -> float:
+    """Spearman's of two variables (n,), or the partial one with a third held; what is not finite is left out.
 
-    By Fisher's z, of standard error 1 / sqrt(n - 3), for ranks sqrt(1 + r^2 / 2) times that (Bonett & Wright 2000).
-    Points must be independent: one a model, not several groups of the same.
+    NaN for fewer than that, where one does not vary, and where the third tells one of them wholly.
     """
     from scipy import stats
 
-    if kind not in get_args(Kind):
-        raise ValueError(
-            f"unknown kind of correlation {kind!r}: choose from {', '.join(get_args(Kind))}"
-        )
-    a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    if a.ndim != 1 or a.shape != b.shape or len(a) < 2:
-        raise ValueError(f"variables {a.shape} and {b.shape}: give two of one length, 2 or more")
-    if not (np.ptp(a) > 0 and np.ptp(b) > 0):
-        raise ValueError("a variable that does not vary has no correlation: leave it out")
-    if kind == "rank":
-        a, b = stats.rankdata(a), stats.rankdata(b)
-    r = np.corrcoef(a, b)[0, 1]
-    if len(a) < 4:
-        return Interval(r, np.array(np.nan), np.array(np.nan))
-    error = np.sqrt((1 + r**2 / 2 if kind == "rank" else 1) / (len(a) - 3))
-    half = stats.norm.ppf((1 + CONFIDENCE) / 2) * error
-    with np.errstate(divide="ignore"):
-        z = np.arctanh(r)
-    return Interval(r, np.tanh(z - half), np.tanh(z + half))
+    columns = [np.asarray(x, np.float64) for x in (one, other, given) if x is not None]
+    there = np.isfinite(columns).all(axis=0)
+    ranks = [stats.rankdata(column[there]) for column in columns]
+    if there.sum() < fewest or min(np.ptp(rank) for rank in ranks) == 0:
+        return float("nan")
+    r = np.corrcoef(ranks)
+    if given is None:
+        return float(r[0, 1])
+    rest = (1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2)
+    if rest < 1e-12:  # ranks alike up to rounding
+        return float("nan")
+    return float((r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt(rest))

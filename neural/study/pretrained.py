@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 from neural.gpt.config import ModelConfig
 from neural.measures.scoring import Sliding
 from neural.study.stack import Stack, stack
+from neural.study.training import trained_as
 from neural.text import corpus, tokenizer
 from neural.text.corpora import NotThere
 from neural.text.corpus import Corpus
@@ -73,22 +74,14 @@ class Plan(Trained, Protocol):
 
 def training(plan: Trained, texts: Sequence[str], tokenizer: Path) -> TrainConfig:
     """How models of these texts are trained, in equal shares."""
-    import jax
-
-    from neural.gpt.config import compute_on
-
-    return TrainConfig(
-        model=plan.model,
-        optimiser=plan.optimiser,
-        compute=compute_on(jax.default_backend()),
-        batch=plan.batch,
-        languages=(",".join(texts),),
-        seeds=plan.seeds,
-        checkpoints=",".join(map(str, plan.steps)),
+    return trained_as(
+        plan,
+        plan.model,
+        plan.optimiser,
+        ",".join(texts),
+        checkpoints=plan.steps,
         save_every=-(-plan.optimiser.steps // 10),
-        corpus=plan.corpus,
-        tokenizer=str(tokenizer),
-        data_dir=plan.data_dir,
+        tokenizer=tokenizer,
     )
 
 

@@ -15,7 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neural.masks.overlap import corrected
-from neural.measures.intervals import Interval, at_most, difference, effect, interval
+from neural.measures.intervals import (
+    Interval,
+    at_most,
+    difference,
+    effect,
+    interval,
+    rank_correlation,
+)
 from neural.study.claims import Claim, Claims
 from neural.study.results import read
 from neural.subnetworks.plan import Study, Task
@@ -369,13 +376,8 @@ def pairs(results: Results, task: Task) -> pd.DataFrame:
 
 def correlations(results: Results, task: Task) -> Array:
     """Spearman's of `pairs`, (seeds,); NaN where one side does not vary, as with one pair."""
-    from scipy import stats
-
-    found = []
-    for _, part in pairs(results, task).groupby("seed"):
-        varies = len(set(part["jaccard"])) > 1 and len(set(part["more"])) > 1
-        found.append(stats.spearmanr(part["jaccard"], part["more"]).statistic if varies else np.nan)
-    return np.array(found)
+    of_seeds = pairs(results, task).groupby("seed")
+    return np.array([rank_correlation(part["jaccard"], part["more"]) for _, part in of_seeds])
 
 
 def ablated(results: Results) -> pd.DataFrame:

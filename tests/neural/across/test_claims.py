@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from neural.across.claims import claims, correlations, onsets, rank_correlation, slopes
+from neural.across.claims import claims, correlations, onsets, slopes
 from neural.across.join import Results, gained
 from sim.runs.errors import UserError
 from tests.figures.fake_across import LEAST, Numbers, damage, small, write
@@ -153,23 +153,6 @@ def test_a_study_that_is_not_done_is_said_to_be(tmp_path):
     folder = write(tmp_path / "two", planned, Numbers())
     with pytest.raises(UserError, match="no table loss of en-fr"):
         Results(small(), folder)
-
-
-def test_rank_correlations():
-    x = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert rank_correlation(x, np.exp(x)) == pytest.approx(1)
-    assert rank_correlation(x, [5, 3, 2, 4, np.nan]) == pytest.approx(-0.4)  # ranks 1234, 4213
-    assert np.isnan(rank_correlation(x[:3], x[:3]))
-    assert np.isnan(rank_correlation(x, np.ones(5)))
-    assert np.isnan(rank_correlation(x, x[::-1], given=x))
-
-
-def test_a_partial_correlation_is_that_of_the_residuals():
-    rng = np.random.default_rng(0)
-    ranks = np.array([rng.permutation(12) for _ in range(3)], dtype=float)
-    a, b = (y - np.polyval(np.polyfit(ranks[2], y, 1), ranks[2]) for y in ranks[:2])
-    expected = np.corrcoef(a, b)[0, 1]
-    assert rank_correlation(*ranks) == pytest.approx(expected)
 
 
 def test_effects_over_models_are_taken_within_seeds_and_groups():

@@ -13,7 +13,7 @@ from scipy import stats
 from neural.dynamics.claims import claims
 from neural.dynamics.effects import jackknife, shared_variance
 from neural.dynamics.plan import Study, presets
-from neural.dynamics.results import Results, ranks
+from neural.dynamics.results import Results
 from neural.text.languages import family_distance
 
 STUDY = replace(
@@ -338,10 +338,3 @@ def test_the_jackknife_of_a_mean_is_student_s_interval():
     assert float(exact.value) == pytest.approx(values.mean())
     assert float(exact.high - exact.value) == pytest.approx(half)
     assert np.isnan(jackknife(lambda names: 1.0, ["a", "b", "c"]).low)
-
-
-def test_ranks():
-    assert ranks([1, 2, 3, np.nan], [3, 5, 9, 1]) == pytest.approx(1)
-    assert np.isnan(ranks([1, 1, 1], [1, 2, 3]))
-    one, other = np.random.default_rng(0).standard_normal((2, 30))
-    assert ranks(one, other) == pytest.approx(stats.spearmanr(one, other).statistic)

@@ -9,10 +9,10 @@ from scipy import stats
 from neural.measures.intervals import (
     Interval,
     at_most,
-    correlation,
     difference,
     expanded_percentiles,
     interval,
+    rank_correlation,
     verdict,
     within,
 )
@@ -78,15 +78,6 @@ def test_student_s_interval_covers_at_five_seeds() -> None:
     assert covered == pytest.approx(0.95, abs=4 * np.sqrt(0.05 * 0.95 / trials))  # 0.6 %
 
 
-def test_a_line_has_the_correlation_1_and_no_more() -> None:
-    """Rounding takes some beyond 1, where Fisher's z has no number."""
-    rng = np.random.default_rng(0)
-    for sign in (1, -1):
-        found = [correlation(a, sign * 3 * a) for a in rng.standard_normal((200, 7))]
-        assert all(abs(float(c.value)) <= 1 and abs(float(c.value)) > 1 - 1e-12 for c in found)
-        assert np.isfinite([[c.low, c.high] for c in found]).all()
-
-
 def test_expanded_percentiles_of_many_units_are_the_plain_ones() -> None:
     samples = np.random.default_rng(0).standard_normal(100_001)
     plain = np.percentile(samples, [2.5, 97.5])
@@ -95,35 +86,6 @@ def test_expanded_percentiles_of_many_units_are_the_plain_ones() -> None:
     low, high = expanded_percentiles(samples, 5)
     # sqrt(5 / 4) x 2.776 standard deviations, where 100,000 samples have a hundred beyond: 1 / sqrt(100) / 3.3.
     assert (-low, high) == pytest.approx((3.104, 3.104), abs=4 / 33)
-
-
-@pytest.mark.parametrize("kind", ["linear", "rank"])
-def test_correlation_covers(kind: Any) -> None:
-    trials, n, r = 2000, 15, 0.6
-    rng = np.random.default_rng(2)
-    a = rng.standard_normal((trials, n))
-    b = r * a + np.sqrt(1 - r**2) * rng.standard_normal((trials, n))
-    truth = r if kind == "linear" else 6 / np.pi * np.arcsin(r / 2)  # of normal variables
-    found = [correlation(*pair, kind=kind) for pair in zip(a, b, strict=True)]
-    covered = np.mean([one.low <= truth <= one.high for one in found])
-    # 4 x 0.5 % by chance; the laws of z are approximate at n = 15, by 1 %.
-    assert covered == pytest.approx(0.95, abs=0.03)
-    scipy = (stats.pearsonr if kind == "linear" else stats.spearmanr)(a[0], b[0]).statistic
-    assert found[0].value == pytest.approx(scipy, rel=1e-12)
-
-
-def test_correlation_at_its_ends() -> None:
-    perfect = correlation([1, 2, 3, 4], [2, 4, 6, 8])
-    assert (perfect.value, perfect.low, perfect.high) == pytest.approx((1, 1, 1))
-    assert correlation([1, 2, 3, 4], [1, 10, 100, 9000], kind="rank").value == pytest.approx(1)
-    a, b = np.random.default_rng(0).standard_normal((2, 12))
-    for kind, error in (("linear", 1 / 3), ("rank", None)):
-        found = correlation(a, b, kind=kind)  # type: ignore[arg-type]
-        error = error or np.sqrt(1 + found.value**2 / 2) / 3
-        ends = np.tanh(np.arctanh(found.value) + stats.norm.ppf([0.025, 0.975]) * error)
-        assert (found.low, found.high) == pytest.approx(ends, rel=1e-12)
-    few = correlation([1, 2, 3], [1, 5, 2])
-    assert np.isnan([few.low, few.high]).all()
 
 
 @pytest.mark.parametrize(
@@ -159,9 +121,6 @@ def test_at_most_a_margin_has_one_side(low: float, high: float, said: str) -> No
     ("call", "said"),
     [
         (lambda: difference([1.0], [1.0, 2.0]), "those of the same seeds"),
-        (lambda: correlation([1, 2], [1, 2], kind="other"), "choose from linear, rank"),  # type: ignore[arg-type]
-        (lambda: correlation([1, 2, 3], [1, 2]), "two of one length"),
-        (lambda: correlation([1, 1, 1], [1, 2, 3]), "leave it out"),
     ],
 )
 def test_refused(call: Any, said: str) -> None:
@@ -176,16 +135,20 @@ def test_two_units_say_nothing_of_what_lies_between_them() -> None:
     assert expanded_percentiles(samples, 1) == (25.0, 975.0)  # draws of one unit: plain percentiles
 
 
-def test_how_few_points_have_a_correlation() -> None:
-    both = correlation([1, 2], [5, 3])
-    assert both.value == pytest.approx(-1)
-    assert np.isnan(both.low)
-    four = correlation([1, 2, 3, 4], [1, 3, 2, 4])
-    assert four.value == pytest.approx(0.8)
-    # Fisher's z with standard error 1 / sqrt(4 - 3).
-    ends = np.tanh(np.arctanh(0.8) + np.array([-1, 1]) * stats.norm.ppf(0.975))
-    assert (four.low, four.high) == pytest.approx(tuple(ends))
-    ranked = correlation([1, 2, 3, 4], [1, 30, 20, 4000], kind="rank")
-    error = np.sqrt(1 + 0.8**2 / 2)
-    ends = np.tanh(np.arctanh(0.8) + np.array([-error, error]) * stats.norm.ppf(0.975))
-    assert (ranked.low, ranked.high) == pytest.approx(tuple(ends))
+def test_rank_correlations() -> None:
+    x = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert rank_correlation(x, np.exp(x)) == pytest.approx(1)
+    assert rank_correlation(x, [5, 3, 2, 4, np.nan]) == pytest.approx(-0.4)  # ranks 1234, 4213
+    assert np.isnan(rank_correlation(x[:3], x[:3], fewest=4))
+    assert np.isnan(rank_correlation(x, np.ones(5)))
+    assert np.isnan(rank_correlation(x, x[::-1], given=x))
+    a, b = np.random.default_rng(0).integers(0, 5, (2, 12))  # with ties
+    assert rank_correlation(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
+
+
+def test_a_partial_correlation_is_that_of_the_residuals() -> None:
+    rng = np.random.default_rng(0)
+    ranks = np.array([rng.permutation(12) for _ in range(3)], dtype=float)
+    a, b = (y - np.polyval(np.polyfit(ranks[2], y, 1), ranks[2]) for y in ranks[:2])
+    expected = np.corrcoef(a, b)[0, 1]
+    assert rank_correlation(*ranks) == pytest.approx(expected)
