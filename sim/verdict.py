@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.failures.named import KIND
 from sim.scatter import FEW_DRAWS
 from theory.distribution import EASE, normal_deviation
 
@@ -160,7 +161,7 @@ def _tally(table: "pd.DataFrame") -> _Tally:
     import pandas as pd
 
     failure, names = pd.factorize(table["perturbation"])
-    adversary = np.array([name.startswith("adversarial") for name in names])[failure]
+    adversary = np.array([KIND[name].adversarial for name in names])[failure]
     column = {name: table[name].to_numpy() for name in table.select_dtypes(["number", "bool"])}
     measured, closed_form = column["risk_measured"], column["risk_closed_form"]
     known = ~np.isnan(closed_form)

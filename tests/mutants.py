@@ -29,7 +29,7 @@ from queue import Queue
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("theory", "sim", "neural", "figures")
 MODULES = (
-    *("theory/perturbation.py", "theory/spectra.py", "theory/representation.py"),
+    *("theory/perturbation/*.py", "theory/spectra.py", "theory/representation.py"),
     *("theory/covariance.py", "theory/water_filling.py", "theory/dynamics.py"),
     *("theory/evidence/convex.py", "theory/evidence/chance.py", "theory/check.py"),
     *("sim/experiments/linear/measure.py", "sim/experiments/transformer/bottleneck.py"),

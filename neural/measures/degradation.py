@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from neural.measures.intervals import expanded_percentiles
+from sim.failures.named import KIND
 
 Array = NDArray[np.float64]
 
@@ -179,6 +180,6 @@ def curve(rows: pd.DataFrame, measure: str = "nats_per_token") -> Curve:
     seeds, levels, draws = (int(rows[column].nunique()) for column in ("seed", "level", "draw"))
     ordered = rows.sort_values(["seed", "level", "draw"])
     strengths = ordered["strength"].to_numpy().reshape(seeds, levels, draws)[0, :, 0]
-    if ordered["failure"].iat[0].startswith("quantisation"):
-        strengths = 1 / (2 ** (strengths - 1) - 1)
+    if kind := KIND.get(ordered["failure"].iat[0]):
+        strengths = kind.damage_scale(strengths)
     return Curve(strengths, ordered[measure].to_numpy().reshape(seeds, levels, draws))

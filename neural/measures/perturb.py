@@ -26,6 +26,7 @@ from neural.gpt.parts import STRUCTURES, View, groups_of, held, names_of
 from neural.measures.scoring import Scores, Sliding, score
 from neural.text.tokens import Tokens
 from sim.failures import groups
+from sim.failures.named import KIND
 from sim.runs.errors import UserError
 
 Array = NDArray[np.float64]
@@ -35,7 +36,7 @@ GLOBAL = "magnitude-pruning-global"
 COUNTED = ("magnitude-pruning", GLOBAL, "largest-deletion")
 """Failures whose strength is a share of the weights, to be counted."""
 FAILURES = (
-    *(name for name in groups.EVERY if not name.startswith("neuron-deletion")),
+    *(name for name in groups.EVERY if not KIND[name].of_neurons),
     *(GLOBAL, *STRUCTURES),
 )
 """The failures of a group of parameters. Strengths are those of sim.failures.groups; of structures the share lost."""
@@ -59,7 +60,7 @@ def is_random(failure: str) -> bool:
 
 def harmless(failure: str) -> float:
     """The strength of the failure that changes nothing."""
-    return groups.harmless(failure)
+    return groups.harmless(_by_tensor(failure))
 
 
 def hit_by(failure: str, group: str, config: ModelConfig) -> tuple[str, ...]:

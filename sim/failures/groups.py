@@ -15,27 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from sim.failures import named as failures
+from sim.failures.named import KIND
+from theory.perturbation import Perturbation
 
 RELATIVE_NOISE = "additive-noise-relative"
 
-FAILURES = (
-    *("additive-noise", RELATIVE_NOISE, "multiplicative-noise"),
-    *("weight-deletion", "weight-deletion-rescaled"),
-    *("neuron-deletion", "neuron-deletion-rescaled"),
-    *("magnitude-pruning", "quantisation"),
-)
-"""The failures of a sweep's networks: all of a sweep's but the adversary, who needs a risk to raise."""
-
-EVERY = (*FAILURES, "largest-deletion", "quantisation-per-channel")
-"""All failures of named parameters."""
+EVERY = tuple(name for name, kind in KIND.items() if not kind.adversarial)
+"""All failures of named parameters: all but the adversary, who needs a risk to raise."""
 
 NEURONS_FIRST: Mapping[str, int] = {}
 
 
 def harmless(name: str) -> float:
     """The strength of the failure that changes nothing."""
-    return float("inf") if name.startswith("quantisation") else 0.0
+    return _kind(name).harmless
 
 
 def is_random(name: str) -> bool:
@@ -64,7 +57,7 @@ def wanted(
     failure = _make(name, harmless(name))
     found = {}
     for tensor, shape in shapes.items():
-        whose = tensor.rpartition(".")[0] if name.startswith("neuron-deletion") else tensor
+        whose = tensor.rpartition(".")[0] if failure.of_neurons else tensor
         k = shape[neurons.get(tensor, 0)]
         found[tensor] = whose, failure.draw_shape((k, prod(shape) // k))
     return found
@@ -108,7 +101,8 @@ def fail(
         axis = neurons.get(tensor, 0)
         moved = xp.moveaxis(value, axis, 0)
         W = xp.reshape(moved, (moved.shape[0], -1))
-        failure = _make(name, strength * xp.std(W) if name == RELATIVE_NOISE else strength)
+        relative = name in _kind(name).relative_names
+        failure = _make(name, strength * xp.std(W) if relative else strength)
         W = failure.apply(W, drawn[tensor])
         copies = W.shape[:-2]
         W = xp.reshape(W, (*copies, *moved.shape))
@@ -116,7 +110,12 @@ def fail(
     return failed
 
 
-def _make(name: str, strength: Any) -> Any:
+def _kind(name: str) -> type[Perturbation]:
     if name not in EVERY:
         raise ValueError(f"unknown failure of parameters {name!r}: choose from {', '.join(EVERY)}")
-    return failures.EVERY["additive-noise" if name == RELATIVE_NOISE else name](strength)
+    return KIND[name]
+
+
+def _make(name: str, strength: Any) -> Any:
+    kind = _kind(name)
+    return kind(**{**kind.names.get(name, {}), kind.strength: strength})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sim.failures.named import MAKE
+from sim.failures.named import KIND, MAKE
 from theory.covariance import Covariance, as_covariance
 from theory.distribution import (
     EASE,
@@ -21,7 +21,7 @@ from theory.perturbation import Adversarial, MagnitudePruning, NeuronDeletion, N
 from theory.representation import Representation
 
 K, D, T = 2, 3, 3
-RANDOM = [name for name in MAKE if "noise" in name or "deletion" in name]
+RANDOM = [name for name in MAKE if KIND[name].randomness != "none" and not KIND[name].adversarial]
 DRAWS = (1, 2, 4, 16, 64, 256, 4096)
 
 

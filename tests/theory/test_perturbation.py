@@ -8,8 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sim.failures.named import EVERY as MAKE
-from sim.failures.named import register
+from sim.failures.named import MAKE, register
 from tests.strategies import seeded, task_matrices_and_ranks
 from theory.covariance import Covariance, as_covariance
 from theory.geometry import sample

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.failures.groups import FAILURES
 from sim.runs.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class ImageNetworks:
     """Passes over the samples."""
     batch: int = 128
     learning_rate: float = 2e-3
-    failures: tuple[str, ...] = tuple(name for name in FAILURES if "rescaled" not in name)
+    failures: tuple[str, ...] = tuple(name for name in STRENGTHS if "rescaled" not in name)
     draws: int = 8
     test_images: int = 50
     """Of each class, or as many as the smallest has."""
@@ -70,7 +69,7 @@ class ImageNetworks:
             )
         for what, names, known in (
             ("budget", self.budgets, BUDGETS),
-            ("failure of networks", self.failures, FAILURES),
+            ("failure of networks", self.failures, tuple(STRENGTHS)),
         ):
             for name in names:
                 if name not in known:

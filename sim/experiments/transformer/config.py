@@ -62,7 +62,8 @@ class TransformerTasks:
 
     def check(self) -> None:
         """Raise UserError, in one line, for the first thing that cannot be trained or measured."""
-        from sim.failures.named import MAKE
+        from sim.config import STRENGTHS
+        from sim.failures.named import KIND
         from theory.geometry import KINDS, existing
 
         net = self.architecture
@@ -79,7 +80,7 @@ class TransformerTasks:
         for name, count in samples.items():
             if count < 2:
                 raise UserError(f"transformer: {name} = {count}: a standard error needs two")
-        known = [name for name in MAKE if not name.startswith("adversarial")]
+        known = [name for name in STRENGTHS if not KIND[name].adversarial]
         for what, names, choice in (
             ("geometry", self.geometries, list(KINDS)),
             ("failure of the bottleneck", self.perturbations, known),
