@@ -179,11 +179,12 @@ def _on_cluster(work: Work[Item], items: dict[str, Item], cluster: "Client") -> 
 
 def _attempt(work: Work[Item], expected: dict[str, str], item: Item) -> UserError | None:
     """Do the work on a worker. What a user can mend is returned, since what is raised is retried."""
-    found = software()
-    for name in expected.keys() | found.keys():
-        if expected.get(name) != found.get(name):
+    installed = software()
+    for name in expected.keys() | installed.keys():
+        if expected.get(name) != installed.get(name):
             return UserError(
-                f"a worker on {socket.gethostname()} has {name} {found.get(name)}, this client {expected.get(name)}: "
+                f"a worker on {socket.gethostname()} has {name} {installed.get(name)}, this client "
+                f"{expected.get(name)}: "
                 "install the same versions and commit on both, and restart the workers"
             )
     try:

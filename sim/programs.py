@@ -94,10 +94,10 @@ def unusable(folder: Path) -> str:
     try:
         for place in (folder.parent, folder):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = place.stat()
-            if found.st_uid != os.geteuid():
+            status = place.stat()
+            if status.st_uid != os.geteuid():
                 return "belongs to someone else"
-            if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 return "can be written by others"
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -204,10 +204,10 @@ def _entries(root: Path) -> Iterator[tuple[int, int, Path]]:
     """When each was last used, its bytes, and where it is; leftovers of processes that were killed are entries too."""
     for path in root.glob("*/*"):
         try:
-            found = path.stat()
+            status = path.stat()
         except OSError:  # another process deleted it
             continue
-        yield found.st_mtime_ns, found.st_size, path
+        yield status.st_mtime_ns, status.st_size, path
 
 
 def _digest(key: str, content: bytes) -> bytes:

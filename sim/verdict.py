@@ -170,7 +170,7 @@ def _tally(table: "pd.DataFrame") -> _Tally:
     off = measured - closed_form
 
     random = (column["standard_error"] > 0) & ~adversary
-    chance = _Chance.of(column)
+    chance = _Chance.of_columns(column)
     rare = np.array(["deletion" in name for name in names])[failure]
     unsure = random & chance.estimated & rare & (column["draws"] < FEW_DRAWS)
     tested = known & random & ~unsure
@@ -240,7 +240,7 @@ class _Chance:
     draws: NDArray[np.int64]
 
     @classmethod
-    def of(cls, column: dict[str, NDArray[Any]]) -> Self:
+    def of_columns(cls, column: dict[str, NDArray[Any]]) -> Self:
         unknown = np.full(len(column["draws"]), np.nan)  # as in tables of before they were recorded
         below, above = (column.get(f"skewness_{side}", unknown) for side in ("below", "above"))
         return cls(below, above, column["draws"])

@@ -156,7 +156,7 @@ def _isotropic_table(
     parts = []
     for perturbation in config.perturbations:
         strengths = STRENGTHS[perturbation]
-        found = measure(
+        measured = measure(
             perturbation,
             strengths,
             trained.W,
@@ -167,22 +167,22 @@ def _isotropic_table(
         )
         closed_form, bound = _closed_forms(perturbation, strengths, stacks)
         if isinstance(MAKE[perturbation](strengths[0]), Adversarial):
-            found = _attacked_again(perturbation, found, closed_form, trained, C, names)
-        chance = _scatter(perturbation, strengths, stacks, found)
+            measured = _attacked_again(perturbation, measured, closed_form, trained, C, names)
+        chance = _scatter(perturbation, strengths, stacks, measured)
         exposed = np.array([exposure(perturbation, s, first.d, first.trainer) for s in strengths])
         exposed[exposed == 0] = np.nan
         of_model |= {
             "perturbation": perturbation,
-            "draws": found.draws,
-            "risk_clean": found.clean,
+            "draws": measured.draws,
+            "risk_clean": measured.clean,
         }
         of_row = {
-            "strength": np.broadcast_to(np.array(strengths, dtype=float), found.risk.shape),
+            "strength": np.broadcast_to(np.array(strengths, dtype=float), measured.risk.shape),
             "risk_closed_form": closed_form,
             "risk_bound": bound,
-            "risk_measured": found.risk,
+            "risk_measured": measured.risk,
             **chance._asdict(),
-            "slope_measured": (found.risk - found.clean[:, None]) / exposed,
+            "slope_measured": (measured.risk - measured.clean[:, None]) / exposed,
             "slope_standard_error": chance.standard_error / exposed,
         }
         repeated = {

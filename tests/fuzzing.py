@@ -27,13 +27,13 @@ class Option(NamedTuple):
 
 def commands() -> list[str]:
     """Every module that is a command, by what `python -m` calls it."""
-    found = []
+    names = []
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             if '\nif __name__ == "__main__":' in path.read_text():
                 name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-                found.append(name.removesuffix(".__main__"))
-    return [name for name in found if name not in INTERNAL]
+                names.append(name.removesuffix(".__main__"))
+    return [name for name in names if name not in INTERNAL]
 
 
 def module(command: str) -> Any:
@@ -67,7 +67,7 @@ def _of_field(field: "dataclasses.Field[Any]", by_place: bool) -> Option:
 def _of_parser(
     parser: argparse.ArgumentParser, chosen: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], list[Option]]]:
-    found = []
+    own_options = []
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, below in action.choices.items():
@@ -76,8 +76,8 @@ def _of_parser(
             kind = (
                 "bool" if action.nargs == 0 else "int" if action.type not in (None, Path) else "str"
             )
-            found.append(Option(tuple(action.option_strings[-1:]), kind))
-    yield chosen, found
+            own_options.append(Option(tuple(action.option_strings[-1:]), kind))
+    yield chosen, own_options
 
 
 WHOLE = (

@@ -86,7 +86,7 @@ class Mutant:
     def __str__(self) -> str:
         return f"{self.path.as_posix()}:{self.line}: {self.old} -> {self.new}"
 
-    def of(self, source: bytes) -> bytes:
+    def applied(self, source: bytes) -> bytes:
         """The module, changed."""
         return source[: self.start] + self.new.encode() + source[self.end :]
 
@@ -114,9 +114,11 @@ def mutated(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Constant(value + 1)
         case ast.Constant(float() as value) if abs(value) > ROUNDING:
             yield ast.Constant(value * 2)
-        case ast.Call(ast.Attribute(of, name) as function, arguments, keywords):
+        case ast.Call(ast.Attribute(owner, name) as function, arguments, keywords):
             if name in CALLED:
-                yield ast.Call(ast.Attribute(of, CALLED[name], function.ctx), arguments, keywords)
+                yield ast.Call(
+                    ast.Attribute(owner, CALLED[name], function.ctx), arguments, keywords
+                )
         case ast.Call(ast.Name(name), arguments, keywords) if name in CALLED:
             yield ast.Call(ast.Name(CALLED[name], ast.Load()), arguments, keywords)
 
@@ -210,7 +212,7 @@ def killed_by(mutant: Mutant, tests: list[Path], tree: Path) -> str:
     """The first of the tests that fails of the mutant in a copy of the tree, or "" where it survives."""
     target = tree / mutant.path
     kept = target.read_bytes()
-    target.write_bytes(mutant.of(kept))
+    target.write_bytes(mutant.applied(kept))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider"]
     command += map(str, tests)
     environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -82,18 +82,18 @@ def test_the_reason_of_what_was_never_measured_is_the_last(tmp_path: Path) -> No
 
 def test_lines_are_read_as_they_were_written(tmp_path: Path) -> None:
     odd = replace(SLOW, what='of "a, b"', note="a | b, c", run=RUN)
-    found = contents([odd, FAST])
+    files = contents([odd, FAST])
     keep([odd, FAST], tmp_path)
     assert kept(tmp_path) == [odd, FAST]
-    assert found == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert all(len(row) == 9 for row in csv.reader(io.StringIO(found["benchmarks.csv"].decode())))
+    assert files == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert all(len(row) == 9 for row in csv.reader(io.StringIO(files["benchmarks.csv"].decode())))
 
 
 def test_a_record_names_code_and_machine_and_no_date() -> None:
-    found = record()
-    assert set(found) == {"commit", "versions", "machine"}
-    assert found == record()
-    assert f"{len(os.sched_getaffinity(0))} cores" in machine(found)
+    provenance = record()
+    assert set(provenance) == {"commit", "versions", "machine"}
+    assert provenance == record()
+    assert f"{len(os.sched_getaffinity(0))} cores" in machine(provenance)
 
 
 BENCHMARKS = """
@@ -137,8 +137,8 @@ def test_a_session_keeps_every_line(tmp_path: Path) -> None:
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    found = {what: (*row[:3], row[4]) for what, row in rows(tmp_path / "kept").items()}
-    assert found == {
+    lines = {what: (*row[:3], row[4]) for what, row in rows(tmp_path / "kept").items()}
+    assert lines == {
         "much over nothing": ("3 [3, 3] of 1", "≤ 1", "**no**", "much"),
         "little over nothing": ("3 [3, 3] of 1", "≤ 9", "yes", "little"),
         "skipped": ("not measured", "–", "–", "needs what is not there"),

@@ -79,13 +79,13 @@ print(json.dumps(answers))
 
 def commands() -> set[str]:
     """Every module with an entry, as `python -m` takes it."""
-    found = set()
+    entries = set()
     for path in [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'":
                 name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-                found.add(name.removesuffix(".__main__"))
-    return found - NO_COMMANDS
+                entries.add(name.removesuffix(".__main__"))
+    return entries - NO_COMMANDS
 
 
 @cache

@@ -132,6 +132,58 @@ def test_figures_know_a_study_in_its_room_alone() -> None:
         assert not strings & others, f"{name} names the study {strings & others}"
 
 
+NAMELESS = {"found", "told", "both", "one", "many", "further", "looks", "of"}
+"""Names that do not say what a thing is. Fields keep them where they are recorded."""
+
+
+def nameless(source: str) -> Iterator[str]:
+    """Functions, their parameters and local variables, and aliases of imports of these names, with their lines."""
+    for function in ast.walk(ast.parse(source)):
+        if isinstance(function, ast.Import | ast.ImportFrom):
+            yield from (
+                f"{function.lineno}: {a.asname}" for a in function.names if a.asname in NAMELESS
+            )
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if getattr(function, "name", "") in NAMELESS:
+            yield f"{function.lineno}: {function.name}"
+        for node in ast.walk(function):
+            name = (
+                node.arg
+                if isinstance(node, ast.arg)
+                else node.id
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+                else getattr(node, "name", None)
+                if isinstance(node, ast.MatchAs | ast.MatchStar | ast.ExceptHandler)
+                else None
+            )
+            if name in NAMELESS:
+                yield f"{node.lineno}: {name}"
+
+
+@pytest.mark.parametrize("folder", [*PACKAGES, "tests"])
+def test_names_say_what_a_thing_is(folder: str) -> None:
+    for path in sources(folder):
+        assert not sorted(set(nameless(path.read_text()))), path
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import a as of",
+        "def one(): pass",
+        "def f(found): pass",
+        "def f(*, both=1): pass",
+        "def f():\n    for many in (): pass",
+        "def f():\n    def told(): pass",
+        "f = lambda further: 1",
+        "def f(x):\n    match x:\n        case looks: pass",
+    ],
+)
+def test_names_that_say_nothing_are_seen(source: str) -> None:
+    assert list(nameless(source))
+
+
 def is_way_in(path: Path) -> bool:
     return path.suffix == ".py" and '\nif __name__ == "__main__":' in path.read_text()
 

@@ -119,23 +119,27 @@ class Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m theory", description=(__doc__ or "").partition(": ")[2])
     commands = parser.add_subparsers(required=True, metavar="list | check | explain")
-    one = commands.add_parser("list", help="the statements of the registry")
-    one.set_defaults(command=_list)
-    one = commands.add_parser(
+    command = commands.add_parser("list", help="the statements of the registry")
+    command.set_defaults(command=_list)
+    command = commands.add_parser(
         "check", help="check the proofs of statements, support or refute them"
     )
-    one.add_argument("what", nargs="*", metavar="ID | FILE.py", help="default: the whole registry")
-    one.add_argument("--json", type=Path, metavar="OUT", help="write the reports there")
-    one.add_argument("--table", type=Path, metavar="OUT", help="write the registry's table there")
-    one.add_argument("--profile", choices=("quick", "full"), default="quick")
-    _add_limit(one)
-    one.set_defaults(command=_check)
-    one = commands.add_parser(
+    command.add_argument(
+        "what", nargs="*", metavar="ID | FILE.py", help="default: the whole registry"
+    )
+    command.add_argument("--json", type=Path, metavar="OUT", help="write the reports there")
+    command.add_argument(
+        "--table", type=Path, metavar="OUT", help="write the registry's table there"
+    )
+    command.add_argument("--profile", choices=("quick", "full"), default="quick")
+    _add_limit(command)
+    command.set_defaults(command=_check)
+    command = commands.add_parser(
         "explain", help="a statement's page; without one, how to state your own claim"
     )
-    one.add_argument("what", nargs="?", metavar="ID | FILE.py")
-    _add_limit(one)
-    one.set_defaults(command=_explain)
+    command.add_argument("what", nargs="?", metavar="ID | FILE.py")
+    _add_limit(command)
+    command.set_defaults(command=_explain)
     return parser
 
 
@@ -152,9 +156,9 @@ def _add_limit(parser: argparse.ArgumentParser) -> None:
 def _list(given: argparse.Namespace) -> int:
     from theory.statements import headings
 
-    found = headings()
-    width = max((len(heading["id"]) for heading in found), default=0)
-    for heading in found:
+    entries = headings()
+    width = max((len(heading["id"]) for heading in entries), default=0)
+    for heading in entries:
         number = "" if heading["number"] is None else str(heading["number"])
         print(f"{number:>3}  {heading['id']:<{width}}  {heading['claim']}")
     return 0

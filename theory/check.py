@@ -125,9 +125,11 @@ def check(
     _refuse_leniency(statement, registry)
     steps = tuple(_timed(step) for step in statement.proof) if registry else _apart(statement)
     if statement.as_refuted is not None:
-        found = witness.confirm(statement, exactly(statement.as_refuted))
+        counterexample = witness.confirm(statement, exactly(statement.as_refuted))
         sampled: Supported | Refuted | Inconclusive = (
-            Refuted(found) if found else Inconclusive("its witness does not violate the claim")
+            Refuted(counterexample)
+            if counterexample
+            else Inconclusive("its witness does not violate the claim")
         )
     else:
         options = {"instances": instances, "progress": progress}
@@ -164,7 +166,7 @@ def _searched(
         return own
     if not isinstance(own, Supported):
         return general
-    tightest = min(general, own, key=lambda found: found.worst_slack)
+    tightest = min(general, own, key=lambda support: support.worst_slack)
     return replace(
         general,
         n=general.n + own.n,
@@ -253,11 +255,12 @@ def describe(verdict: Verdict | Grade) -> str:
         case Supported(kind, n, worst):
             searched = f" in {verdict.searched}" if verdict.searched else ""
             return f"Supported({kind}) n={n}, worst slack {worst:.1e}{searched}"
-        case Refuted(found):
-            at = ", ".join(f"{name} = {show(value)}" for name, value in found.instance.items())
-            return (
-                f"Refuted at {at}: {show(found.lhs)} against {show(found.rhs)}, {found.confirmed}"
+        case Refuted(counterexample):
+            at = ", ".join(
+                f"{name} = {show(value)}" for name, value in counterexample.instance.items()
             )
+            sides = f"{show(counterexample.lhs)} against {show(counterexample.rhs)}"
+            return f"Refuted at {at}: {sides}, {counterexample.confirmed}"
         case Inconclusive(reason):
             return f"Inconclusive: {reason}"
 
@@ -348,12 +351,12 @@ def _smallest(statement: Statement, met: list[Instance]) -> Iterator[str]:
     for name, largest in (("d", 2), ("T", 2), ("k", 1)):
         if least[name] > largest:
             yield f"smallest parameters: no instance has {name} below {least[name]}"
-    one = {"C": np.ones((1, 1)), "k": 1}
+    smallest = {"C": np.ones((1, 1)), "k": 1}
     try:
-        admitted = statement.generate is None and statement.admits(one)
+        admitted = statement.generate is None and statement.admits(smallest)
     except Exception:
         admitted = False
-    if admitted and statement.slack(one) < -statement.tolerance:
+    if admitted and statement.slack(smallest) < -statement.tolerance:
         yield "smallest parameters: the claim fails at d = T = k = 1"
 
 

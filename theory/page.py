@@ -52,8 +52,8 @@ def _verdict(report: Report) -> str:
     match report.verdict:
         case StepsChecked(_, kinds, scope):
             return f"{report.verdict.grade}: {' + '.join(kinds)}; {_scope(scope)}"
-        case Refuted(found):
-            return f"Refuted at {_instance(found.instance)}"
+        case Refuted(witness):
+            return f"Refuted at {_instance(witness.instance)}"
         case Supported(kind):
             return f"Supported({kind}); {report.checked_steps} of {len(report.steps)} steps checked"
         case other:

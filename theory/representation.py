@@ -194,8 +194,8 @@ def _thin_svd(M: Array) -> tuple[Array, Array, Array]:
 def _lq(N: Array) -> tuple[Array, Array]:
     """L (k, k), Q (k, d) with orthonormal rows and N = L Q: for wide N Cholesky's if it will do, else Householder's."""
     k, d = N.shape
-    if d >= 1000 * k and (found := _cholesky_lq(N)):
-        return found
+    if d >= 1000 * k and (factors := _cholesky_lq(N)):
+        return factors
     Q, R = np.linalg.qr(N.T)
     return R.T, Q.T
 

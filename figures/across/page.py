@@ -58,14 +58,14 @@ def tables(run: Path) -> dict[str, pd.DataFrame]:
     from neural.across.claims import claims
 
     results = across(run)
-    found = {
+    study_tables = {
         CLAIMS: claims(results),
         MODELS: results.models,
         MEANS: means(results),
         ONSETS: _onsets(results),
         FAILURES: _failures(results),
     }
-    return {name: table for name, table in found.items() if len(table)}
+    return {name: table for name, table in study_tables.items() if len(table)}
 
 
 def _onsets(results: "Results") -> pd.DataFrame:
@@ -74,12 +74,12 @@ def _onsets(results: "Results") -> pd.DataFrame:
     """
     from neural.across.claims import onsets
 
-    found = onsets(results)
+    rows = onsets(results)
     keys = ["measure", "pair", "share"]
-    if found.empty:
-        return found
-    said = found.groupby(keys, sort=False)[["sure", "early"]].any().reset_index()
-    return said.merge(over_seeds(found, keys, "log2"), how="left", on=keys)
+    if rows.empty:
+        return rows
+    said = rows.groupby(keys, sort=False)[["sure", "early"]].any().reset_index()
+    return said.merge(over_seeds(rows, keys, "log2"), how="left", on=keys)
 
 
 def _failures(results: "Results") -> pd.DataFrame:
@@ -87,13 +87,15 @@ def _failures(results: "Results") -> pd.DataFrame:
     return over_seeds(rows, ["group", "failure", "pair", "share"], "area")
 
 
-def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]) -> str:
+def page(
+    run: Path, study_tables: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]
+) -> str:
     """The page in Markdown, of a study's tables and those of its figures, by name."""
     plan = across(run).study
     shown = markdown.figure(NAME, FIGURES[NAME]) if NAME in figures else ""
     from neural.across.claims import CLAIMS as KNOWN
 
-    claims = found[CLAIMS]
+    claims = study_tables[CLAIMS]
     every = verdicts.effects(claims, ["claim", "setting"], "expected")
     sections = [
         OPENING,
@@ -110,11 +112,11 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
         ),
         _what(run, plan),
         markdown.section("Sharing and robustness", shown),
-        markdown.section("By share, at the end of training", _last(found.get(MEANS), plan)),
-        markdown.section("When", _when(found.get(ONSETS), plan)),
-        markdown.section("Failures", _areas(found.get(FAILURES))),
+        markdown.section("By share, at the end of training", _last(study_tables.get(MEANS), plan)),
+        markdown.section("When", _when(study_tables.get(ONSETS), plan)),
+        markdown.section("Failures", _areas(study_tables.get(FAILURES))),
         markdown.section("Every effect", "Bold: 0 is outside the interval.", every),
-        markdown.files(found, TABLES),
+        markdown.files(study_tables, TABLES),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 

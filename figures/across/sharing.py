@@ -71,12 +71,12 @@ def table(run: Path) -> pd.DataFrame:
     parts.append(_correlations(last).assign(kind="correlation"))
     numbers = dict.fromkeys(["share", "value", "low", "high"], float)
     frames = [part.reindex(columns=COLUMNS).astype(numbers) for part in parts if len(part)]
-    found = pd.concat(
+    rows = pd.concat(
         [frame.astype({"seed": "Int64", "step": "Int64", "seeds": "Int64"}) for frame in frames],
         ignore_index=True,
     )
-    texts = {name: found[name].astype(object).fillna("") for name in ("pair", "outcome", "beyond")}
-    return found.assign(**texts)
+    texts = {name: rows[name].astype(object).fillna("") for name in ("pair", "outcome", "beyond")}
+    return rows.assign(**texts)
 
 
 def means(results: "Results") -> pd.DataFrame:
@@ -90,12 +90,12 @@ def means(results: "Results") -> pd.DataFrame:
         if name not in models:
             continue
         efficiency = name.startswith("teff")
-        found = over_seeds(models, keys, name, log=efficiency).assign(measure=name, beyond="")
-        if efficiency and len(found):
+        rows = over_seeds(models, keys, name, log=efficiency).assign(measure=name, beyond="")
+        if efficiency and len(rows):
             sides = models.groupby(keys)[name.replace("teff", "beyond")].agg(_sides)
-            found["beyond"] = sides.loc[pd.MultiIndex.from_frame(found[keys])].to_numpy()
-            found.loc[found["beyond"] != "", ["low", "high"]] = np.nan
-        parts.append(found)
+            rows["beyond"] = sides.loc[pd.MultiIndex.from_frame(rows[keys])].to_numpy()
+            rows.loc[rows["beyond"] != "", ["low", "high"]] = np.nan
+        parts.append(rows)
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
@@ -111,8 +111,8 @@ def _correlations(last: pd.DataFrame) -> pd.DataFrame:
         values = correlations(last, measure, outcome, [])
         rows = pd.DataFrame({"seed": np.arange(len(values)), "rank": values, "measure": measure})
         parts.append(over_seeds(rows, ["measure"], "rank").assign(outcome=outcome))
-    found = pd.concat(parts, ignore_index=True)
-    return found.assign(low=found["low"].clip(-1), high=found["high"].clip(upper=1))
+    summary = pd.concat(parts, ignore_index=True)
+    return summary.assign(low=summary["low"].clip(-1), high=summary["high"].clip(upper=1))
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -137,7 +137,7 @@ def draw(table: pd.DataFrame) -> Figure:
         _draw_course(axes, rows, measure, colours, markers)
     for i, axes in enumerate(panels.flat):
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        style.panel(axes, i, axes.get_title(loc="left"), of=panels.size)
+        style.panel(axes, i, axes.get_title(loc="left"), panels=panels.size)
     dots: dict[str, Any] = {"linestyle": "none", "marker": "s"}
     handles = [
         Line2D([], [], color=colour, label=_named(share), **dots)

@@ -36,10 +36,10 @@ def table(run: Path) -> pd.DataFrame:
         raise MissingRows(f"{run} has no probes: probe tasks")
     rows = results.drift
     keys = ["task", "kind", "layer"]
-    found = pd.concat(
+    changes = pd.concat(
         [over_seeds(rows, keys, column).assign(what=column) for column in WHAT], ignore_index=True
     )
-    return sort(found, ["task", "what", "kind", "layer"])[COLUMNS]
+    return sort(changes, ["task", "what", "kind", "layer"])[COLUMNS]
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -52,7 +52,7 @@ def draw(table: pd.DataFrame) -> Figure:
         for j, task in enumerate(tasks):
             axes = panels[i, j]
             _draw_changes(axes, rows[rows["task"] == task])
-            style.panel(axes, i * len(tasks) + j, titled(task), of=2 * len(tasks))
+            style.panel(axes, i * len(tasks) + j, titled(task), panels=2 * len(tasks))
         panels[i, 0].set_ylabel(said)
         low, high = limits(rows)
         panels[i, 0].set_ylim(100 * min(low, 0.0), 100 * max(high, 0.0))

@@ -40,8 +40,8 @@ def table(run: Path) -> pd.DataFrame:
     frames = [by_layer(results).assign(what="score"), centres]
     numbers = dict.fromkeys(["layer", "value", "low", "high"], float)
     frames = [frame.reindex(columns=COLUMNS).astype(numbers) for frame in frames if len(frame)]
-    found = pd.concat(frames, ignore_index=True)
-    return sort(found, ["kind", "task", "what", "step", "layer"])
+    rows = pd.concat(frames, ignore_index=True)
+    return sort(rows, ["kind", "task", "what", "step", "layer"])
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -62,7 +62,7 @@ def draw(table: pd.DataFrame) -> Figure:
         for axes, (kind, task) in zip(line, row, strict=False):
             part = _of(table, kind)
             mesh = _draw_layers(axes, part[part["task"] == task])
-            style.panel(axes, number, titled(task), of=len(cells))
+            style.panel(axes, number, titled(task), panels=len(cells))
             number += 1
         line[0].set_ylabel(f"{row[0][0]}\nlayer")
     bar = figure.colorbar(mesh, ax=list(panels.flat), location="bottom", aspect=60, pad=0.02)

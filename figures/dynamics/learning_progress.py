@@ -54,8 +54,8 @@ def table(run: Path) -> pd.DataFrame:
     scores = over_seeds(_scores(results), keys, "value").assign(what="score")
     steps = results.study.steps
     scores["log2_step"] = scores["step"].map(dict(zip(steps, log2_steps(steps), strict=True)))
-    found = onsets(results).rename(columns={"kind": "line", "of": "what", "log2": "value"})
-    frames = [scores, found.dropna(subset="value")]
+    onset_rows = onsets(results).rename(columns={"kind": "line", "of": "what", "log2": "value"})
+    frames = [scores, onset_rows.dropna(subset="value")]
     numbers = dict.fromkeys(["step", "log2_step", "value", "low", "high"], float)
     frames = [frame.reindex(columns=COLUMNS).astype(numbers) for frame in frames if len(frame)]
     rank = list(LINES)
@@ -102,7 +102,7 @@ def draw(table: pd.DataFrame) -> Figure:
         _draw_scores(axes, part[part["what"] == "score"])
         _draw_onsets(axes, part[part["what"] != "score"])
         axes.set_ylabel(UNITS.get(task, "accuracy"))
-        style.panel(axes, i, titled(task), of=len(tasks))
+        style.panel(axes, i, titled(task), panels=len(tasks))
         if i + across >= len(tasks):
             axes.set_xlabel("updates")
     for axes in panels.flat[len(tasks) :]:

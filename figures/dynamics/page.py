@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from figures.dynamics import sections as show
-from figures.dynamics import tables as of
+from figures.dynamics import tables as sheets
 from figures.dynamics.claims import by_measure, controls, summary
 from figures.dynamics.forgetting import NAME as FORGETTING
 from figures.dynamics.layer_drift import NAME as LAYERS
@@ -60,7 +60,7 @@ Several intervals have the verdict of the side that more than half of them are o
 how many are, of how many that were tested. Effects: the median, and from the least to the greatest."""
 
 
-def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]) -> str:
+def page(run: Path, frames: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]) -> str:
     """The page in Markdown, of a study's tables and those of its figures, by name."""
     results = dynamics(run)
     plan = results.study
@@ -68,35 +68,38 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
         name: markdown.figure(name, said) if name in figures else ""
         for name, said in FIGURES.items()
     }
-    claims = found[of.CLAIMS]
+    claims = frames[sheets.CLAIMS]
     sections = [
         OPENING,
         markdown.section("What became of the claims", summary(claims)),
         markdown.section("What the controls say", controls(claims)),
         _what(run, results),
         markdown.section(
-            "What is learnt when", shown[PROGRESS], show.onsets(found[of.ONSETS], plan)
+            "What is learnt when", shown[PROGRESS], show.onsets(frames[sheets.ONSETS], plan)
         ),
-        markdown.section("Bits per character", show.bits(found[of.BITS])),
-        markdown.section("Probes", show.probes(found.get(of.PROBES))),
+        markdown.section("Bits per character", show.bits(frames[sheets.BITS])),
+        markdown.section("Probes", show.probes(frames.get(sheets.PROBES))),
         markdown.section(
-            "From one language to another", shown[ONSET], show.pairs(found.get(of.PAIRS))
+            "From one language to another", shown[ONSET], show.pairs(frames.get(sheets.PAIRS))
         ),
         markdown.section("Layers", shown[LAYERS]),
         markdown.section(
             "What is lost again", shown[FORGETTING], show.changes(figures.get(FORGETTING))
         ),
-        markdown.section("Description length", show.codelengths(found.get(of.CODE))),
-        markdown.section("Random labels", show.selectivity(found.get(of.SELECTIVITY))),
-        markdown.section("Word alignment", show.alignment(found.get(of.ALIGNMENT))),
-        markdown.section("Sentences that find each other", show.retrieval(found.get(of.RETRIEVAL))),
+        markdown.section("Description length", show.codelengths(frames.get(sheets.CODE))),
+        markdown.section("Random labels", show.selectivity(frames.get(sheets.SELECTIVITY))),
+        markdown.section("Word alignment", show.alignment(frames.get(sheets.ALIGNMENT))),
         markdown.section(
-            "Which language it is", show.identity(found.get(of.IDENTITY), found.get(of.PROBES))
+            "Sentences that find each other", show.retrieval(frames.get(sheets.RETRIEVAL))
+        ),
+        markdown.section(
+            "Which language it is",
+            show.identity(frames.get(sheets.IDENTITY), frames.get(sheets.PROBES)),
         ),
         markdown.section(
             "The claims, by how they are measured", _every(claims), by_measure(claims)
         ),
-        markdown.files(found, TABLES),
+        markdown.files(frames, TABLES),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -104,7 +107,7 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
 def _every(claims: pd.DataFrame) -> str:
     return (
         f"Each line counts the intervals of several tasks; all {len(claims)} effects, with theirs, are in "
-        f"[{of.CLAIMS}.csv]({of.CLAIMS}.csv)."
+        f"[{sheets.CLAIMS}.csv]({sheets.CLAIMS}.csv)."
     )
 
 

@@ -41,7 +41,9 @@ def onsets(table: pd.DataFrame, plan: "Study") -> str:
     lines = []
     for (task, kind), rows in table.groupby(["task", "kind"], sort=False):
         by = {row["of"]: row for _, row in rows.iterrows()}
-        lines.append([titled(task), kind, *(_onset(by.get(of), plan.steps) for of in kinds)])
+        lines.append(
+            [titled(task), kind, *(_onset(by.get(reference), plan.steps) for reference in kinds)]
+        )
     said = (
         f"The update at which each skill is there, of {plan.optimiser.steps}: straight between checkpoints in log2 of "
         "the step, step 0 as half the first after it; geometric means over the languages or pairs that have an onset "
@@ -127,13 +129,13 @@ def pairs(table: pd.DataFrame | None) -> str:
         by = {(row["train"], row["test"]): row for _, row in own.iterrows()}
         lines = [
             [
-                one,
+                source,
                 *(
-                    f"{by[one, other]['accuracy']:.3f} ({before[task, one, other]:.3f})"
+                    f"{by[source, other]['accuracy']:.3f} ({before[task, source, other]:.3f})"
                     for other in names
                 ),
             ]
-            for one in names
+            for source in names
         ]
         most = own[own["train"] == own["test"]]["majority"]
         lines.append(["most frequent class", *(f"{value:.3f}" for value in most)])

@@ -50,8 +50,8 @@ def tables(run: Path) -> dict[str, pd.DataFrame]:
         IDENTITY: identity,
         SELECTIVITY: selectivity,
     }
-    found = {name: table(results) for name, table in make.items()}
-    return {name: table for name, table in found.items() if len(table)}
+    frames = {name: table(results) for name, table in make.items()}
+    return {name: table for name, table in frames.items() if len(table)}
 
 
 def measured(
@@ -59,13 +59,15 @@ def measured(
 ) -> pd.DataFrame:
     """By keys: of columns their mean over `seeds` with COLUMN_low and COLUMN_high, and of others the mean alone."""
     keys = list(keys)
-    found: pd.DataFrame = rows[keys].drop_duplicates()
+    estimates: pd.DataFrame = rows[keys].drop_duplicates()
     for place, column in enumerate((*columns, *means)):
         ends = {"value": column, "low": f"{column}_low", "high": f"{column}_high"}
         own = over_seeds(rows, keys, column).rename(columns=ends)
         kept = [*ends.values()] if column in columns else [column]
-        found = found.merge(own[[*keys, *kept, *(["seeds"] if not place else [])]], "left", on=keys)
-    return found
+        estimates = estimates.merge(
+            own[[*keys, *kept, *(["seeds"] if not place else [])]], "left", on=keys
+        )
+    return estimates
 
 
 def of_kinds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -83,9 +85,9 @@ def onsets(results: "Results") -> pd.DataFrame:
     cell = [*keys, "train", "test"]
     there = rows.assign(known=rows["log2"].notna()).groupby(cell)["known"].transform("all")
     counts = rows.assign(known=there).drop_duplicates(cell).groupby(keys, sort=False)["known"]
-    found = counts.agg(known="sum", cells="size").reset_index()
+    coverage = counts.agg(known="sum", cells="size").reset_index()
     means = over_seeds(rows[there], keys, "log2").rename(columns={"value": "log2"})
-    return sort(found.merge(means, "left", on=keys), ["task", "kind"])
+    return sort(coverage.merge(means, "left", on=keys), ["task", "kind"])
 
 
 def bits(results: "Results") -> pd.DataFrame:
@@ -97,8 +99,8 @@ def probes(results: "Results") -> pd.DataFrame:
     """At the layer best on dev of the language fitted in; `layer` is its mean."""
     rows = of_kinds(results.best_layer)
     keys = ["task", "removed", "kind", "step"]
-    found = measured(rows, keys, ["accuracy", "loss"], ["majority", "layer"])
-    return sort(found, ["task", "removed", "kind", "step"])
+    estimates = measured(rows, keys, ["accuracy", "loss"], ["majority", "layer"])
+    return sort(estimates, ["task", "removed", "kind", "step"])
 
 
 def pairs(results: "Results") -> pd.DataFrame:
@@ -140,20 +142,20 @@ def selectivity(results: "Results") -> pd.DataFrame:
         return results.controls
     keys = ["task", "step", "layer"]
     columns = ["selectivity", "accuracy", "accuracy_control"]
-    found = measured(results.selectivity, keys, columns)
+    estimates = measured(results.selectivity, keys, columns)
     most = results.controls.groupby("task", as_index=False)["memorisable"].mean()
-    return sort(found.merge(most, on="task"), ["task", "step", "layer"])
+    return sort(estimates.merge(most, on="task"), ["task", "step", "layer"])
 
 
 def by_layer(results: "Results") -> pd.DataFrame:
     """By task, kind, step and layer: `value`, accuracy of probes, part retrieved, or F1 of differing answers."""
     plain = results.probes[~results.probes["removed"].astype(bool)]
-    found = results.retrieval[~results.retrieval["removed"].astype(bool)]
+    retrieved = results.retrieval[~results.retrieval["removed"].astype(bool)]
     words = results.alignment[results.alignment["answers"] == "differing"]
     rows = pd.concat(
         [
             of_kinds(plain).assign(score=plain["accuracy"]),
-            found.assign(task="retrieval", kind=CROSS, score=found["margin"]),
+            retrieved.assign(task="retrieval", kind=CROSS, score=retrieved["margin"]),
             words.assign(task=words["method"], kind=CROSS, score=words["f1"]),
         ],
         ignore_index=True,

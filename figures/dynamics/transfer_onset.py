@@ -54,21 +54,21 @@ def table(run: Path) -> pd.DataFrame:
     frames = [frame.reindex(columns=COLUMNS) for frame in frames if len(frame)]
     texts = ["what", "task", "of", "source", "target", "one"]
     numbers = dict.fromkeys([name for name in COLUMNS if name not in texts], float)
-    found = pd.concat([frame.astype(numbers) for frame in frames], ignore_index=True)
+    joined = pd.concat([frame.astype(numbers) for frame in frames], ignore_index=True)
     place = {name: i for i, name in enumerate(results.study.languages)}
-    found["_source"], found["_target"] = (found[end].map(place) for end in ("source", "target"))
-    found = sort(found, ["what", "task", "of", "_source", "_target", "one"])
-    texts_filled = {text: found[text].astype(object).fillna("") for text in texts}
-    counts = {name: found[name].astype("Int64") for name in ("seeds", "all_seeds")}
-    return found.assign(**texts_filled, **counts)[COLUMNS]
+    joined["_source"], joined["_target"] = (joined[end].map(place) for end in ("source", "target"))
+    joined = sort(joined, ["what", "task", "of", "_source", "_target", "one"])
+    texts_filled = {text: joined[text].astype(object).fillna("") for text in texts}
+    counts = {name: joined[name].astype("Int64") for name in ("seeds", "all_seeds")}
+    return joined.assign(**texts_filled, **counts)[COLUMNS]
 
 
 def _pairs(rows: pd.DataFrame) -> pd.DataFrame:
     keys = ["task", "of", "source", "target"]
     cells = rows.groupby([*keys, "distance", "overlap"], dropna=False, sort=False)["seed"]
-    found = cells.nunique().rename("all_seeds").reset_index()
-    found = found.merge(over_seeds(rows, keys, "log2"), "left", on=keys)
-    return found.assign(step=2 ** found["value"], seeds=found["seeds"].fillna(0))
+    onsets = cells.nunique().rename("all_seeds").reset_index()
+    onsets = onsets.merge(over_seeds(rows, keys, "log2"), "left", on=keys)
+    return onsets.assign(step=2 ** onsets["value"], seeds=onsets["seeds"].fillna(0))
 
 
 def _correlations(rows: pd.DataFrame) -> pd.DataFrame:
@@ -78,19 +78,27 @@ def _correlations(rows: pd.DataFrame) -> pd.DataFrame:
 
     across = rows[rows["source"] != rows["target"]]
     lines = [
-        (task, of, seed, one, rank_correlation(part["log2"], part[one], fewest=FEWEST))
-        for (task, of, seed), part in across.groupby(["task", "of", "seed"], sort=False)
-        for one in ("distance", "overlap")
+        (
+            task,
+            measure,
+            seed,
+            predictor,
+            rank_correlation(part["log2"], part[predictor], fewest=FEWEST),
+        )
+        for (task, measure, seed), part in across.groupby(["task", "of", "seed"], sort=False)
+        for predictor in ("distance", "overlap")
     ]
     by_seed = pd.DataFrame(lines, columns=["task", "of", "seed", "one", "rank"])
-    found = over_seeds(by_seed, ["task", "of", "one"], "rank")
-    return found.assign(low=found["low"].clip(-1), high=found["high"].clip(upper=1))
+    correlations = over_seeds(by_seed, ["task", "of", "one"], "rank")
+    return correlations.assign(
+        low=correlations["low"].clip(-1), high=correlations["high"].clip(upper=1)
+    )
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """Above, a matrix a task; below, the same pairs of two languages against their shared subwords."""
     rows = table[table["of"] == SHOWN]
-    pairs, found = (rows[rows["what"] == what] for what in ("pair", "correlation"))
+    pairs, correlations = (rows[rows["what"] == what] for what in ("pair", "correlation"))
     across_pairs = pairs[pairs["source"] != pairs["target"]]
     tasks = ordered(across_pairs["task"])
     down = -(-len(tasks) // ACROSS)
@@ -113,10 +121,10 @@ def draw(table: pd.DataFrame) -> Figure:
             [name for name in languages if name in {*own["source"], *own["target"]}],
             norm,
         )
-        style.panel(matrix, i, titled(task), of=2 * len(tasks))
+        style.panel(matrix, i, titled(task), panels=2 * len(tasks))
         _draw_pairs(scatter, own[own["source"] != own["target"]], norm)
-        style.panel(scatter, len(tasks) + i, titled(task), of=2 * len(tasks))
-        said = found[(found["task"] == task) & (found["one"] == "overlap")]
+        style.panel(scatter, len(tasks) + i, titled(task), panels=2 * len(tasks))
+        said = correlations[(correlations["task"] == task) & (correlations["one"] == "overlap")]
         for _, row in said.iterrows():
             style.remark(scatter, f"ρ = {between(row[['value', 'low', 'high']], '.2f')}")
         if i % across == 0:

@@ -67,8 +67,8 @@ def over_seeds(
     by_seed = known.assign(_value=values).groupby([*keys, "seed"], sort=False)["_value"].mean()
     lines = []
     for key, of_seeds in by_seed.groupby(level=keys, sort=False):
-        found = interval(of_seeds.to_numpy())
-        ends = [float(end) for end in (found.value, found.low, found.high)]
+        estimate = interval(of_seeds.to_numpy())
+        ends = [float(end) for end in (estimate.value, estimate.low, estimate.high)]
         place = key if isinstance(key, tuple) else (key,)
         lines.append([*place, *(np.exp(ends) if log else ends), len(of_seeds)])
     return pd.DataFrame(lines, columns=[*keys, "value", "low", "high", "seeds"])
@@ -100,11 +100,11 @@ DOMAINS = {
 
 def named(models: Iterable[str]) -> dict[str, str]:
     """What to call models: by languages, and by kinds of text where a language, or else a name, comes twice."""
-    found = {model: _name(model.split("+")) for model in models}
-    names = list(found.values())
+    labels = {model: _name(model.split("+")) for model in models}
+    names = list(labels.values())
     return {
         model: name if names.count(name) == 1 else f"{name} ({_domain(model.split('+')[0])})"
-        for model, name in found.items()
+        for model, name in labels.items()
     }
 
 

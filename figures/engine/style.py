@@ -85,9 +85,9 @@ def category(i: int) -> dict[str, Any]:
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
 
 
-def panel(axes: Axes, i: int, title: str, of: int = 2) -> None:
+def panel(axes: Axes, i: int, title: str, panels: int = 2) -> None:
     """A title over a panel's left edge, after a bold letter where the figure has several panels."""
-    letter = f"$\\bf{{{chr(ord('a') + i)}}}$  " if of > 1 else ""
+    letter = f"$\\bf{{{chr(ord('a') + i)}}}$  " if panels > 1 else ""
     axes.set_title(letter + title, loc="left", pad=4)
 
 

@@ -67,12 +67,12 @@ def table(run: Path) -> pd.DataFrame:
         over_seeds(rows, keys, column).assign(part=part)
         for column, part in (("value", "paired"), ("unrelated", "unrelated"))
     ]
-    found = pd.concat([part for part in parts if len(part)], ignore_index=True)
-    found["position"] = found["place"].map(_position)
+    by_place = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    by_place["position"] = by_place["place"].map(_position)
     frequency = over_seeds(rows, keys, "frequency").rename(columns={"value": "frequency"})
-    found = found.merge(frequency[[*keys, "frequency"]], how="left", on=keys)
-    found = found.sort_values(["measure", "share", "part", "position"], ignore_index=True)
-    frames = [found.assign(kind="place"), _course(results).assign(kind="step")]
+    by_place = by_place.merge(frequency[[*keys, "frequency"]], how="left", on=keys)
+    by_place = by_place.sort_values(["measure", "share", "part", "position"], ignore_index=True)
+    frames = [by_place.assign(kind="place"), _course(results).assign(kind="step")]
     numbers = dict.fromkeys(["position", "frequency", "step"], float)
     frames = [frame.reindex(columns=COLUMNS).astype(numbers) for frame in frames if len(frame)]
     return pd.concat(frames, ignore_index=True)
@@ -80,10 +80,10 @@ def table(run: Path) -> pd.DataFrame:
 
 def _course(results: "Results") -> pd.DataFrame:
     try:
-        found = onset(results)
+        course = onset(results)
     except MissingRows:
         return pd.DataFrame()
-    return found[found["part"].isin(["paired", "unrelated"])]
+    return course[course["part"].isin(["paired", "unrelated"])]
 
 
 def _group(place: str) -> str:
@@ -106,16 +106,16 @@ def draw(table: pd.DataFrame) -> Figure:
     kinds = [kind for kind in ("place", "step") if kind in set(table["kind"])]
     figure = style.figure(style.PAGE, 2.0 * len(kinds) + 0.55)
     panels = figure.subplots(len(kinds), len(MEASURES), squeeze=False, sharey="col")
-    looks = _looks(sorted(set(table["share"]), reverse=True))
+    styles = _looks(sorted(set(table["share"]), reverse=True))
     for i, kind in enumerate(kinds):
         for j, (measure, (title, values, places)) in enumerate(MEASURES.items()):
             axes = panels[i, j]
             part = table[(table["kind"] == kind) & (table["measure"] == measure)]
-            _draw_lines(axes, part, "position" if kind == "place" else "step", looks)
+            _draw_lines(axes, part, "position" if kind == "place" else "step", styles)
             axes.set_visible(len(part) > 0)
             axes.set_ylabel(values)
             axes.set_xlabel(places if kind == "place" else "updates")
-            style.panel(axes, len(MEASURES) * i + j, title, of=len(panels.flat))
+            style.panel(axes, len(MEASURES) * i + j, title, panels=len(panels.flat))
             if kind == "step":
                 axes.set_xscale("symlog", linthresh=1)
                 axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1))
@@ -126,7 +126,7 @@ def draw(table: pd.DataFrame) -> Figure:
         low, high = axes.get_ylim()
         least, most = LEAST if measure == "context kept" else -LIMIT, LIMIT
         axes.set_ylim(max(low, least), min(high, most))
-    handles = [Line2D([], [], label=f"share {share:g}", **look) for share, look in looks.items()]
+    handles = [Line2D([], [], label=f"share {share:g}", **look) for share, look in styles.items()]
     handles.append(Line2D([], [], color="black", linestyle="--", label="unrelated text or ids"))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5))
     return figure
@@ -139,16 +139,18 @@ def _looks(shares: list[float]) -> dict[float, dict[str, Any]]:
     first = {share: i for i, share in enumerate((BALANCED, IMBALANCED)) if share in shares}
     others = [share for share in shares if share not in first]
     greys = np.linspace(0.35, 0.8, len(others))
-    looks: dict[float, dict[str, Any]] = {
+    thin: dict[float, dict[str, Any]] = {
         share: {"color": str(grey), "linewidth": 0.7, "zorder": 1.5}
         for share, grey in zip(others, greys, strict=True)
     }
     thick = {share: {**style.category(i), "linewidth": 1.1} for share, i in first.items()}
-    return {share: (thick | looks)[share] for share in shares}
+    return {share: (thick | thin)[share] for share in shares}
 
 
-def _draw_lines(axes: Axes, rows: pd.DataFrame, x: str, looks: dict[float, dict[str, Any]]) -> None:
-    for share, look in looks.items():
+def _draw_lines(
+    axes: Axes, rows: pd.DataFrame, x: str, styles: dict[float, dict[str, Any]]
+) -> None:
+    for share, look in styles.items():
         of_share = rows[rows["share"] == share].sort_values(x)
         paired, unrelated = (of_share[of_share["part"] == p] for p in ("paired", "unrelated"))
         axes.plot(paired[x], paired["value"], **look)

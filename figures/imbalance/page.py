@@ -10,7 +10,7 @@ import pandas as pd
 from figures.engine import markdown
 from figures.engine.markdown import between
 from figures.engine.studies import LANGUAGES
-from figures.imbalance import tables as of
+from figures.imbalance import tables as sheets
 from figures.imbalance.alignment_layers import NAME as LAYERS
 from figures.imbalance.claims import effects, summary
 from figures.imbalance.perplexity import NAME as PERPLEXITY
@@ -61,37 +61,41 @@ lies outside, and else *not replicated*. Several intervals have the verdict of t
 are on and none opposes."""
 
 
-def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]) -> str:
+def page(
+    run: Path, study_tables: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]
+) -> str:
     """The page in Markdown, of a study's tables and those of its figures, by name."""
     plan = imbalance(run).study
     shown = {
         name: markdown.figure(name, said) if name in figures else ""
         for name, said in FIGURES.items()
     }
-    claims, grid = found[of.CLAIMS], found.get(of.GRID)
+    claims, grid = study_tables[sheets.CLAIMS], study_tables.get(sheets.GRID)
     sections = [
         OPENING,
         markdown.section("What became of the claims", summary(claims)),
         _what(run, plan),
         markdown.section("Perplexity by share", shown[PERPLEXITY], _grid(grid, plan)),
-        markdown.section("Token efficiency", shown[EFFICIENCY], _misfit(found.get(of.REFERENCES))),
+        markdown.section(
+            "Token efficiency", shown[EFFICIENCY], _misfit(study_tables.get(sheets.REFERENCES))
+        ),
         markdown.section(
             "Where unequal shares are better for both", _phase(figures.get(PHASE)), shown[PHASE]
         ),
-        markdown.section("Alignment", shown[LAYERS], _onset(found.get(of.ONSET))),
-        markdown.section("Transfer", _transfer(found.get(of.TRANSFER))),
+        markdown.section("Alignment", shown[LAYERS], _onset(study_tables.get(sheets.ONSET))),
+        markdown.section("Transfer", _transfer(study_tables.get(sheets.TRANSFER))),
         markdown.section(
-            "Schedules", shown[SCHEDULES], _scores(found.get(of.SCHEDULES), "schedule")
+            "Schedules", shown[SCHEDULES], _scores(study_tables.get(sheets.SCHEDULES), "schedule")
         ),
-        markdown.section("Shared ids", _scores(found.get(of.ANCHORS), "anchors")),
-        markdown.section("More languages", _many(found.get(of.LANGUAGES))),
+        markdown.section("Shared ids", _scores(study_tables.get(sheets.ANCHORS), "anchors")),
+        markdown.section("More languages", _many(study_tables.get(sheets.LANGUAGES))),
         markdown.section(
             "Real languages",
-            _real(found.get(of.REAL)),
-            _real_alignment(found.get(of.REAL_ALIGNMENT)),
+            _real(study_tables.get(sheets.REAL)),
+            _real_alignment(study_tables.get(sheets.REAL_ALIGNMENT)),
         ),
         markdown.section("Every effect", effects(claims)),
-        markdown.files(found, TABLES),
+        markdown.files(study_tables, TABLES),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -102,7 +106,7 @@ def _what(run: Path, plan: "Study") -> str:
     said = (
         f"{len(runs)} runs of {len(plan.seeds)} seeds each: layers: {model.layers}; width: "
         f"{' and '.join(map(str, plan.widths))} (the figures and tables below: {model.width}, where they do not say), "
-        f"context {model.context}, {plan.ids} ids a language. 1× is {plan.one:,} tokens, updates of {plan.batch} × "
+        f"context {model.context}, {plan.ids} ids a language. 1× is {plan.unit:,} tokens, updates of {plan.batch} × "
         f"{model.context}; every budget has its own learning rate schedule. Text: `{' '.join(plan.corpus)}`, of which "
         f"{LANGUAGES.get(plan.text, plan.text)} is cloned; perplexities are of {plan.measures.text:,} held-out tokens "
         f"of a language, predicted in the last quarter of the context. {markdown.made_by(record)}"

@@ -32,11 +32,11 @@ def table(run: Path) -> pd.DataFrame:
     by the fitted curve; no row where that is beyond the fitted budgets. `tokens` are those of both languages.
     """
     results = imbalance(run)
-    found = scores(results, of_base(results, ["grid"]))
-    found["tokens"] = found["budget"] * results.study.one
-    parts = [found.assign(kind="model", value=found["perplexity"])]
+    rows = scores(results, of_base(results, ["grid"]))
+    rows["tokens"] = rows["budget"] * results.study.unit
+    parts = [rows.assign(kind="model", value=rows["perplexity"])]
     ends = {"mlpe": "value", "mlpe_low": "low", "mlpe_high": "high"}
-    alone = found.drop(columns=["low", "high"]).rename(columns=ends).assign(kind="monolingual")
+    alone = rows.drop(columns=["low", "high"]).rename(columns=ends).assign(kind="monolingual")
     parts.append(alone[alone["value"].notna()])
     return pd.concat([part.reindex(columns=COLUMNS) for part in parts], ignore_index=True)
 

@@ -82,12 +82,12 @@ def draw(table: pd.DataFrame) -> Figure:
     for i, (axes, width) in enumerate(zip(panels, widths, strict=False)):
         mesh = _draw_cells(axes, trained[trained["width"] == width], "budget", norm)
         axes.set_ylabel("tokens, multiples of 1×" if not i else "")
-        style.panel(axes, i, f"width {width:g}", of=len(panels))
+        style.panel(axes, i, f"width {width:g}", panels=len(panels))
     _bar(figure, mesh, panels[:-1], "loss less that at 50/50, of the worse language (nats/token)")
     largest = linear["value"].abs().max()
     mesh = _draw_cells(panels[-1], linear, "correlation", Normalize(-largest, largest))
     panels[-1].set_ylabel("correlation of two tasks")
-    style.panel(panels[-1], len(widths), "linear theory", of=len(panels))
+    style.panel(panels[-1], len(widths), "linear theory", panels=len(panels))
     _bar(figure, mesh, panels[-1:], "risk less that at 50/50")
     for axes in panels:
         axes.set_xlabel("share of the second")

@@ -25,8 +25,8 @@ def imbalance(run: Path) -> "Results":
     plan = plan_of(run, NAME, Study)
     with done():
         results = Results(plan, run)
-    found = set(results.perplexity["run"])
-    lacks = [f"perplexity of {recipe.name}" for recipe in plan.runs if recipe.name not in found]
+    measured = set(results.perplexity["run"])
+    lacks = [f"perplexity of {recipe.name}" for recipe in plan.runs if recipe.name not in measured]
     complete(run, NAME, *lacks[:1])
     return results
 
@@ -34,13 +34,13 @@ def imbalance(run: Path) -> "Results":
 def rows_of(results: "Results", table: str, query: str) -> pd.DataFrame:
     """The rows of one of its tables that satisfy a pandas query, run by run. Raises MissingRows where there is none."""
     try:
-        found: pd.DataFrame = getattr(results, table).query(query)
+        rows: pd.DataFrame = getattr(results, table).query(query)
     except UserError as error:
         raise MissingRows(str(error)) from None
-    if found.empty:
+    if rows.empty:
         raise MissingRows(
             f"{results.out} has no rows of {table} with {query}: finish it with --resume, or study what gives some"
         )
     order = {recipe.name: place for place, recipe in enumerate(results.study.runs)}
-    places = found.assign(_place=found["run"].map(order))
+    places = rows.assign(_place=rows["run"].map(order))
     return places.sort_values(["_place", "seed", "step"], ignore_index=True).drop(columns="_place")

@@ -36,8 +36,11 @@ def table(run: Path) -> pd.DataFrame:
     by seed. Constant shares are schedules of one stage.
     """
     results = imbalance(run)
-    found = schedules(results).rename(columns={"perplexity": "value"})
-    parts = [found.assign(kind="perplexity"), _differences(results).assign(kind="difference")]
+    perplexities = schedules(results).rename(columns={"perplexity": "value"})
+    parts = [
+        perplexities.assign(kind="perplexity"),
+        _differences(results).assign(kind="difference"),
+    ]
     named = [part.assign(schedule=_stages(part)).reindex(columns=COLUMNS) for part in parts]
     return pd.concat(named, ignore_index=True)
 

@@ -54,13 +54,13 @@ def tables(run: Path) -> dict[str, pd.DataFrame]:
         TRANSFER: transfer,
         ONSET: onset,
     }
-    found = {}
+    by_name = {}
     for name, table in make.items():
         try:
-            found[name] = table(results)
+            by_name[name] = table(results)
         except MissingRows:
             continue
-    return {name: table for name, table in found.items() if len(table)}
+    return {name: table for name, table in by_name.items() if len(table)}
 
 
 def scores(results: "Results", query: str) -> pd.DataFrame:
@@ -74,19 +74,19 @@ def scores(results: "Results", query: str) -> pd.DataFrame:
     """
     keys = [*RUN, "language"]
     rows = rows_of(results, "efficiency", f"seen > 0 and ({query})")
-    found = over_seeds(rows, keys, "perplexity", log=True).rename(columns={"value": "perplexity"})
-    further = (("teff", True), ("teff_interpolated", True), ("mlpe", True))
-    for column, log in (("seen", False), ("bits_per_byte", False), *further):
+    means = over_seeds(rows, keys, "perplexity", log=True).rename(columns={"value": "perplexity"})
+    log_columns = (("teff", True), ("teff_interpolated", True), ("mlpe", True))
+    for column, log in (("seen", False), ("bits_per_byte", False), *log_columns):
         more = over_seeds(rows, keys, column, log=log).drop(columns="seeds")
         ends = {end: f"{column}_{end}" for end in ("low", "high")}
-        found = found.merge(more.rename(columns={"value": column, **ends}), how="left", on=keys)
+        means = means.merge(more.rename(columns={"value": column, **ends}), how="left", on=keys)
     for how in ("", "_interpolated"):
         beyond, teff = f"beyond{how}", f"teff{how}"
         sides = rows.groupby(keys, sort=False)[beyond].agg(_side).rename(beyond).reset_index()
-        found = found.merge(sides, how="left", on=keys)
-        found.loc[found[beyond] != "", [f"{teff}_low", f"{teff}_high"]] = np.nan
-        found.loc[found[beyond] == "both", teff] = np.nan
-    return found.drop(columns=["seen_low", "seen_high"])
+        means = means.merge(sides, how="left", on=keys)
+        means.loc[means[beyond] != "", [f"{teff}_low", f"{teff}_high"]] = np.nan
+        means.loc[means[beyond] == "both", teff] = np.nan
+    return means.drop(columns=["seen_low", "seen_high"])
 
 
 def _side(beyond: pd.Series) -> str:
@@ -120,9 +120,9 @@ def transfer(results: "Results") -> pd.DataFrame:
     """By run, task, and the languages that a classifier was fine-tuned (`source`) and tested (`target`) in."""
     keys = [*RUN, "task", "source", "target"]
     rows = rows_of(results, "transfer", "last")
-    found = over_seeds(rows, keys, "accuracy").rename(columns={"value": "accuracy"})
+    accuracies = over_seeds(rows, keys, "accuracy").rename(columns={"value": "accuracy"})
     majority = over_seeds(rows, keys, "majority")[[*keys, "value"]]
-    return found.merge(majority.rename(columns={"value": "majority"}), how="left", on=keys)
+    return accuracies.merge(majority.rename(columns={"value": "majority"}), how="left", on=keys)
 
 
 def onset(results: "Results") -> pd.DataFrame:
@@ -156,8 +156,8 @@ def _gained(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     by_share = {share: part.drop(columns="share") for share, part in means.groupby("share")}
     if not {BALANCED, IMBALANCED} <= by_share.keys():
         return pd.DataFrame(columns=[*keys, "seed", "gained"])
-    both = by_share[IMBALANCED].merge(by_share[BALANCED], on=["measure", "step", "seed"])
-    return both.assign(share=IMBALANCED, gained=both["aligned_x"] - both["aligned_y"])
+    pairs = by_share[IMBALANCED].merge(by_share[BALANCED], on=["measure", "step", "seed"])
+    return pairs.assign(share=IMBALANCED, gained=pairs["aligned_x"] - pairs["aligned_y"])
 
 
 def real_alignment(results: "Results") -> pd.DataFrame:
@@ -171,9 +171,9 @@ def real_alignment(results: "Results") -> pd.DataFrame:
     rows = pd.concat([rows_of(results, "alignment", query), embeddings], ignore_index=True)
     rows = rows[rows["place"] != "0"]
     keys = [*RUN, "measure"]
-    found = over_seeds(rows, keys, "value")
+    means = over_seeds(rows, keys, "value")
     unrelated = over_seeds(rows, keys, "unrelated").rename(columns={"value": "unrelated"})
-    return found.merge(unrelated[[*keys, "unrelated"]], how="left", on=keys)
+    return means.merge(unrelated[[*keys, "unrelated"]], how="left", on=keys)
 
 
 def alike(results: "Results") -> pd.DataFrame:

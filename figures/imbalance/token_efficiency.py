@@ -45,11 +45,11 @@ def table(run: Path) -> pd.DataFrame:
     """
     results = imbalance(run)
     parts = [_points(results).assign(kind="point"), _curves(results).assign(kind="curve")]
-    found = scores(results, f"{of_base(results, ['grid'])} and share > 0").drop(
+    efficiencies = scores(results, f"{of_base(results, ['grid'])} and share > 0").drop(
         columns=["low", "high"]
     )
     names = {"teff": "value", "teff_low": "low", "teff_high": "high", "seen": "tokens"}
-    parts.append(found.rename(columns=names).assign(kind="efficiency"))
+    parts.append(efficiencies.rename(columns=names).assign(kind="efficiency"))
     numbers = dict.fromkeys(["budget", "share", "value", "low", "high"], float)
     frames = [part.reindex(columns=COLUMNS).astype(numbers) for part in parts]
     return pd.concat([frame.astype({"seeds": "Int64"}) for frame in frames], ignore_index=True)
@@ -58,8 +58,8 @@ def table(run: Path) -> pd.DataFrame:
 def _points(results: "Results") -> pd.DataFrame:
     rows = rows_of(results, "efficiency", f"experiment in ['grid', 'reference'] and {ALONE}")
     rows["inverse"] = 1 / rows["perplexity"]
-    found = over_seeds(rows, ["width", "budget", "share", "language", "seen"], "inverse")
-    return found.rename(columns={"seen": "tokens"}).sort_values(["width", "tokens"])
+    points = over_seeds(rows, ["width", "budget", "share", "language", "seen"], "inverse")
+    return points.rename(columns={"seen": "tokens"}).sort_values(["width", "tokens"])
 
 
 def _curves(results: "Results") -> pd.DataFrame:
@@ -73,8 +73,8 @@ def _curves(results: "Results") -> pd.DataFrame:
         x = np.geomspace(*ends, POINTS)
         a, b, c = of_width[["a", "b", "c"]].to_numpy()[..., None].swapaxes(0, 1)
         values = (c - a * x**-b).mean(axis=0)
-        one = {"width": width, "language": "c0", "seeds": len(of_width)}
-        parts.append(pd.DataFrame({"tokens": x, "value": values}).assign(**one))
+        constants = {"width": width, "language": "c0", "seeds": len(of_width)}
+        parts.append(pd.DataFrame({"tokens": x, "value": values}).assign(**constants))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -96,7 +96,7 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_yscale("log")
         plain_log(axes.yaxis)
         axes.set_xlabel("share of the second language")
-        style.panel(axes, i, title, of=3)
+        style.panel(axes, i, title, panels=3)
     panels[0].set_ylabel("token efficiency, TEff")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(
@@ -116,7 +116,7 @@ def _draw_curves(axes: Axes, points: pd.DataFrame, curves: pd.DataFrame) -> None
     axes.set_xlabel("tokens of one language alone")
     axes.set_ylabel("1 / perplexity")
     axes.legend(loc="upper left")
-    style.panel(axes, 0, "monolingual", of=3)
+    style.panel(axes, 0, "monolingual", panels=3)
 
 
 def _draw_efficiency(

@@ -60,14 +60,14 @@ def document(paths: Sequence[Path], theorems: Path) -> str:
 
 def _pages(sources: Sequence[Source]) -> dict[str, Source]:
     """The source of every page, in the order of the report."""
-    found: dict[str, Source] = {}
+    by_page: dict[str, Source] = {}
     for source in sources:
         for name in source.folder.pages:
-            if name in found:
-                both = f"{found[name].folder.path} and {source.folder.path}"
-                raise UserError(f"{both} both have a page {name}.md: leave one out of --from")
-            found[name] = source
-    return {name: found[name] for name in ordered(found)}
+            if name in by_page:
+                folders = f"{by_page[name].folder.path} and {source.folder.path}"
+                raise UserError(f"{folders} both have a page {name}.md: leave one out of --from")
+            by_page[name] = source
+    return {name: by_page[name] for name in ordered(by_page)}
 
 
 def _study(name: str, source: Source, shown: set[str]) -> Section:
@@ -105,12 +105,12 @@ def _verdicts(
 
     for name, source in pages.items():
         text = source.folder.pages[name]
-        if found := "".join(tables(text, section, source.links) for section in ANSWERS):
+        if fragment := "".join(tables(text, section, source.links) for section in ANSWERS):
             title = studies[name].headings[0].title
-            add(slug(name), title, f'{found}<p><a href="#{page_id(name)}">The study</a></p>\n')
+            add(slug(name), title, f'{fragment}<p><a href="#{page_id(name)}">The study</a></p>\n')
     claims = {study: numbers for s in sources for study, numbers in s.folder.claims.items()}
-    if found := effects({study: claims[study] for study in ordered(claims)}):
-        add("effects-", "Every effect", found)
+    if fragment := effects({study: claims[study] for study in ordered(claims)}):
+        add("effects-", "Every effect", fragment)
     graded = [cell.split("(")[0].split(" at ")[0].strip() for cell in column(theorems, "verdict")]
     said = f"{len(graded)} statements: {tally(graded)}."
     add("theorems-", "Theory", f'<p>{said} <a href="#{THEOREMS}">The statements</a></p>\n')

@@ -53,12 +53,12 @@ class Folder:
     @property
     def claims(self) -> dict[str, Numbers]:
         """The tables of claims, by study."""
-        found = {
+        by_study = {
             name.removesuffix(CLAIMS): numbers
             for name, numbers in self.numbers.items()
             if name.endswith(CLAIMS)
         }
-        return {study: found[study] for study in ordered(found)}
+        return {study: by_study[study] for study in ordered(by_study)}
 
 
 def ordered(names: Iterable[str]) -> list[str]:
@@ -96,9 +96,9 @@ def _numbers(folder: Path, name: str) -> Numbers:
         record = None
     if not isinstance(record, dict) or not {"figure", "table"} & record.keys():
         raise UserError(f"{provenance} says of no figure or table where it comes from: {REMEDY}")
-    found = Numbers(name, text(folder / f"{name}.csv"), said, _image(folder / f"{name}.png"))
-    _check_rows(folder / f"{name}.csv", found)
-    return found
+    numbers = Numbers(name, text(folder / f"{name}.csv"), said, _image(folder / f"{name}.png"))
+    _check_rows(folder / f"{name}.csv", numbers)
+    return numbers
 
 
 def _check_rows(file: Path, numbers: Numbers) -> None:

@@ -72,15 +72,15 @@ def tables(text: str, heading: str, resolve: Resolve) -> str:
 
 def column(text: str, name: str) -> list[str]:
     """The cells of the columns of this name in the tables of a page, without their marks."""
-    found: list[str] = []
+    entries: list[str] = []
     rows = _rows(parse(text))
     head: list[str] = []
     for is_head, cells in rows:
         if is_head:
             head = cells
         elif name in head:
-            found.append(cells[head.index(name)])
-    return found
+            entries.append(cells[head.index(name)])
+    return entries
 
 
 def slug(title: str) -> str:
@@ -115,13 +115,13 @@ def _words(inline: Token) -> str:
 
 
 def _tables(tokens: Sequence[Token]) -> list[Token]:
-    inside, found = False, []
+    inside, chosen = False, []
     for token in tokens:
         inside |= token.type == "table_open"
         if inside:
-            found.append(token)
+            chosen.append(token)
         inside &= token.type != "table_close"
-    return found
+    return chosen
 
 
 def _rows(tokens: Sequence[Token]) -> Iterator[tuple[bool, list[str]]]:
@@ -172,17 +172,17 @@ def _resolved(
 
 def _figures(tokens: Sequence[Token]) -> list[Token]:
     """An image that is a paragraph becomes a figure, and a paragraph in italics after it its caption."""
-    found = list(tokens)
-    for i in range(len(found) - 2):
-        if found[i].type != "paragraph_open" or _types(found[i + 1]) != ["image"]:
+    captioned = list(tokens)
+    for i in range(len(captioned) - 2):
+        if captioned[i].type != "paragraph_open" or _types(captioned[i + 1]) != ["image"]:
             continue
-        found[i].tag = found[i + 2].tag = "figure"
-        after = _types(found[i + 4]) if i + 5 < len(found) else []
+        captioned[i].tag = captioned[i + 2].tag = "figure"
+        after = _types(captioned[i + 4]) if i + 5 < len(captioned) else []
         whole = after[:1] == ["em_open"] and after.count("em_open") == 1 and after[-1] == "em_close"
-        if whole and found[i + 3].type == "paragraph_open":
-            found[i + 3].tag = found[i + 5].tag = "figcaption"
-            found.insert(i + 5, found.pop(i + 2))
-    return found
+        if whole and captioned[i + 3].type == "paragraph_open":
+            captioned[i + 3].tag = captioned[i + 5].tag = "figcaption"
+            captioned.insert(i + 5, captioned.pop(i + 2))
+    return captioned
 
 
 def _types(token: Token) -> list[str]:
@@ -191,12 +191,12 @@ def _types(token: Token) -> list[str]:
 
 def _boxed(tokens: Sequence[Token]) -> list[Token]:
     """Tables inside boxes that scroll."""
-    found: list[Token] = []
+    boxed: list[Token] = []
     for token in tokens:
         if token.type == "table_open":
             token.attrSet("class", "sortable")
-            found.append(Token("html_block", "", 0, content=BOX.format(label="table")))
-        found.append(token)
+            boxed.append(Token("html_block", "", 0, content=BOX.format(label="table")))
+        boxed.append(token)
         if token.type == "table_close":
-            found.append(Token("html_block", "", 0, content="</div>\n"))
-    return found
+            boxed.append(Token("html_block", "", 0, content="</div>\n"))
+    return boxed

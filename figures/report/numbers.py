@@ -20,15 +20,15 @@ SAFE = ",:;/+()[]=@*!~"
 def anchors(folders: Sequence[Folder]) -> list[dict[str, str]]:
     """The end of the ids of a folder's numbers, by name; no two of a report are equal."""
     taken: set[str] = set()
-    found = []
+    by_folder = []
     for folder in folders:
         ids = {}
         for name in folder.numbers:
             copies = (f"{slug(name)}-{copy}" if copy else slug(name) for copy in range(1000))
             ids[name] = next(place for place in copies if place not in taken)
             taken.add(ids[name])
-        found.append(ids)
-    return found
+        by_folder.append(ids)
+    return by_folder
 
 
 class Links:

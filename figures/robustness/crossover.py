@@ -62,20 +62,20 @@ def table(run: Path) -> pd.DataFrame:
     for (text, family), models in families(results).items():
         for model in models:
             for failure in failures(results):
-                one, several = (curve_of(results, m, text, failure) for m in (text, model))
-                gaps = (several.losses - one.losses).mean(axis=-1)
+                alone, several = (curve_of(results, m, text, failure) for m in (text, model))
+                gaps = (several.losses - alone.losses).mean(axis=-1)
                 place = (text, family, model, labels[model], failure)
-                parts.append(intervals(place, one, gaps).assign(kind="difference"))
-                found = crossover(one.strengths, one.losses, several.losses)
+                parts.append(intervals(place, alone, gaps).assign(kind="difference"))
+                crossing = crossover(alone.strengths, alone.losses, several.losses)
                 row = {
                     "kind": "crossing",
                     **dict(zip(COLUMNS[1:6], place, strict=True)),
-                    "value": found.value,
-                    "low": found.low,
-                    "high": found.high,
+                    "value": crossing.value,
+                    "low": crossing.low,
+                    "high": crossing.high,
                     "seeds": len(gaps),
-                    "crossing": found.crossing,
-                    "direction": found.direction,
+                    "crossing": crossing.crossing,
+                    "direction": crossing.direction,
                 }
                 parts.append(pd.DataFrame([row]))
     numbers = ["strength", "value", "low", "high", "crossing"]
@@ -94,16 +94,16 @@ def draw(table: pd.DataFrame) -> Figure:
     panels = figure.subplots(
         len(heights), len(columns), sharex="col", squeeze=False, height_ratios=heights
     )
-    looks = looks_of(table)
+    styles = looks_of(table)
     for i, line in enumerate(lines):
         for j, failure in enumerate(columns):
             part = table[_of(table, *line) & (table["failure"] == failure)]
             above, below = panels[2 * i : 2 * i + 2, j]
-            draw_curves(above, part[part["kind"] == "difference"], looks)
+            draw_curves(above, part[part["kind"] == "difference"], styles)
             above.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
             ends = above.get_xlim()
-            _draw_crossings(below, part[part["kind"] == "crossing"], looks, ends)
-            style.panel(above, len(columns) * i + j, STRENGTHS[failure][0], of=4)
+            _draw_crossings(below, part[part["kind"] == "crossing"], styles, ends)
+            style.panel(above, len(columns) * i + j, STRENGTHS[failure][0], panels=4)
         panels[2 * i, 0].set_ylabel(f"{line[1]}:\nloss less that of one\n(nats/token)")
         panels[2 * i + 1, 0].set_ylabel("crosses 0", rotation=0, ha="right", va="center")
     for axes, failure in zip(panels[-1], columns, strict=True):
@@ -117,13 +117,13 @@ def _of(table: pd.DataFrame, text: str, family: str) -> Any:
 
 
 def _draw_crossings(
-    axes: Axes, rows: pd.DataFrame, looks: dict[str, dict[str, Any]], ends: tuple[float, float]
+    axes: Axes, rows: pd.DataFrame, styles: dict[str, dict[str, Any]], ends: tuple[float, float]
 ) -> None:
     """A line a model: where it crosses, with its interval as far as the axis goes."""
     from neural.robustness.claims import SURE
 
     for place, row in enumerate(rows.itertuples()):
-        look = looks[row.model]
+        look = styles[row.model]
         if np.isnan(row.value):
             said = {"fontsize": 5.5, "ha": "center", "va": "center", "color": look["color"]}
             axes.text(sum(ends) / 2, place, "none in range", **said)

@@ -67,19 +67,19 @@ def table(run: Path) -> pd.DataFrame:
 
 def families(results: "Results") -> dict[tuple[str, str], list[str]]:
     """Models of several texts, by the text that they are judged on and the family of the comparison."""
-    found: dict[tuple[str, str], list[str]] = {}
+    models: dict[tuple[str, str], list[str]] = {}
     for comparison in results.study.comparisons:
-        key = (comparison.one, FAMILIES[comparison.kind])
-        found.setdefault(key, []).append(comparison.several)
-    return found
+        key = (comparison.first, FAMILIES[comparison.kind])
+        models.setdefault(key, []).append(comparison.several)
+    return models
 
 
 def failures(results: "Results") -> list[str]:
     """Those of STRENGTHS that the study has for GROUP. Raises MissingRows if there is none."""
     hits = results.study.measures.hits
     present = {name for hit in hits if hit.group == GROUP for name, _ in hit.failures}
-    if found := [name for name in STRENGTHS if name in present]:
-        return found
+    if names := [name for name in STRENGTHS if name in present]:
+        return names
     raise MissingRows(f"the study breaks no {GROUP} by {', '.join(STRENGTHS)}: study one that does")
 
 
@@ -95,13 +95,13 @@ def intervals(place: Sequence[str], curve: "Curve", values: Any) -> pd.DataFrame
     """Rows of a curve at a place: values (seeds, levels) averaged over seeds."""
     from neural.measures.intervals import interval
 
-    found = interval(values)
+    estimate = interval(values)
     rows = pd.DataFrame([place] * len(curve.strengths), columns=PLACE[:-1])
     return rows.assign(
         strength=curve.strengths,
-        value=found.value,
-        low=found.low,
-        high=found.high,
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
         seeds=len(values),
     )
 
@@ -112,16 +112,16 @@ def draw(table: pd.DataFrame) -> Figure:
     columns = list(dict.fromkeys(table["failure"]))
     figure = style.figure(style.PAGE, 1.75 * len(lines) + 0.55)
     panels = figure.subplots(len(lines), len(columns), sharex="col", sharey="col", squeeze=False)
-    looks = looks_of(table)
+    styles = looks_of(table)
     for i, (text, family) in enumerate(lines):
         for j, failure in enumerate(columns):
             axes = panels[i, j]
             part = table[
                 (table[["text", "family", "failure"]] == [text, family, failure]).all(axis=1)
             ]
-            draw_curves(axes, part, looks)
+            draw_curves(axes, part, styles)
             place = len(columns) * i + j
-            style.panel(axes, place, STRENGTHS[failure][0], of=panels.size)
+            style.panel(axes, place, STRENGTHS[failure][0], panels=panels.size)
         panels[i, 0].set_ylabel(f"{family}:\nloss added (nats/token)")
     for axes, failure in zip(panels[-1], columns, strict=True):
         axes.set_xlabel(STRENGTHS[failure][1])
@@ -132,16 +132,16 @@ def draw(table: pd.DataFrame) -> Figure:
 def looks_of(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Colour and marker of every model; black for those of one text."""
     several = [model for model in dict.fromkeys(table["model"]) if model not in set(table["text"])]
-    one = {text: {"color": "black", "marker": "x"} for text in dict.fromkeys(table["text"])}
+    single_text = {text: {"color": "black", "marker": "x"} for text in dict.fromkeys(table["text"])}
     colours = [*style.COLOURS[:-1], style.GREY]  # the last is black
-    looks = [{**style.category(i), "color": colours[i % 7]} for i in range(len(several))]
-    return one | dict(zip(several, looks, strict=True))
+    styles = [{**style.category(i), "color": colours[i % 7]} for i in range(len(several))]
+    return single_text | dict(zip(several, styles, strict=True))
 
 
-def draw_curves(axes: Axes, part: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
+def draw_curves(axes: Axes, part: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
     """A line a model with its band, over strength."""
     for (model, label), curve in part.groupby(["model", "label"], sort=False):
-        look = looks[model]
+        look = styles[model]
         axes.plot(curve["strength"], curve["value"], label=label, linewidth=0.9, **look)
         band = {"color": look["color"], "alpha": 0.15, "linewidth": 0}
         axes.fill_between(curve["strength"], curve["low"], curve["high"], **band)
@@ -149,9 +149,9 @@ def draw_curves(axes: Axes, part: pd.DataFrame, looks: dict[str, dict[str, Any]]
 
 def legend(figure: Figure, panels: Any) -> None:
     """One for the figure, below it, each label once."""
-    found: dict[str, Any] = {}
+    handles: dict[str, Any] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    columns = min(len(found), 4)
-    figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=columns)
+            handles.setdefault(label, handle)
+    columns = min(len(handles), 4)
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)

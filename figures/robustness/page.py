@@ -55,10 +55,12 @@ resamples cross), *opposite* if it is on the other, and else *not replicated*. W
 of them are on and none opposes."""
 
 
-def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]) -> str:
+def page(
+    run: Path, study_tables: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]
+) -> str:
     """The page in Markdown, of a study's tables and those of its figures, by name."""
     plan = robustness(run).study
-    claims = found["robustness-claims"]
+    claims = study_tables["robustness-claims"]
     if len(plan.seeds) < 2:  # not of crossovers either, whose draws scatter with one seed
         claims = claims.assign(verdict=NO_VERDICT)
     labels = named(plan.models)
@@ -70,14 +72,14 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
         OPENING,
         _claims(claims, labels),
         _controls(claims),
-        _what(run, plan, found["robustness-clean"]),
+        _what(run, plan, study_tables["robustness-clean"]),
         _degradation(claims, labels, shown[CURVES]),
         _crossovers(claims, labels, shown[CROSSOVER]),
-        _training(found.get("robustness-training"), labels),
+        _training(study_tables.get("robustness-training"), labels),
         _classification(claims, labels),
         _slopes(figures.get(SLOPES), shown[SLOPES]),
         _spectra(figures.get(SPECTRA), shown[SPECTRA]),
-        markdown.files(found, TABLES),
+        markdown.files(study_tables, TABLES),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -218,9 +220,9 @@ def _slopes(table: pd.DataFrame | None, figure: str) -> str:
         said += f" At the least σ, ratios to the Hessian's are {ends}; {inside} of {len(first)} intervals contain 1."
     lines = []
     for (noise, group, sigma), part in ratios.groupby(["noise", "group", "sigma"], sort=False):
-        of = part.set_index("predictor")
+        by_predictor = part.set_index("predictor")
         cells = [
-            between(of.loc[name, ["ratio", "low", "high"]], ".3f")
+            between(by_predictor.loc[name, ["ratio", "low", "high"]], ".3f")
             for name in ("hessian", "gauss_newton")
         ]
         lines.append([group, noise, f"{sigma:g}", *cells])

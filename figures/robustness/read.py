@@ -26,7 +26,7 @@ def robustness(run: Path) -> "Results":
     with done():
         results = Results(plan, run)
     for name, table in (("clean", results.clean), ("curves", results.curves)):
-        found = set(table["model"])
-        lacks = [f"table {name} of {model}" for model in plan.models if model not in found]
+        present = set(table["model"])
+        lacks = [f"table {name} of {model}" for model in plan.models if model not in present]
         complete(run, NAME, *lacks[:1])
     return results

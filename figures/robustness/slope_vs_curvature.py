@@ -45,8 +45,8 @@ def table(run: Path) -> pd.DataFrame:
         least = some["sigma"] == some.groupby("noise")["sigma"].transform("min")
         parts.append(some[least].assign(kind="model"))
         parts.append(_ratios(some).assign(kind="ratio", predictor=predictor))
-    found = pd.concat([part.reindex(columns=COLUMNS) for part in _typed(parts)], ignore_index=True)
-    return found.sort_values("kind", kind="stable", ignore_index=True)
+    rows = pd.concat([part.reindex(columns=COLUMNS) for part in _typed(parts)], ignore_index=True)
+    return rows.sort_values("kind", kind="stable", ignore_index=True)
 
 
 def _slopes(run: Path) -> pd.DataFrame:
@@ -73,8 +73,8 @@ def _ratios(slopes: pd.DataFrame) -> pd.DataFrame:
     for key, part in slopes.groupby(["noise", "group", "sigma"], sort=False):
         means = part.groupby("seed")[["measured", "predicted"]].mean()
         ratios = (means["measured"] / means["predicted"]).to_numpy()
-        found = interval(ratios)
-        rows.append([*key, found.value, found.low, found.high, len(ratios)])
+        estimate = interval(ratios)
+        rows.append([*key, estimate.value, estimate.low, estimate.high, len(ratios)])
     columns = ["noise", "group", "sigma", "ratio", "low", "high", "seeds"]
     return pd.DataFrame(rows, columns=columns).astype({"ratio": float, "low": float, "high": float})
 
@@ -85,34 +85,34 @@ def draw(table: pd.DataFrame) -> Figure:
     figure = style.figure(style.PAGE, 2.7 * len(noises) + 0.4)
     panels = figure.subplots(len(noises), 2, squeeze=False, width_ratios=[1, 1])
     groups = list(dict.fromkeys(table["group"]))
-    looks = {group: style.category(i) for i, group in enumerate(groups)}
+    styles = {group: style.category(i) for i, group in enumerate(groups)}
     for i, noise in enumerate(noises):
         left, right = panels[i]
         part = table[table["noise"] == noise]
         models, ratios = (part[part["kind"] == kind] for kind in ("model", "ratio"))
-        _draw_models(left, models, looks)
-        _draw_ratios(right, ratios, looks)
+        _draw_models(left, models, styles)
+        _draw_ratios(right, ratios, styles)
         sigma = f"{models['sigma'].iloc[0]:g}"
-        style.panel(left, 2 * i, rf"{noise} noise, every model at $\sigma={sigma}$", of=4)
-        style.panel(right, 2 * i + 1, f"{noise} noise, measured over predicted", of=4)
+        style.panel(left, 2 * i, rf"{noise} noise, every model at $\sigma={sigma}$", panels=4)
+        style.panel(right, 2 * i + 1, f"{noise} noise, measured over predicted", panels=4)
         right.set_xlabel(NOISES[noise])
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
 
 
-def _draw_models(axes: Axes, models: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
+def _draw_models(axes: Axes, models: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
     """Filled marks for the Hessian, hollow ones for Gauss-Newton; a slope <= 0 has no place on log axes."""
-    both = models[["predicted", "measured"]]
-    positive = (both > 0).all(axis=1)
+    slopes = models[["predicted", "measured"]]
+    positive = (slopes > 0).all(axis=1)
     shown = models[positive]
     axes.set_xscale("log")
     axes.set_yscale("log")
     if not shown.empty:
-        ends = [float(getattr(both[positive], end)(axis=None)) for end in ("min", "max")]
+        ends = [float(getattr(slopes[positive], end)(axis=None)) for end in ("min", "max")]
         axes.plot(ends, ends, color=style.GREY, linewidth=0.8, zorder=1)
     for (group, predictor), part in shown.groupby(["group", "predictor"], sort=False):
-        look, hessian = looks[group], predictor == "hessian"
+        look, hessian = styles[group], predictor == "hessian"
         axes.errorbar(
             part["predicted"],
             part["measured"],
@@ -137,12 +137,12 @@ def _draw_models(axes: Axes, models: pd.DataFrame, looks: dict[str, dict[str, An
     axes.set_ylabel(r"measured damage$\,/\,\sigma^2$")
 
 
-def _draw_ratios(axes: Axes, ratios: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
+def _draw_ratios(axes: Axes, ratios: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
     """A mark a group, sigma and predictor, side by side at its sigma."""
     axes.axhline(1, color=style.GREY, linewidth=0.8, zorder=1)
     sigmas = sorted(set(ratios["sigma"]))
-    step = 0.8 / (2 * len(looks))
-    for g, (group, look) in enumerate(looks.items()):
+    step = 0.8 / (2 * len(styles))
+    for g, (group, look) in enumerate(styles.items()):
         for p, predictor in enumerate(PREDICTED):
             part = ratios[(ratios["group"] == group) & (ratios["predictor"] == predictor)]
             place = [sigmas.index(sigma) for sigma in part["sigma"]]

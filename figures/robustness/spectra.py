@@ -61,41 +61,46 @@ def table(run: Path) -> pd.DataFrame:
         for matrix in [name for name in KINDS if name in present]:
             for measure in MEASURES:
                 of_seed = values.loc[matrix][measure].to_numpy()
-                found = interval(of_seed)
-                numbers = [float(found.value), float(found.low), float(found.high), len(of_seed)]
+                estimate = interval(of_seed)
+                numbers = [
+                    float(estimate.value),
+                    float(estimate.low),
+                    float(estimate.high),
+                    len(of_seed),
+                ]
                 rows.append([kind, text, family, model, labels[model], measure, matrix, *numbers])
 
     for comparison in plan.comparisons:
-        for model in (comparison.one, comparison.several):
+        for model in (comparison.first, comparison.several):
             if model not in means.index:
                 raise MissingRows(f"{run} has no spectra of {model}: finish it with --resume")
-            of_one = model == comparison.one
+            of_one = model == comparison.first
             if not of_one or not any(row[3] == model for row in rows):
                 family = "one text" if of_one else FAMILIES[comparison.kind]
-                add("model", comparison.one, family, model, means.loc[model])
-        change = means.loc[comparison.several] - means.loc[comparison.one]
+                add("model", comparison.first, family, model, means.loc[model])
+        change = means.loc[comparison.several] - means.loc[comparison.first]
         family = FAMILIES[comparison.kind]
-        add("difference", comparison.one, family, comparison.several, change)
-    found = pd.DataFrame(rows, columns=COLUMNS)
-    return found.sort_values("rows", ascending=False, kind="stable", ignore_index=True)
+        add("difference", comparison.first, family, comparison.several, change)
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.sort_values("rows", ascending=False, kind="stable", ignore_index=True)
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """A line a measure. Left: of every model, by kind of matrix. Right: what several texts change."""
     matrices = [name for name in KINDS if name in set(table["matrix"])]
-    looks = looks_of(table)
+    styles = looks_of(table)
     figure = style.figure(style.PAGE, 2 * (0.32 * len(matrices) + 0.5) + 0.6)
     panels = figure.subplots(len(MEASURES), 2, squeeze=False, sharey=True)
     for i, (measure, name) in enumerate(MEASURES.items()):
         part = table[table["measure"] == measure]
         left, right = panels[i]
         for axes, rows in ((left, "model"), (right, "difference")):
-            _draw(axes, part[part["rows"] == rows], matrices, looks)
+            _draw(axes, part[part["rows"] == rows], matrices, styles)
         right.axvline(0, color=style.GREY, linewidth=0.8, zorder=1)
         left.set_xlabel(name)
         right.set_xlabel(f"{name}, several less one")
-        style.panel(left, 2 * i, name, of=4)
-        style.panel(right, 2 * i + 1, "paired difference, by seed", of=4)
+        style.panel(left, 2 * i, name, panels=4)
+        style.panel(right, 2 * i + 1, "paired difference, by seed", panels=4)
     panels[0, 0].set_yticks(range(len(matrices)), [KINDS[name] for name in matrices])
     panels[0, 0].invert_yaxis()
     handles, labels = panels[0, 0].get_legend_handles_labels()
@@ -104,13 +109,13 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _draw(
-    axes: Axes, part: pd.DataFrame, matrices: list[str], looks: dict[str, dict[str, Any]]
+    axes: Axes, part: pd.DataFrame, matrices: list[str], styles: dict[str, dict[str, Any]]
 ) -> None:
     """A mark a model and kind of matrix, those of one kind below each other."""
     for line in range(0, len(matrices), 2):
         axes.axhspan(line - 0.5, line + 0.5, color=style.LIGHT, alpha=0.4, linewidth=0, zorder=0)
-    step = 0.8 / len(looks)
-    for i, (model, look) in enumerate(looks.items()):
+    step = 0.8 / len(styles)
+    for i, (model, look) in enumerate(styles.items()):
         rows = part[part["model"] == model]
         if rows.empty:
             continue

@@ -29,13 +29,13 @@ def tables(run: Path) -> dict[str, pd.DataFrame]:
     from neural.robustness.claims import claims
 
     results = robustness(run)
-    found = {
+    by_name = {
         CLAIMS: claims(results),
         CLEAN: clean(results),
         DEGRADATION: degradation(results),
         TRAINING: training(results),
     }
-    return {name: table for name, table in found.items() if len(table)}
+    return {name: table for name, table in by_name.items() if len(table)}
 
 
 def clean(results: "Results") -> pd.DataFrame:
@@ -76,12 +76,12 @@ def training(results: "Results") -> pd.DataFrame:
     plan = results.study
     first = plan.comparisons[0]
     rows: list[list[Any]] = []
-    for model in (first.one, first.several):
+    for model in (first.first, first.several):
         for hit in plan.hits_in_training:
             for failure, strengths in hit.failures:
                 for step in (*plan.early, plan.optimiser.steps):
-                    curve = results.curve(model, first.one, hit.group, failure, step=step)
-                    place = [model, first.one, hit.group, failure, step]
+                    curve = results.curve(model, first.first, hit.group, failure, step=step)
+                    place = [model, first.first, hit.group, failure, step]
                     levels = [level for level in _levels(curve) if level[0] in strengths]
                     rows += [[*place, *level] for level in levels]
     columns = ["model", "text", "group", "failure", "step", "strength", "value", "low", "high"]
@@ -97,5 +97,5 @@ def _mean(values: Any) -> list[float]:
     """Mean, the ends of its 95 % interval, and over how many seeds."""
     from neural.measures.intervals import interval
 
-    found = interval(values)
-    return [float(found.value), float(found.low), float(found.high), len(values)]
+    estimate = interval(values)
+    return [float(estimate.value), float(estimate.low), float(estimate.high), len(values)]

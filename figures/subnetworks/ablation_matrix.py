@@ -54,6 +54,6 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_yticklabels(said)
         axes.set_ylabel("weights removed" if not i else "")
         axes.set_xlabel("language read", labelpad=1)
-        style.panel(axes, i, f"tickets of {density:.0%}", of=len(densities))
+        style.panel(axes, i, f"tickets of {density:.0%}", panels=len(densities))
     bar(figure, mesh, panels, "nats lost, less those by random removal")
     return figure

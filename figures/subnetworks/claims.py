@@ -29,8 +29,8 @@ def effects(claims: pd.DataFrame) -> str:
         "Effects in nats a token, in parts of all answers (accuracy, F1), in Jaccard overlaps or in rank correlations. "
         "Bold: 0 is outside."
     )
-    found = verdicts.effects(_worded(claims), ["claim", "task", "setting"], "claimed")
-    return f"{said}\n\n{found}"
+    table = verdicts.effects(_worded(claims), ["claim", "task", "setting"], "claimed")
+    return f"{said}\n\n{table}"
 
 
 def _worded(claims: pd.DataFrame) -> pd.DataFrame:

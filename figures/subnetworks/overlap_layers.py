@@ -48,20 +48,20 @@ def table(run: Path) -> pd.DataFrame:
 
     rounds = {(task.name, task.round_of(d)) for task in results.study.tasks for d in task.densities}
     kinds = [*LOOKS, CORRECTED]
-    found = overlaps(results, f"scope != 'total' and round in {sorted({r for _, r in rounds})}")
-    wanted = pd.MultiIndex.from_frame(found[["task", "round"]]).isin(rounds)
-    found = found[wanted & found["kind"].isin(kinds)]
-    in_layer = found["scope"].str.startswith("layer ")
-    number = found["scope"].where(in_layer).str.removeprefix("layer ")
-    place = found["scope"].map({name: i for i, name in enumerate(COMPONENTS)})
-    found = found.assign(
+    rows = overlaps(results, f"scope != 'total' and round in {sorted({r for _, r in rounds})}")
+    wanted = pd.MultiIndex.from_frame(rows[["task", "round"]]).isin(rounds)
+    rows = rows[wanted & rows["kind"].isin(kinds)]
+    in_layer = rows["scope"].str.startswith("layer ")
+    number = rows["scope"].where(in_layer).str.removeprefix("layer ")
+    place = rows["scope"].map({name: i for i, name in enumerate(COMPONENTS)})
+    rows = rows.assign(
         by=np.where(in_layer, "layer", "component"),
         position=pd.to_numeric(number).fillna(place).astype(int),
     )
     tasks = [name for name, _ in cells(results)]
-    found["_task"], found["_kind"] = found["task"].map(tasks.index), found["kind"].map(kinds.index)
+    rows["_task"], rows["_kind"] = rows["task"].map(tasks.index), rows["kind"].map(kinds.index)
     order = ["_task", "round", "_kind", "by", "position"]
-    return found.sort_values(order, ignore_index=True)[COLUMNS]
+    return rows.sort_values(order, ignore_index=True)[COLUMNS]
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -86,7 +86,7 @@ def draw(table: pd.DataFrame) -> Figure:
         _name_places(axes, layers, i == last)
         panels[i, 0].set_ylabel("Jaccard")
         axes.set_ylabel("corrected")
-        style.panel(panels[i, 0], i, titled(task, density), of=len(tasks))
+        style.panel(panels[i, 0], i, titled(task, density), panels=len(tasks))
     for axes, said in zip(panels[-1], ("layer", "", "layer"), strict=True):
         axes.set_xlabel(said)
     handles, labels = panels[0, 0].get_legend_handles_labels()

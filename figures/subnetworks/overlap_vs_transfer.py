@@ -68,10 +68,10 @@ def table(run: Path) -> pd.DataFrame:
     frames = [frame.reindex(columns=COLUMNS) for frame in frames if len(frame)]
     texts = ["kind", "task", "source", "target", "one", "other"]
     numbers = dict.fromkeys([name for name in COLUMNS if name not in texts], float)
-    found = pd.concat([frame.astype(numbers) for frame in frames], ignore_index=True)
-    return found.assign(
-        seeds=found["seeds"].astype("Int64"),
-        **{t: found[t].astype(object).fillna("") for t in texts},
+    combined = pd.concat([frame.astype(numbers) for frame in frames], ignore_index=True)
+    return combined.assign(
+        seeds=combined["seeds"].astype("Int64"),
+        **{t: combined[t].astype(object).fillna("") for t in texts},
     )
 
 
@@ -79,7 +79,7 @@ def _pairs(results: "Results", task: str) -> pd.DataFrame:
     """Of a task, by seed."""
     from neural.subnetworks.claims import pairs
 
-    (own,) = [one for one in results.study.tasks if one.name == task]
+    (own,) = [candidate for candidate in results.study.tasks if candidate.name == task]
     keys = ["task", "density", "seed", "source", "target"]
     drops = scored(results)[[*keys, "drop"]]
     rows = pairs(results, own).merge(drops, on=keys)
@@ -88,32 +88,34 @@ def _pairs(results: "Results", task: str) -> pd.DataFrame:
 
 def _means(rows: pd.DataFrame) -> pd.DataFrame:
     keys = ["source", "target"]
-    found = over_seeds(rows, keys, "jaccard").rename(columns={"value": "jaccard"})
-    found = found.drop(columns=["low", "high"])
+    means = over_seeds(rows, keys, "jaccard").rename(columns={"value": "jaccard"})
+    means = means.drop(columns=["low", "high"])
     for column in ("corrected", "drop", "cost"):
         ends = {"value": column, "low": f"{column}_low", "high": f"{column}_high"}
         more = over_seeds(rows, keys, column).drop(columns="seeds").rename(columns=ends)
-        found = found.merge(more, "left", on=keys)
-    return found.merge(rows[[*keys, "distance"]].drop_duplicates(), on=keys)
+        means = means.merge(more, "left", on=keys)
+    return means.merge(rows[[*keys, "distance"]].drop_duplicates(), on=keys)
 
 
-def _correlation(rows: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
+def _correlation(rows: pd.DataFrame, column: str, other: str) -> pd.DataFrame:
     """Over seeds; without rows where none has one."""
     from neural.measures.intervals import rank_correlation
 
     lines = [
-        (seed, one, other, rank_correlation(part[one], part[other]))
+        (seed, column, other, rank_correlation(part[column], part[other]))
         for seed, part in rows.groupby("seed")
     ]
     by_seed = pd.DataFrame(lines, columns=["seed", "one", "other", "rank"]).dropna()
-    found = over_seeds(by_seed, ["one", "other"], "rank")
-    return found.assign(low=found["low"].clip(-1), high=found["high"].clip(upper=1))
+    correlations = over_seeds(by_seed, ["one", "other"], "rank")
+    return correlations.assign(
+        low=correlations["low"].clip(-1), high=correlations["high"].clip(upper=1)
+    )
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """A panel a task, with the correlation over it; a colour and marker for every two languages."""
-    pairs, found = (table[table["kind"] == kind] for kind in ("pair", "correlation"))
-    looks = {both: style.category(i) for i, both in enumerate(sorted(_both(pairs).unique()))}
+    pairs, correlations = (table[table["kind"] == kind] for kind in ("pair", "correlation"))
+    styles = {pair: style.category(i) for i, pair in enumerate(sorted(_both(pairs).unique()))}
     tasks = list(pairs.groupby(["task", "density"], sort=False))
     across = min(ACROSS, len(tasks))
     down = -(-len(tasks) // across)
@@ -121,13 +123,17 @@ def draw(table: pd.DataFrame) -> Figure:
     panels = figure.subplots(down, across, squeeze=False)
     for i, (axes, ((task, density), part)) in enumerate(zip(panels.flat, tasks, strict=False)):
         y = "cost" if task == LM else "drop"
-        _draw_pairs(axes, part, y, 1 if task == LM else 100, looks)
+        _draw_pairs(axes, part, y, 1 if task == LM else 100, styles)
         axes.axhline(0, color=style.LIGHT, linewidth=0.6, zorder=1)
         axes.set_ylabel("nats a token lost" if task == LM else "relative drop (%)")
         axes.set_xlabel("overlap, corrected")
         axes.xaxis.set_major_locator(MaxNLocator(4))
-        style.panel(axes, i, titled(task, density), of=len(tasks))
-        own = found[(found["task"] == task) & (found["one"] == "corrected") & (found["other"] == y)]
+        style.panel(axes, i, titled(task, density), panels=len(tasks))
+        own = correlations[
+            (correlations["task"] == task)
+            & (correlations["one"] == "corrected")
+            & (correlations["other"] == y)
+        ]
         for _, row in own.iterrows():
             style.remark(axes, f"ρ = {between(row[['value', 'low', 'high']], '.2f')}")
         low, high = axes.get_ylim()
@@ -136,8 +142,8 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_visible(False)
     distances = dict(zip(_both(pairs), pairs["distance"], strict=True))
     handles = [
-        Line2D([], [], linestyle="none", label=f"{both}, {_distance(distances[both])}", **look)
-        for both, look in looks.items()
+        Line2D([], [], linestyle="none", label=f"{pair}, {_distance(distances[pair])}", **look)
+        for pair, look in styles.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(ACROSS, len(handles)))
     return figure
@@ -146,18 +152,20 @@ def draw(table: pd.DataFrame) -> Figure:
 def _both(pairs: pd.DataFrame) -> pd.Series:
     """The two languages of ordered pairs, in the order of the alphabet."""
     ordered = np.sort(pairs[["source", "target"]].to_numpy(str), axis=1)
-    return pd.Series([f"{one}–{other}" for one, other in ordered], index=pairs.index)
+    return pd.Series([f"{first}–{other}" for first, other in ordered], index=pairs.index)
 
 
-def _distance(found: float) -> str:
-    return DISTANCES[np.nan if np.isnan(found) else found]  # of all NaNs the one that is a key
+def _distance(distance: float) -> str:
+    return DISTANCES[
+        np.nan if np.isnan(distance) else distance
+    ]  # of all NaNs the one that is a key
 
 
 def _draw_pairs(
-    axes: Axes, rows: pd.DataFrame, y: str, scale: float, looks: dict[str, dict[str, Any]]
+    axes: Axes, rows: pd.DataFrame, y: str, scale: float, styles: dict[str, dict[str, Any]]
 ) -> None:
     """Filled from the first of two languages to the second, and open the other way."""
-    for both, (_, row) in zip(_both(rows), rows.iterrows(), strict=True):
+    for pair, (_, row) in zip(_both(rows), rows.iterrows(), strict=True):
         axes.errorbar(
             row["corrected"],
             scale * row[y],
@@ -167,7 +175,7 @@ def _draw_pairs(
             elinewidth=0.4,
             capsize=0,
             markerfacecolor=None if row["source"] < row["target"] else "white",
-            **looks[both],
+            **styles[pair],
         )
 
 

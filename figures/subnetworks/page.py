@@ -9,7 +9,7 @@ import pandas as pd
 from figures.engine import markdown
 from figures.engine.studies import LANGUAGES
 from figures.subnetworks import sections as show
-from figures.subnetworks import tables as of
+from figures.subnetworks import tables as sheets
 from figures.subnetworks.ablation_matrix import NAME as ABLATION
 from figures.subnetworks.claims import effects, summary
 from figures.subnetworks.overlap_layers import NAME as LAYERS
@@ -57,7 +57,9 @@ deviation between whole models, *opposite* if it lies outside, and else *not rep
 verdict of the side that more than half of them are on and none opposes."""
 
 
-def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]) -> str:
+def page(
+    run: Path, tables_by_name: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.DataFrame]
+) -> str:
     """The page in Markdown, of a study's tables and those of its figures, by name."""
     results = subnetworks(run)
     plan = results.study
@@ -68,32 +70,33 @@ def page(run: Path, found: Mapping[str, pd.DataFrame], figures: Mapping[str, pd.
     order = cells(results)
     sections = [
         OPENING,
-        markdown.section("What became of the claims", summary(found[of.CLAIMS])),
-        _what(run, plan, found.get(of.PRETRAINED)),
+        markdown.section("What became of the claims", summary(tables_by_name[sheets.CLAIMS])),
+        _what(run, plan, tables_by_name.get(sheets.PRETRAINED)),
         markdown.section(
             "What tickets are worth",
-            show.tickets(found.get(of.TICKETS), plan, order),
-            show.rewound(found),
+            show.tickets(tables_by_name.get(sheets.TICKETS), plan, order),
+            show.rewound(tables_by_name),
         ),
         markdown.section(
             "From one language to another", shown[TRANSFER], show.matrices(figures.get(TRANSFER))
         ),
         markdown.section(
             "What tickets have in common",
-            show.overlap(found.get(of.OVERLAP), order),
+            show.overlap(tables_by_name.get(sheets.OVERLAP), order),
             shown[LAYERS],
-            show.kept(found.get(of.KEPT)),
+            show.kept(tables_by_name.get(sheets.KEPT)),
         ),
         markdown.section(
             "Overlap and transfer", shown[PAIRS], show.correlations(figures.get(PAIRS))
         ),
         markdown.section("What only one language's ticket keeps", shown[ABLATION]),
         markdown.section(
-            "Sentences that find each other", show.retrieval(found.get(of.RETRIEVAL), plan)
+            "Sentences that find each other",
+            show.retrieval(tables_by_name.get(sheets.RETRIEVAL), plan),
         ),
-        markdown.section("What sparse forms cost", show.costs(found.get(of.COSTS))),
-        markdown.section("Every effect", effects(found[of.CLAIMS])),
-        markdown.files(found, TABLES),
+        markdown.section("What sparse forms cost", show.costs(tables_by_name.get(sheets.COSTS))),
+        markdown.section("Every effect", effects(tables_by_name[sheets.CLAIMS])),
+        markdown.files(tables_by_name, TABLES),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 

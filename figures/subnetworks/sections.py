@@ -8,7 +8,7 @@ import pandas as pd
 
 from figures.engine import markdown
 from figures.engine.markdown import between
-from figures.subnetworks import tables as of
+from figures.subnetworks import tables as sheets
 from figures.subnetworks.cells import titled
 from figures.subnetworks.tables import LM, WHOLE
 
@@ -33,8 +33,8 @@ def tickets(table: pd.DataFrame | None, plan: "Study", order: Sequence[tuple[str
     if table is None:
         return ""
     by = {(row["task"], row["density"], row["mask"]): row for _, row in table.iterrows()}
-    whole, *others = of.controls(set(table["mask"]) - {of.OWN, of.OTHER})
-    masks = [whole, of.OWN, of.OTHER, *others]
+    whole, *others = sheets.controls(set(table["mask"]) - {sheets.OWN, sheets.OTHER})
+    masks = [whole, sheets.OWN, sheets.OTHER, *others]
     measures: dict[str, str] = {task.name: measure(task) for task in plan.tasks}
     lines = [[mask, *(_worth(by.get((*place, mask))) for place in order)] for mask in masks]
     head = ["mask", *(f"{titled(*place)}: {measures[place[0]]}" for place in order)]
@@ -51,15 +51,15 @@ def _worth(row: pd.Series | None) -> str:
     if row is None:
         return "–"
     value = number(row, "value", ".2f" if row["task"] == LM else ".3f")
-    if row["mask"] == of.OWN or np.isnan(row["drop"]):
+    if row["mask"] == sheets.OWN or np.isnan(row["drop"]):
         return value
     drop = f"{row['drop']:+.1%}"
     sure = row["drop_low"] > 0 or row["drop_high"] < 0
     return f"{value} (**{drop}**)" if sure else f"{value} ({drop})"
 
 
-def rewound(found: Mapping[str, pd.DataFrame]) -> str:
-    table = found.get(of.REWOUND)
+def rewound(tables: Mapping[str, pd.DataFrame]) -> str:
+    table = tables.get(sheets.REWOUND)
     if table is None:
         return ""
     lines = [
@@ -88,8 +88,8 @@ def matrices(table: pd.DataFrame | None) -> str:
         names = list(dict.fromkeys(rows["target"]))
         form = ".2f" if task == LM else ".3f"
         lines = [
-            [one, *(number(by.get((one, other)), "value", form) for other in names)]
-            for one in names
+            [source, *(number(by.get((source, other)), "value", form) for other in names)]
+            for source in names
         ]
         said = f"{titled(task, density)}: {rows['measure'].iloc[0].removesuffix(', %')} of tickets (lines) on languages"
         parts.append(f"{said}\n\n{markdown.table(['ticket', *names], lines)}")
@@ -155,7 +155,7 @@ def correlations(table: pd.DataFrame | None) -> str:
         for task, density in zip(tasks["task"], tasks["density"], strict=True)
     ]
     others = {"drop": "relative drop", "cost": "cost", "corrected": "corrected overlap"}
-    head = ["tickets", *(f"{names[one]}, {others[other]}" for one, other in CORRELATED)]
+    head = ["tickets", *(f"{names[predictor]}, {others[other]}" for predictor, other in CORRELATED)]
     said = (
         "Rank correlations over ordered pairs of languages. *cost* is in nats (the logarithm of the ratio of "
         "perplexities) or parts of all answers, *distance* 0 within a genus of languages, 1 within a family, else 2."

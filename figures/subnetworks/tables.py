@@ -61,8 +61,8 @@ def tables(run: Path) -> dict[str, pd.DataFrame]:
     }
     if not results.study.aligned:
         del make[RETRIEVAL]
-    found = {name: table(results) for name, table in make.items()}
-    return {name: table for name, table in found.items() if len(table)}
+    tables_by_name = {name: table(results) for name, table in make.items()}
+    return {name: table for name, table in tables_by_name.items() if len(table)}
 
 
 def cells(results: "Results") -> list[tuple[str, float]]:
@@ -100,9 +100,11 @@ def worth(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     ]
     drop = over_seeds(rows, keys, "drop").drop(columns="seeds")
     ends = {"value": "drop", "low": "drop_low", "high": "drop_high"}
-    found = pd.concat(parts, ignore_index=True).merge(drop.rename(columns=ends), "left", on=keys)
+    averages = pd.concat(parts, ignore_index=True).merge(drop.rename(columns=ends), "left", on=keys)
     order = {task: i for i, task in enumerate(dict.fromkeys(rows["task"]))}
-    return found.sort_values("task", key=lambda t: t.map(order), kind="stable", ignore_index=True)
+    return averages.sort_values(
+        "task", key=lambda t: t.map(order), kind="stable", ignore_index=True
+    )
 
 
 def tickets(results: "Results") -> pd.DataFrame:
@@ -122,13 +124,13 @@ def rewound(results: "Results") -> pd.DataFrame:
     whole, ticket = (rows[rows["source"] == name].set_index(keys) for name in AT_EARLY)
     if ticket.empty:
         return pd.DataFrame()
-    both = ticket.drop(columns="drop").join(whole[["value"]].add_prefix("whole_")).reset_index()
-    lower = both["task"] == LM  # is better
-    ratio = both["value"] / both["whole_value"].where(both["whole_value"] > 0)
-    both["drop"] = (ratio - 1).where(lower, 1 - ratio)
-    found = worth(both, ["density"])
-    of_whole = worth(both.assign(value=both["whole_value"]), ["density"])
-    return found.assign(whole=of_whole["value"])
+    paired = ticket.drop(columns="drop").join(whole[["value"]].add_prefix("whole_")).reset_index()
+    lower = paired["task"] == LM  # is better
+    ratio = paired["value"] / paired["whole_value"].where(paired["whole_value"] > 0)
+    paired["drop"] = (ratio - 1).where(lower, 1 - ratio)
+    averages = worth(paired, ["density"])
+    of_whole = worth(paired.assign(value=paired["whole_value"]), ["density"])
+    return averages.assign(whole=of_whole["value"])
 
 
 def overlaps(results: "Results", query: str) -> pd.DataFrame:
@@ -146,9 +148,9 @@ def overlaps(results: "Results", query: str) -> pd.DataFrame:
         shared.assign(kind=column, value=shared[column])
         for column in ("chance", "expected", "corrected")
     ]
-    found = over_seeds(pd.concat(parts), ["task", "round", "kind", "scope"], "value")
-    found.insert(2, "density", (1 - FRACTION * found["round"]).round(9))
-    return found
+    averages = over_seeds(pd.concat(parts), ["task", "round", "kind", "scope"], "value")
+    averages.insert(2, "density", (1 - FRACTION * averages["round"]).round(9))
+    return averages
 
 
 def kept(results: "Results") -> pd.DataFrame:
@@ -171,8 +173,8 @@ def kept(results: "Results") -> pd.DataFrame:
         sums = rows.groupby([*model, scope], sort=False)[["count", "n"]].sum().reset_index()
         names = sums[scope] if scope == "component" else "layer " + sums[scope].astype(str)
         parts.append(sums.assign(scope=names, kept=sums["count"] / sums["n"]))
-    found = over_seeds(pd.concat(parts), ["task", "variant", "at", "scope"], "kept")
-    return found.rename(columns={"at": "density"})
+    averages = over_seeds(pd.concat(parts), ["task", "variant", "at", "scope"], "kept")
+    return averages.rename(columns={"at": "density"})
 
 
 def retrieval(results: "Results") -> pd.DataFrame:
@@ -188,12 +190,12 @@ def retrieval(results: "Results") -> pd.DataFrame:
     change = rows["margin"] - whole.loc[pd.MultiIndex.from_frame(rows[place])].to_numpy()
     rows = rows.assign(read_by=read_by, change=change)
     keys = ["step", "read_by", "layer"]
-    found = over_seeds(rows, keys, "margin")
+    averages = over_seeds(rows, keys, "margin")
     cosine = over_seeds(rows, keys, "cosine")[[*keys, "value"]].rename(columns={"value": "cosine"})
     ends = {"value": "change", "low": "change_low", "high": "change_high"}
     changed = over_seeds(rows, keys, "change").drop(columns="seeds").rename(columns=ends)
-    found = found.merge(cosine, on=keys).merge(changed, on=keys)
-    return found.sort_values("step", kind="stable", ignore_index=True)
+    averages = averages.merge(cosine, on=keys).merge(changed, on=keys)
+    return averages.sort_values("step", kind="stable", ignore_index=True)
 
 
 def costs(results: "Results") -> pd.DataFrame:
@@ -204,21 +206,23 @@ def costs(results: "Results") -> pd.DataFrame:
 
     rows = results.costs.assign(density=(1 - FRACTION * results.costs["round"]).round(9))
     measured = ["bytes", "multiply_adds", "seconds"]
-    found = rows.groupby(["density", "form"], sort=False)[measured].mean()
-    dense = found.xs("dense", level="form").reindex(found.index.get_level_values("density"))
-    shares = (found / dense.to_numpy()).add_prefix("part_of_")
-    found = found.join(shares).reset_index()
-    return found.sort_values("density", ascending=False, kind="stable", ignore_index=True)
+    averages = rows.groupby(["density", "form"], sort=False)[measured].mean()
+    dense = averages.xs("dense", level="form").reindex(averages.index.get_level_values("density"))
+    shares = (averages / dense.to_numpy()).add_prefix("part_of_")
+    averages = averages.join(shares).reset_index()
+    return averages.sort_values("density", ascending=False, kind="stable", ignore_index=True)
 
 
 def pretrained(results: "Results") -> pd.DataFrame:
     """By step and language: perplexity with its 95 % interval, and `bits_per_byte`."""
     rows = results.pretrained.assign(perplexity=np.exp(results.pretrained["nats_per_token"]))
     keys = ["step", "language"]
-    found = over_seeds(rows, keys, "perplexity", log=True).rename(columns={"value": "perplexity"})
+    averages = over_seeds(rows, keys, "perplexity", log=True).rename(
+        columns={"value": "perplexity"}
+    )
     bits = over_seeds(rows, keys, "bits_per_byte")[[*keys, "value"]]
-    found = found.merge(bits.rename(columns={"value": "bits_per_byte"}), on=keys)
-    return found.sort_values("step", kind="stable", ignore_index=True)
+    averages = averages.merge(bits.rename(columns={"value": "bits_per_byte"}), on=keys)
+    return averages.sort_values("step", kind="stable", ignore_index=True)
 
 
 def ablation(results: "Results") -> pd.DataFrame:
@@ -235,12 +239,14 @@ def ablation(results: "Results") -> pd.DataFrame:
     except UserError as error:
         raise MissingRows(str(error)) from None
     keys = ["density", "removed", "language"]
-    found = over_seeds(rows, keys, "beyond")
+    averages = over_seeds(rows, keys, "beyond")
     for column in ("added", "random", "weights"):
         means = over_seeds(rows, keys, column)[[*keys, "value"]].rename(columns={"value": column})
-        found = found.merge(means, on=keys)
-    found = found.assign(part=found["weights"] / size(results.study.model), most=-found["density"])
+        averages = averages.merge(means, on=keys)
+    averages = averages.assign(
+        part=averages["weights"] / size(results.study.model), most=-averages["density"]
+    )
     place = {name: i for i, name in enumerate(results.study.languages)}
     keys = ["most", "removed", "language"]
-    found = found.sort_values(keys, key=lambda c: c.map(place) if c.name in keys[1:] else c)
-    return found.drop(columns="most").reset_index(drop=True)
+    averages = averages.sort_values(keys, key=lambda c: c.map(place) if c.name in keys[1:] else c)
+    return averages.drop(columns="most").reset_index(drop=True)

@@ -36,17 +36,19 @@ def table(run: Path) -> pd.DataFrame:
     results = subnetworks(run)
     rows = scored(results)
     rows = rows[~rows["source"].isin(AT_EARLY)]
-    found = worth(rows, ["density", "kind", "source", "target"])
+    estimates = worth(rows, ["density", "kind", "source", "target"])
     measures = {
         task.name: MEASURES.get(task.measure, "accuracy, %") for task in results.study.tasks
     }
-    found["measure"] = found["task"].map(measures)
+    estimates["measure"] = estimates["task"].map(measures)
     others = controls(rows.loc[rows["kind"] == "control", "source"])
     places = {name: i for i, name in enumerate([*results.study.languages, *others])}
-    order = found[["source", "target"]].apply(lambda names: names.map(places))
-    order = order.assign(task=found["task"].map(list(measures).index), density=-found["density"])
+    order = estimates[["source", "target"]].apply(lambda names: names.map(places))
+    order = order.assign(
+        task=estimates["task"].map(list(measures).index), density=-estimates["density"]
+    )
     rank = order.sort_values(["task", "density", "source", "target"]).index
-    return found.loc[rank].reset_index(drop=True)[COLUMNS]
+    return estimates.loc[rank].reset_index(drop=True)[COLUMNS]
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -70,7 +72,7 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_xlabel(part["measure"].iloc[0], labelpad=1)
         if i % ACROSS:
             axes.set_yticklabels([])
-        style.panel(axes, i, titled(task, density), of=len(panels_of))
+        style.panel(axes, i, titled(task, density), panels=len(panels_of))
     for axes in panels.flat[len(panels_of) :]:
         axes.set_visible(False)
     bar(figure, mesh, list(panels.flat), "relative drop to the target's own ticket (red: worse)")

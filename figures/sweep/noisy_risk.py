@@ -79,6 +79,6 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_ylim(bottom=0)
         axes.legend(loc="upper left", ncols=2 if len(tasks) > 3 else 1)
         k = ", ".join(str(k) for k in sorted(set(table.loc[table["geometry"] == name, "k"])))
-        style.panel(axes, i, f"{name}, $k={k}$", of=len(names))
+        style.panel(axes, i, f"{name}, $k={k}$", panels=len(names))
     axes.set_xlabel(r"noise per weight  $\sigma$")
     return figure

@@ -85,11 +85,11 @@ def _interval(values: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     from scipy import stats
 
     groups = values.groupby(by)["value"]
-    found = groups.agg(value="mean", seeds="size").reset_index()
+    means = groups.agg(value="mean", seeds="size").reset_index()
     spread = groups.std(ddof=1).to_numpy()
-    n = found["seeds"].to_numpy()
+    n = means["seeds"].to_numpy()
     half = stats.t.ppf(0.975, np.maximum(n - 1, 1)) * spread / np.sqrt(n)
-    return found.assign(low=found["value"] - half, high=found["value"] + half)
+    return means.assign(low=means["value"] - half, high=means["value"] + half)
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -109,7 +109,7 @@ def draw(table: pd.DataFrame) -> Figure:
         _draw_differences(panels[2], every, kinds["area"]["T"].min(), kinds["area"]["T"].max())
         titles = (f"{geometry}, samples {_budget(options)}", "area under the curve", "more tasks")
         for i, (axes, title) in enumerate(zip(panels, titles, strict=True)):
-            style.panel(axes, 3 * line + i, title, of=3 * len(sets))
+            style.panel(axes, 3 * line + i, title, panels=3 * len(sets))
     handles, labels = panels[2].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure

@@ -84,24 +84,24 @@ def draw(table: pd.DataFrame) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=[1.35, 1])
     curves = table[table["rows"] == "curve"]
     groups = list(dict.fromkeys(curves["group"]))
-    looks: dict[str, dict[str, Any]] = {
+    styles: dict[str, dict[str, Any]] = {
         group: style.category(i) if group != REFERENCE else {"color": style.GREY, "marker": "x"}
         for i, group in enumerate(groups)
     }
-    _draw_curves(left, curves, looks)
-    _draw_models(right, table[table["rows"] == "model"], looks)
+    _draw_curves(left, curves, styles)
+    _draw_models(right, table[table["rows"] == "model"], styles)
     style.panel(left, 0, r"damage over $\frac{1}{2}\sigma^2\,\mathrm{tr}\,H$, all models")
     sigma = f"{table.loc[table['rows'] == 'model', 'strength'].iloc[0]:g}"
     style.panel(right, 1, rf"every model at $\sigma={sigma}$")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(looks))
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(styles))
     return figure
 
 
-def _draw_curves(axes: Axes, curves: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
+def _draw_curves(axes: Axes, curves: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
     axes.set_xscale("log")
     axes.axhspan(1 - BAND, 1 + BAND, color=style.LIGHT, linewidth=0, zorder=0)
     axes.axhline(1, color=style.GREY, linewidth=0.8, zorder=1)
-    for group, look in looks.items():
+    for group, look in styles.items():
         curve = curves[curves["group"] == group]
         error = 2 * curve["standard_error"]
         axes.errorbar(curve["strength"], curve["ratio"], yerr=error, label=group, **look)
@@ -113,11 +113,11 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, looks: dict[str, dict[str, An
     axes.set_ylabel(r"$\mathrm{damage}\;/\;\frac{1}{2}\sigma^2\,\mathrm{tr}\,H$")
 
 
-def _draw_models(axes: Axes, models: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
+def _draw_models(axes: Axes, models: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    both = models[["slope_curvature", "slope_measured"]]
-    ends = float(both.min(axis=None)), float(both.max(axis=None))
+    slopes = models[["slope_curvature", "slope_measured"]]
+    ends = float(slopes.min(axis=None)), float(slopes.max(axis=None))
     axes.plot(ends, ends, color=style.GREY, linewidth=0.8, zorder=1)
     for group, part in models.groupby("group"):
         axes.errorbar(
@@ -130,7 +130,7 @@ def _draw_models(axes: Axes, models: pd.DataFrame, looks: dict[str, dict[str, An
             elinewidth=0.4,
             capsize=0,
             alpha=0.8,
-            **looks[str(group)],
+            **styles[str(group)],
         )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_formatter(NullFormatter())

@@ -49,10 +49,10 @@ def table(run: Path) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """One panel per trainer: measured against spectral slope, the identity, deviations below."""
     trainers = [trainer for trainer in PANELS if trainer in set(table["trainer"])]
-    looks = _looks(table)
+    styles = _looks(table)
     n_columns = min(2, len(trainers))
     n_lines = -(-len(trainers) // n_columns)
-    legend_lines = -(-len(looks) // 3)
+    legend_lines = -(-len(styles) // 3)
     figure = style.figure(style.COLUMN, 2.15 * n_lines + 0.13 * legend_lines + 0.1)
     grid = figure.add_gridspec(2 * n_lines, n_columns, height_ratios=[2.8, 1] * n_lines)
     for i, trainer in enumerate(trainers):
@@ -60,18 +60,18 @@ def draw(table: pd.DataFrame) -> Figure:
         slopes = figure.add_subplot(grid[2 * line, column])
         deviations = figure.add_subplot(grid[2 * line + 1, column], sharex=slopes)
         part = table[table["trainer"] == trainer]
-        _draw_slopes(slopes, part, looks)
-        _draw_deviations(deviations, part, looks)
-        style.panel(slopes, i, PANELS[trainer], of=len(trainers))
+        _draw_slopes(slopes, part, styles)
+        _draw_deviations(deviations, part, styles)
+        style.panel(slopes, i, PANELS[trainer], panels=len(trainers))
         slopes.tick_params(labelbottom=False)
         deviations.set_xlabel("spectral slope")
         if column == 0:
             slopes.set_ylabel("measured slope")
             deviations.set_ylabel("deviation\n(s.e.)", fontsize=7)
-    handles = [figure.axes[0].plot([], [], **look)[0] for look in looks.values()]
+    handles = [figure.axes[0].plot([], [], **look)[0] for look in styles.values()]
     figure.legend(
         handles,
-        list(looks),
+        list(styles),
         loc="outside lower center",
         ncols=3,
         columnspacing=0.8,
@@ -82,13 +82,13 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def _looks(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Colour and marker by geometry; grey crosses for cells that did not converge."""
-    looks = {
+    styles = {
         name: {"linestyle": "none", **style.category(i)}
         for i, name in enumerate(sorted(set(table["geometry"])))
     }
     if not table["converged"].all():
-        looks[NOT_CONVERGED] = {"linestyle": "none", "marker": "x", "color": style.GREY}
-    return looks
+        styles[NOT_CONVERGED] = {"linestyle": "none", "marker": "x", "color": style.GREY}
+    return styles
 
 
 def _groups(part: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -97,7 +97,7 @@ def _groups(part: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(str(name), rows) for name, rows in part.groupby(label, sort=True)]
 
 
-def _draw_slopes(axes: Axes, part: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
+def _draw_slopes(axes: Axes, part: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
     slopes = part[["slope_closed_form", "slope_measured"]]
     low, high = float(slopes.min(axis=None)), float(slopes.max(axis=None))
     if low > 0 and high > 20 * low:
@@ -118,11 +118,11 @@ def _draw_slopes(axes: Axes, part: pd.DataFrame, looks: dict[str, dict[str, Any]
             alpha=0.85,
             markeredgewidth=0.4 if name != NOT_CONVERGED else 1.0,
             elinewidth=0.7,
-            **looks[name],
+            **styles[name],
         )
 
 
-def _draw_deviations(axes: Axes, part: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
+def _draw_deviations(axes: Axes, part: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
     axes.axhspan(-2, 2, color=style.LIGHT, linewidth=0, zorder=0)
     axes.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
     for name, group in _groups(part):
@@ -131,7 +131,7 @@ def _draw_deviations(axes: Axes, part: pd.DataFrame, looks: dict[str, dict[str, 
             group["deviation"],
             markersize=2.5,
             alpha=0.85,
-            **looks[name],
+            **styles[name],
         )
     largest = float(part.loc[part["converged"], "deviation"].abs().max())
     limit = max(4.0, 1.15 * largest) if np.isfinite(largest) else 4.0

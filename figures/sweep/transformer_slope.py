@@ -64,14 +64,14 @@ def draw(table: pd.DataFrame) -> Figure:
     by_T, ratios = figure.add_subplot(grid[:, 1]), figure.add_subplot(grid[:, 2])
     _draw_damages(damages, deviations, table)
     models = table.drop_duplicates("identity")
-    looks = {name: style.category(i) for i, name in enumerate(sorted(set(models["geometry"])))}
-    _draw_slopes(by_T, models, looks)
-    _draw_ratios(ratios, models, looks)
+    styles = {name: style.category(i) for i, name in enumerate(sorted(set(models["geometry"])))}
+    _draw_slopes(by_T, models, styles)
+    _draw_ratios(ratios, models, styles)
     style.panel(damages, 0, "failures of $W$")
     style.panel(by_T, 1, "slope, mean over seeds")
     style.panel(ratios, 2, "trained over optimal slope")
     handles = [
-        by_T.plot([], [], linestyle="none", label=name, **look)[0] for name, look in looks.items()
+        by_T.plot([], [], linestyle="none", label=name, **look)[0] for name, look in styles.items()
     ]
     lines = {"optimum for its features": "-", r"teacher's tasks, $\rho_k$": ":"}
     handles += [
@@ -115,11 +115,11 @@ def _draw_damages(damages: Axes, deviations: Axes, table: pd.DataFrame) -> None:
     damages.legend(loc="upper left", fontsize=6, handletextpad=0.1, borderaxespad=0.0)
 
 
-def _draw_slopes(axes: Axes, models: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
+def _draw_slopes(axes: Axes, models: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
     slopes = ["slope_trained", "slope_closed_form", "slope_teacher"]
     for name, part in models.groupby("geometry"):
         mean = part.groupby("T")[slopes].mean()
-        look = looks[str(name)]
+        look = styles[str(name)]
         axes.plot(mean.index, mean["slope_closed_form"], color=look["color"])
         axes.plot(mean.index, mean["slope_teacher"], color=look["color"], linestyle=":")
         axes.plot(mean.index, mean["slope_trained"], linestyle="none", **look)
@@ -128,14 +128,14 @@ def _draw_slopes(axes: Axes, models: pd.DataFrame, looks: dict[str, dict[str, An
     _label_tasks(axes, models)
 
 
-def _draw_ratios(axes: Axes, models: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
+def _draw_ratios(axes: Axes, models: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
     """Geometries side by side at each T; crosses for models that did not converge."""
     tasks = np.unique(models["T"])
-    step = 0.7 * float(np.diff(tasks).min(initial=4)) / len(looks)
+    step = 0.7 * float(np.diff(tasks).min(initial=4)) / len(styles)
     axes.axhline(1, color=style.GREY, linewidth=0.8, zorder=1)
-    for i, (name, look) in enumerate(looks.items()):
+    for i, (name, look) in enumerate(styles.items()):
         part = models[models["geometry"] == name]
-        at = part["T"] + step * (i - (len(looks) - 1) / 2)
+        at = part["T"] + step * (i - (len(styles) - 1) / 2)
         ratio = part["slope_trained"] / part["slope_closed_form"]
         for there, marker in ((part["converged"], look["marker"]), (~part["converged"], "x")):
             axes.plot(

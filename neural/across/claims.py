@@ -110,32 +110,32 @@ def claims(results: Results) -> pd.DataFrame:
 
 
 def _row(
-    claim: Claim, setting: str, found: Interval, unit: str, expected: int, without: str = ""
+    claim: Claim, setting: str, estimate: Interval, unit: str, expected: int, without: str = ""
 ) -> dict[str, Any]:
     """without: why there is no verdict, if there is none; a bound has no interval either."""
-    judged = effect(found, unit, expected, without=without)
+    judged = effect(estimate, unit, expected, without=without)
     return {"id": claim.id, "claim": claim.says, "setting": setting, **judged}
 
 
 def correlations(
-    rows: pd.DataFrame, one: str, other: str, within: Sequence[str], given: str | None = None
+    rows: pd.DataFrame, column: str, other: str, within: Sequence[str], given: str | None = None
 ) -> Array:
     """Rank correlations of two columns over the models of each seed, (seeds,): within groups, then their mean.
 
     NaN for a seed in no group of which there is one.
     """
-    found = []
+    seed_correlations = []
     for _, of_seed in rows.groupby("seed"):
         parts = [part for _, part in of_seed.groupby(list(within))] if within else [of_seed]
         each = [
             rank_correlation(
-                part[one], part[other], None if given is None else part[given], fewest=FEWEST
+                part[column], part[other], None if given is None else part[given], fewest=FEWEST
             )
             for part in parts
         ]
         known = [value for value in each if np.isfinite(value)]
-        found.append(float(np.mean(known)) if known else np.nan)
-    return np.array(found)
+        seed_correlations.append(float(np.mean(known)) if known else np.nan)
+    return np.array(seed_correlations)
 
 
 def slopes(rows: pd.DataFrame, x: str, y: str, within: Sequence[str]) -> Array:
@@ -143,12 +143,12 @@ def slopes(rows: pd.DataFrame, x: str, y: str, within: Sequence[str]) -> Array:
 
     NaN for a seed whose x does not vary within groups.
     """
-    found = []
+    seed_slopes = []
     for _, part in rows.dropna(subset=[x, y]).groupby("seed"):
         a, b = (part[c] - part.groupby(list(within))[c].transform("mean") for c in (x, y))
         varies = float((a**2).sum()) > 0
-        found.append(float((a * b).sum() / (a**2).sum()) if varies else np.nan)
-    return np.array(found)
+        seed_slopes.append(float((a * b).sum() / (a**2).sum()) if varies else np.nan)
+    return np.array(seed_slopes)
 
 
 def _known(values: Array) -> Interval:
@@ -158,9 +158,9 @@ def _known(values: Array) -> Interval:
     return interval(known) if len(known) else Interval(nothing, nothing, nothing)
 
 
-def _bounded(found: Interval) -> Interval:
+def _bounded(estimate: Interval) -> Interval:
     """Of a correlation, which lies from -1 to 1."""
-    return Interval(found.value, *(np.clip(end, -1, 1) for end in (found.low, found.high)))
+    return Interval(estimate.value, *(np.clip(end, -1, 1) for end in (estimate.low, estimate.high)))
 
 
 def _predicted(results: Results) -> Iterator[dict[str, Any]]:
@@ -174,18 +174,18 @@ def _predicted(results: Results) -> Iterator[dict[str, Any]]:
     )
     for predictor, what in SHARING.items():
         for outcome, lost in ROBUST.items():
-            both = f"{what.said}; {lost.said}"
+            title = f"{what.said}; {lost.said}"
             expected = what.expected * lost.expected
             for setting, rows, within in settings:
                 for given, said in ((None, ""), ("loss_first", ", clean loss held")):
                     values = correlations(rows, predictor, outcome, within, given)
-                    found = _bounded(_known(values))
-                    where = f"{both}; {setting}{said}"
-                    yield _row(PREDICTS, where, found, "rank correlation", expected)
-            found = _known(slopes(tested, predictor, outcome, ["pair", "step"]))
-            where = f"{both}; slope over shares within pairs and steps"
+                    estimate = _bounded(_known(values))
+                    where = f"{title}; {setting}{said}"
+                    yield _row(PREDICTS, where, estimate, "rank correlation", expected)
+            estimate = _known(slopes(tested, predictor, outcome, ["pair", "step"]))
+            where = f"{title}; slope over shares within pairs and steps"
             unit = "1" if what.unit == lost.unit else f"{lost.unit} per {what.unit}"
-            yield _row(PREDICTS, where, found, unit, expected)
+            yield _row(PREDICTS, where, estimate, unit, expected)
 
 
 def _related(results: Results) -> Iterator[dict[str, Any]]:
@@ -194,10 +194,10 @@ def _related(results: Results) -> Iterator[dict[str, Any]]:
     others = [*[name for name in SHARING if name != "overlap"], *READ, "teff_second"]
     for name in others:
         if name in last:
-            found = _bounded(_known(correlations(last, "overlap", name, [])))
+            estimate = _bounded(_known(correlations(last, "overlap", name, [])))
             what = MEASURES[name]
             setting = f"overlap of tickets; {what.said}; pairs and shares, last step"
-            yield _row(AGREE, setting, found, "rank correlation", what.expected)
+            yield _row(AGREE, setting, estimate, "rank correlation", what.expected)
 
 
 def _values(results: Results, pair: str, share: float, column: str) -> Array:
@@ -243,7 +243,7 @@ def _robust(results: Results) -> Iterator[dict[str, Any]]:
     for column, what in ROBUST.items():
         for pair in _pairs(results):
             for share, said in NAMES.items():
-                sides = (_values(results, pair, one, column) for one in (ALONE, share))
+                sides = (_values(results, pair, side, column) for side in (ALONE, share))
                 setting = f"{what.said}; {pair}, {said}"
                 yield _row(TWO_MORE_ROBUST, setting, difference(*sides), what.unit, what.expected)
 
@@ -266,13 +266,13 @@ def onsets(results: Results) -> pd.DataFrame:
             steps = np.sort(part["step"].unique())
             values = part.pivot(index="seed", columns="step", values="_gain").reindex(seeds)
             gains = values[steps].to_numpy()
-            found = onset(gains, steps, share=HALF, floor=0.0)
-            early = (found.first == steps[0]) & (steps[0] > 0)
+            timing = onset(gains, steps, share=HALF, floor=0.0)
+            early = (timing.first == steps[0]) & (steps[0] > 0)
             with np.errstate(invalid="ignore"):
                 sure = bool((interval(gains).low > 0).any())
             lines += [
                 (pair, share, column, seed, at, first, sure)
-                for seed, at, first in zip(seeds, found.log2, early, strict=True)
+                for seed, at, first in zip(seeds, timing.log2, early, strict=True)
             ]
     columns = ["pair", "share", "measure", "seed", "log2", "early", "sure"]
     return pd.DataFrame(lines, columns=columns)
@@ -280,13 +280,13 @@ def onsets(results: Results) -> pd.DataFrame:
 
 def _timed(results: Results) -> Iterator[dict[str, Any]]:
     """Sharing comes before the robustness, and earlier with 90/10 than with 50/50."""
-    found = onsets(results)
+    timings = onsets(results)
     unit = "log2 steps"
     for column in TIMED:
         said = MEASURES[column].said
         for pair in _pairs(results):
             sides = {
-                (measure, share): _onset(found, pair, share, measure)
+                (measure, share): _onset(timings, pair, share, measure)
                 for measure in (column, ADVANTAGE)
                 for share in (BALANCED, IMBALANCED)
             }
@@ -306,9 +306,9 @@ class _Onset(NamedTuple):
     measure: str
 
 
-def _onset(found: pd.DataFrame, pair: str, share: float, measure: str) -> _Onset | None:
-    rows = found[
-        (found["pair"] == pair) & (found["share"] == share) & (found["measure"] == measure)
+def _onset(timings: pd.DataFrame, pair: str, share: float, measure: str) -> _Onset | None:
+    rows = timings[
+        (timings["pair"] == pair) & (timings["share"] == share) & (timings["measure"] == measure)
     ]
     if rows.empty:
         return None
@@ -317,22 +317,22 @@ def _onset(found: pd.DataFrame, pair: str, share: float, measure: str) -> _Onset
 
 
 def _between(
-    claim: Claim, setting: str, one: _Onset | None, other: _Onset | None, unit: str
+    claim: Claim, setting: str, reference: _Onset | None, other: _Onset | None, unit: str
 ) -> dict[str, Any]:
     """other - one, over the seeds that have both; without a verdict where one of them is no gain to time.
 
     An onset before the first look is a bound, so that the difference is: a verdict that this leaves standing is kept.
     """
-    assert one is not None
+    assert reference is not None
     assert other is not None
-    unsure = [side for side in (one, other) if not side.sure]
+    unsure = [side for side in (reference, other) if not side.sure]
     without = ""
-    if len(one.log2) > 1 and unsure:
+    if len(reference.log2) > 1 and unsure:
         gain = "robustness" if unsure[0].measure == ADVANTAGE else "sharing"
         without = f"no gain of {gain} to time"
-    row = _row(claim, setting, _known(other.log2 - one.log2), unit, -1, without)
+    row = _row(claim, setting, _known(other.log2 - reference.log2), unit, -1, without)
     stands = {(False, True): "replicated", (True, False): "opposite"}
-    judged = stands.get((one.early, other.early))
-    if (one.early or other.early) and row["verdict"] not in (judged, without, *NO_VERDICT):
+    judged = stands.get((reference.early, other.early))
+    if (reference.early or other.early) and row["verdict"] not in (judged, without, *NO_VERDICT):
         return row | {"low": np.nan, "high": np.nan, "verdict": "starts before the first look"}
     return row

@@ -69,8 +69,8 @@ class Results:
         keys = ["pair", "share", "step", "group", "failure"]
         for key, rows in self.failures.groupby(keys, sort=False):
             seeds = np.sort(rows["seed"].unique())
-            found = pd.DataFrame({"seed": seeds, "area": curve(rows).areas})
-            parts.append(found.assign(**dict(zip(keys, key, strict=True))))
+            seed_areas = pd.DataFrame({"seed": seeds, "area": curve(rows).areas})
+            parts.append(seed_areas.assign(**dict(zip(keys, key, strict=True))))
         return pd.concat(parts, ignore_index=True)
 
     @cached_property
@@ -117,8 +117,8 @@ class Results:
     @cached_property
     def models(self) -> pd.DataFrame:
         """All of it."""
-        found = _wide(self._studied(self.loss).assign(role=self._roles), "role", "nats_per_token")
-        found = found.add_prefix("loss_")
+        joined = _wide(self._studied(self.loss).assign(role=self._roles), "role", "nats_per_token")
+        joined = joined.add_prefix("loss_")
         parts = [
             self.areas.groupby([*KEYS, "group"])["area"].mean().unstack().add_prefix("area_"),
             self._slopes,
@@ -129,22 +129,22 @@ class Results:
             *self._efficiencies(),
         ]
         for part in parts:
-            found = found.join(part, how="left")
-        found = found.reset_index()
+            joined = joined.join(part, how="left")
+        joined = joined.reset_index()
         for area, spared in zip(AREAS, SPARED, strict=True):
-            found[spared] = 0.0 - gained(found, area)
+            joined[spared] = 0.0 - gained(joined, area)
         order = {"-".join(pair): place for place, pair in enumerate(self.study.pairs)}
-        found = found.assign(
-            kind=np.where(found["pair"] == "-".join(CLONES), "clones", "real"),
-            last=found["step"] == self.study.optimiser.steps,
-            _place=found["pair"].map(order),
+        joined = joined.assign(
+            kind=np.where(joined["pair"] == "-".join(CLONES), "clones", "real"),
+            last=joined["step"] == self.study.optimiser.steps,
+            _place=joined["pair"].map(order),
         )
-        found = found.sort_values(
+        joined = joined.sort_values(
             ["_place", "share", "seed", "step"],
             ascending=[True, False, True, True],
             ignore_index=True,
         )
-        return found.drop(columns="_place")
+        return joined.drop(columns="_place")
 
     @staticmethod
     def _studied(rows: pd.DataFrame) -> pd.DataFrame:
@@ -153,7 +153,7 @@ class Results:
     @property
     def _roles(self) -> list[str]:
         rows = self._studied(self.loss)
-        return [_role(*both) for both in zip(rows["pair"], rows["language"], strict=True)]
+        return [_role(*key) for key in zip(rows["pair"], rows["language"], strict=True)]
 
     @property
     def _slopes(self) -> pd.DataFrame:
@@ -168,8 +168,8 @@ class Results:
     @property
     def _alike(self) -> pd.DataFrame:
         values = self.alike["value"] - self.alike["unrelated"].fillna(0.0)
-        found = _wide(self.alike.assign(aligned=values), "measure", "aligned")
-        return found.rename(columns=lambda name: name.replace(" ", "_"))
+        similarities = _wide(self.alike.assign(aligned=values), "measure", "aligned")
+        return similarities.rename(columns=lambda name: name.replace(" ", "_"))
 
     def _efficiencies(self) -> Iterator[pd.DataFrame]:
         for column in ("teff", "beyond"):

@@ -44,28 +44,32 @@ Hunted = Mapping[tuple[str, int], Sequence[Mask]]
 """The tickets of a stack, one a model, by language and order of tuning."""
 
 
-def losses(stack: Stack, both: Both, languages: Sequence[str], sliding: Sliding) -> pd.DataFrame:
+def losses(
+    stack: Stack, language_pair: Both, languages: Sequence[str], sliding: Sliding
+) -> pd.DataFrame:
     """The clean losses, and how many tokens of each language a model has seen."""
-    return perplexities(stack, {name: both.held_out[name] for name in languages}, sliding)
+    return perplexities(stack, {name: language_pair.held_out[name] for name in languages}, sliding)
 
 
-def failures(stack: Stack, both: Both, study: Study) -> pd.DataFrame:
+def failures(stack: Stack, language_pair: Both, study: Study) -> pd.DataFrame:
     """The losses on the first language under every failure at every strength, draw by draw."""
-    plan, first = study.broken, both.languages[0]
+    plan, first = study.broken, language_pair.languages[0]
     parts = []
     for group in GROUPS:
         for failure, strengths in plan.failures:
-            found = curve(
+            failure_curve = curve(
                 stack.parameters,
                 stack.config,
-                both.held_out[first],
+                language_pair.held_out[first],
                 study.sliding,
                 group,
                 failure,
                 strengths,
                 draws=plan.draws,
             )
-            place, level, draw = (index.reshape(-1) for index in np.indices(found.nats.shape))
+            place, level, draw = (
+                index.reshape(-1) for index in np.indices(failure_curve.nats.shape)
+            )
             rows = {
                 "seed": np.array(stack.seeds)[place],
                 "step": np.array(stack.steps)[place],
@@ -74,21 +78,21 @@ def failures(stack: Stack, both: Both, study: Study) -> pd.DataFrame:
                 "level": level,
                 "strength": np.array(strengths)[level],
                 "draw": draw,
-                "nats_per_token": found.nats_per_token.reshape(-1),
+                "nats_per_token": failure_curve.nats_per_token.reshape(-1),
             }
             parts.append(pd.DataFrame(rows))
     return pd.concat(parts, ignore_index=True)
 
 
-def slopes(stack: Stack, both: Both, study: Study) -> pd.DataFrame:
+def slopes(stack: Stack, language_pair: Both, study: Study) -> pd.DataFrame:
     """Growth of the loss on the first language under small relative noise on each group, over sigma squared."""
-    plan, first = study.noise, both.languages[0]
+    plan, first = study.noise, language_pair.languages[0]
     groups = {name: names_of(name, stack.config) for name in GROUPS}
-    read = windows(both.held_out[first], plan.windows, stack.config.context)
+    read = windows(language_pair.held_out[first], plan.windows, stack.config.context)
     compute = Compute("float64" if stack.config.parameters <= FINE else "float32")
     rows = []
     for place in range(len(stack)):
-        found = damages(
+        growth = damages(
             stack.model(place),
             stack.config,
             read,
@@ -102,33 +106,34 @@ def slopes(stack: Stack, both: Both, study: Study) -> pd.DataFrame:
             _at(stack, place)
             | {
                 "group": group,
-                "slope": float(found.value[g, 0]),
-                "standard_error": float(found.standard_error[g, 0]),
+                "slope": float(growth.value[g, 0]),
+                "standard_error": float(growth.standard_error[g, 0]),
             }
             for g, group in enumerate(groups)
         ]
     return pd.DataFrame(rows)
 
 
-def alike(stack: Stack, both: Both, study: Study) -> pd.DataFrame:
+def alike(stack: Stack, language_pair: Both, study: Study) -> pd.DataFrame:
     """How alike the two languages are to each model.
 
     state cosine: of the mean states of the same sentences, by layer after the embeddings; `unrelated` of sentences that
     do not belong together. gradient cosine: of the losses on text of the two, by matrix of the blocks.
     """
     rows = []
-    one, other = (
-        windows(both.held_out[name], study.windows, stack.config.context) for name in both.languages
+    first, other = (
+        windows(language_pair.held_out[name], study.windows, stack.config.context)
+        for name in language_pair.languages
     )
     for place in range(len(stack)):
         model, about = stack.model(place), _at(stack, place)
-        states = pooled_cosines(model, stack.config, *both.sentences)
+        states = pooled_cosines(model, stack.config, *language_pair.sentences)
         rows += [
             about | {"measure": "state cosine", "place": str(layer), "value": v, "unrelated": u}
             for layer, (v, u) in enumerate(zip(states.paired, states.unpaired, strict=True))
             if layer
         ]
-        gradients = gradient_cosines(model, stack.config, one, other)
+        gradients = gradient_cosines(model, stack.config, first, other)
         rows += [
             about | {"measure": "gradient cosine", "place": name, "value": gradients[name]}
             for name in prunable(stack.config)
@@ -136,7 +141,7 @@ def alike(stack: Stack, both: Both, study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def probes(stack: Stack, both: Both) -> pd.DataFrame:
+def probes(stack: Stack, language_pair: Both) -> pd.DataFrame:
     """What can be read from the states of each model, by layer after the embeddings, and by `chance`.
 
     language: which one the mean state of a sentence is of, by a ridge probe. retrieval: how many sentences find their
@@ -146,31 +151,31 @@ def probes(stack: Stack, both: Both) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for place in range(len(stack)):
         model = stack.model(place)
-        one, other = (
+        first, other = (
             sentence_states(model, stack.config, text.ids, text.lengths)[1:]
-            for text in both.sentences
+            for text in language_pair.sentences
         )
-        found = {
-            LANGUAGE: _identity(one, other),
-            RETRIEVAL: (retrieval(one, other).mean, 1 / one.shape[1]),
-            **(_tagged(model, stack, both) if both.words else {}),
+        scores = {
+            LANGUAGE: _identity(first, other),
+            RETRIEVAL: (retrieval(first, other).mean, 1 / first.shape[1]),
+            **(_tagged(model, stack, language_pair) if language_pair.words else {}),
         }
         rows += [
             _at(stack, place)
             | {"probe": name, "layer": layer, "accuracy": float(value), "chance": chance}
-            for name, (accuracies, chance) in found.items()
+            for name, (accuracies, chance) in scores.items()
             for layer, value in enumerate(accuracies, 1)
         ]
     return pd.DataFrame(rows)
 
 
-def _identity(one: Array, other: Array) -> tuple[Array, float]:
+def _identity(first: Array, other: Array) -> tuple[Array, float]:
     """Of mean states (layers, N, d): half of the sentences fit the probe, a quarter choose its penalty."""
-    N = one.shape[1]
+    N = first.shape[1]
     ends = N // 2, 3 * N // 4
     parts = [
         Part(
-            np.concatenate([one[:, rows], other[:, rows]], axis=1),
+            np.concatenate([first[:, rows], other[:, rows]], axis=1),
             np.repeat([0, 1], len(rows)),
         )
         for rows in np.split(np.arange(N), ends)
@@ -178,29 +183,35 @@ def _identity(one: Array, other: Array) -> tuple[Array, float]:
     return score(ridge.fit(parts[0], parts[1], 2), parts[2]).accuracy, 0.5
 
 
-def _tagged(model: Any, stack: Stack, both: Both) -> dict[str, tuple[Array, float]]:
+def _tagged(model: Any, stack: Stack, language_pair: Both) -> dict[str, tuple[Array, float]]:
     from neural.measures.words import word_features
 
     def part(language: str, name: str) -> Part:
-        words = both.words[language, name]
+        words = language_pair.words[language, name]
         return Part(word_features(model, stack.config, words.examples)[1:], words.labels)
 
-    first, second = both.languages
+    first, second = language_pair.languages
     train, dev = (part(first, name) for name in PARTS[:2])
     fitted = ridge.fit(train, dev, len(UPOS))
-    found: dict[str, tuple[Array, float]] = {}
+    scores: dict[str, tuple[Array, float]] = {}
     for name, language in ((TAGS, first), (TRANSFERRED, second)):
         test = part(language, "test")
         majority = float(np.bincount(np.asarray(test.labels)).max() / len(test))
-        found[name] = (score(fitted, test).accuracy, majority)
-    return found
+        scores[name] = (score(fitted, test).accuracy, majority)
+    return scores
 
 
-def hunted(stack: Stack, both: Both, study: Study, language: str, order: int) -> tuple[Mask, ...]:
+def hunted(
+    stack: Stack, language_pair: Both, study: Study, language: str, order: int
+) -> tuple[Mask, ...]:
     """The ticket of each model of a stack: what pruning on the text of one language leaves after the last round."""
     plan = study.tickets
     objective = LanguageModel(
-        (language,) * len(stack), both.train, {}, context=stack.config.context, size=plan.batch
+        (language,) * len(stack),
+        language_pair.train,
+        {},
+        context=stack.config.context,
+        size=plan.batch,
     )
     seeds = [1000 * seed + order for seed in stack.seeds]
     train = trainer(stack.config, objective, plan.tuning, seeds=seeds)
@@ -208,23 +219,23 @@ def hunted(stack: Stack, both: Both, study: Study, language: str, order: int) ->
     return last.masks
 
 
-def overlaps(stack: Stack, both: Both, found: Hunted) -> pd.DataFrame:
+def overlaps(stack: Stack, language_pair: Both, all_tickets: Hunted) -> pd.DataFrame:
     """How much the tickets of the two languages have in common, a row a model.
 
     jaccard, and by chance `expected` at the densities of each matrix; ceiling: of the tickets of one language in two
     orders, the mean over languages; overlap: 0 by chance and 1 at the ceiling; untuned: the Jaccard of the first
     language's ticket and the largest weights before any tuning.
     """
-    first, second = both.languages
+    first, second = language_pair.languages
     rows = []
     for place in range(len(stack)):
-        masks = {key: tickets_of[place] for key, tickets_of in found.items()}
+        masks = {key: tickets_of[place] for key, tickets_of in all_tickets.items()}
         pair = [masks[first, 0], masks[second, 0]]
         J, J0 = overlap(pair).total, expected(pair).total
         ceiling = np.mean(
             [
                 overlap([masks[name, 0], mask]).total
-                for name in both.languages
+                for name in language_pair.languages
                 for (language, order), mask in masks.items()
                 if language == name and order
             ]
@@ -242,7 +253,9 @@ def overlaps(stack: Stack, both: Both, found: Hunted) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def ablations(stack: Stack, both: Both, found: Hunted, sliding: Sliding) -> pd.DataFrame:
+def ablations(
+    stack: Stack, language_pair: Both, all_tickets: Hunted, sliding: Sliding
+) -> pd.DataFrame:
     """The loss on each `language` without the weights that only one language's ticket keeps (`removed`).
 
     how: "whole", "only this ticket's", or "random", as many of each matrix.
@@ -250,13 +263,16 @@ def ablations(stack: Stack, both: Both, found: Hunted, sliding: Sliding) -> pd.D
     rows: list[dict[str, Any]] = []
     variants = []
     for place in range(len(stack)):
-        model, masks = stack.model(place), [found[name, 0][place] for name in both.languages]
-        for about, removed in _removed(masks, both.languages, stack.seeds[place]):
+        model, masks = (
+            stack.model(place),
+            [all_tickets[name, 0][place] for name in language_pair.languages],
+        )
+        for about, removed in _removed(masks, language_pair.languages, stack.seeds[place]):
             rows.append(_at(stack, place) | about)
             variants.append(model if removed is None else without(model, removed))
-    copies = {name: np.stack([one[name] for one in variants]) for name in variants[0]}
+    copies = {name: np.stack([variant[name] for variant in variants]) for name in variants[0]}
     parts = []
-    for language, text in both.held_out.items():
+    for language, text in language_pair.held_out.items():
         scores = text_score(copies, stack.config, text, sliding)
         nats = scores.nats.sum(axis=-1) / scores.scored.sum()
         parts.append(pd.DataFrame(rows).assign(language=language, nats=nats))

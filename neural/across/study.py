@@ -56,7 +56,7 @@ def read(study: Study, out: Path) -> Subjects:
 
 
 def _train(subjects: Subjects, recipe: Recipe, stop: Stop) -> None:
-    data = subjects.both(recipe.languages).data
+    data = subjects.texts_of(recipe.languages).data
     config = subjects.study.training(recipe)
     train(config, subjects.out / MODELS / recipe.name, resume=True, stop=stop, data=data)
 
@@ -96,28 +96,28 @@ def _of(recipe: Recipe, study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _losses(
-    languages: tuple[str, ...], sliding: measure.Sliding, stack: Stack, both: Both
+    languages: tuple[str, ...], sliding: measure.Sliding, stack: Stack, pair: Both
 ) -> pd.DataFrame:
-    return measure.losses(stack, both, languages, sliding)
+    return measure.losses(stack, pair, languages, sliding)
 
 
 def _measured(
     subjects: Subjects, recipe: Recipe, steps: tuple[int | None, ...], work: Measure
 ) -> pd.DataFrame:
-    both = subjects.both(recipe.languages)
-    parts = [work(subjects.stack(recipe, step), both) for step in steps]
+    pair = subjects.texts_of(recipe.languages)
+    parts = [work(subjects.stack(recipe, step), pair) for step in steps]
     return _of(recipe, subjects.study, pd.concat(parts, ignore_index=True))
 
 
 def tickets(subjects: Subjects, recipe: Recipe, step: int) -> Hunted:
     """Of the models of a step: those of the files, or found now and kept there."""
-    study, both = subjects.study, subjects.both(recipe.languages)
-    found = {}
-    for language in both.languages:
+    study, pair = subjects.study, subjects.texts_of(recipe.languages)
+    masks = {}
+    for language in pair.languages:
         for order in range(study.tickets.orders):
             folder = subjects.out / MASKS / recipe.name / f"step-{step}" / f"{language}-{order}"
-            found[language, order] = _tickets(subjects, recipe, step, language, order, folder)
-    return found
+            masks[language, order] = _tickets(subjects, recipe, step, language, order, folder)
+    return masks
 
 
 def _tickets(
@@ -127,24 +127,26 @@ def _tickets(
     files = [file_of(folder, rounds, model) for model in range(len(study.seeds))]
     if all(file.with_suffix(".json").is_file() for file in files):
         return tuple(load(file, study.model)[0] for file in files)
-    both = subjects.both(recipe.languages)
-    masks = measure.hunted(subjects.stack(recipe, step), both, study, language, order)
+    pair = subjects.texts_of(recipe.languages)
+    masks = measure.hunted(subjects.stack(recipe, step), pair, study, language, order)
     save_round(folder, rounds, masks, {"identity": identity(study)})
     return masks
 
 
 def _overlap(subjects: Subjects, recipe: Recipe, step: int) -> pd.DataFrame:
-    found = tickets(subjects, recipe, step)
-    table = measure.overlaps(subjects.stack(recipe, step), subjects.both(recipe.languages), found)
+    masks = tickets(subjects, recipe, step)
+    table = measure.overlaps(
+        subjects.stack(recipe, step), subjects.texts_of(recipe.languages), masks
+    )
     return _of(recipe, subjects.study, table)
 
 
 def _ablation(subjects: Subjects, recipe: Recipe, step: int) -> pd.DataFrame:
-    found = tickets(subjects, recipe, step)
+    masks = tickets(subjects, recipe, step)
     table = measure.ablations(
         subjects.stack(recipe, step),
-        subjects.both(recipe.languages),
-        found,
+        subjects.texts_of(recipe.languages),
+        masks,
         subjects.study.sliding,
     )
     return _of(recipe, subjects.study, table)

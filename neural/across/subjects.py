@@ -108,7 +108,7 @@ class Subjects:
             )
         return _spaced(treebank(name, part, self.study.data_dir), most)
 
-    def both(self, pair: Pair) -> Both:
+    def texts_of(self, pair: Pair) -> Both:
         """The text of a pair; its tokenizer is learnt once and kept in the folder."""
         if pair not in self._pairs:
             self._pairs[pair] = self._cloned() if pair == CLONES else self._real(pair)
@@ -117,7 +117,7 @@ class Subjects:
     def require_trainable(self) -> None:
         """Raise UserError for a run that cannot be trained."""
         for recipe in self.study.runs:
-            require_trainable(self.study.training(recipe), self.both(recipe.languages).data)
+            require_trainable(self.study.training(recipe), self.texts_of(recipe.languages).data)
 
     def stack(self, recipe: Recipe, step: int | None = None) -> Stack:
         """The models of a run at a step, or the last."""
@@ -150,7 +150,7 @@ class Subjects:
         rows = windows(test, study.sentences, study.model.context // 2).astype(np.int32)
         rows[:, 0] = end
         lengths = np.full(len(rows), rows.shape[1] - 1)
-        one, other = (
+        first, other = (
             Sentences(_encoded(rows, name, encoders).astype(np.int32), lengths) for name in CLONES
         )
         words = {
@@ -162,7 +162,7 @@ class Subjects:
             name: Tokens(_encoded(held_out.ids, name, encoders), held_out.ends, held_out.sizes)
             for name in CLONES
         }
-        return Both(CLONES, data, ids, texts, (one, other), _padded(words))
+        return Both(CLONES, data, ids, texts, (first, other), _padded(words))
 
     def _real(self, pair: Pair) -> Both:
         study = self.study
@@ -188,10 +188,12 @@ class Subjects:
     def _words(
         self, reader: Tokenizer, sentences: Sequence[Sentence], encode: Encode | None
     ) -> Words:
-        found = encoded_words(sentences, reader, self.study.model.context)
-        labels = found.labels([places(item, item.upos, UPOS) for item in sentences])[found.there]
-        ids = found.ids if encode is None else encode(found.ids).astype(np.int32)
-        return Words(replace(found, ids=ids), labels)
+        encoded = encoded_words(sentences, reader, self.study.model.context)
+        labels = encoded.labels([places(item, item.upos, UPOS) for item in sentences])[
+            encoded.there
+        ]
+        ids = encoded.ids if encode is None else encode(encoded.ids).astype(np.int32)
+        return Words(replace(encoded, ids=ids), labels)
 
 
 def _encoded(
@@ -204,8 +206,11 @@ def _encoded(
 
 def _padded(words: Mapping[tuple[str, str], Words]) -> dict[tuple[str, str], Words]:
     """All with room for equally many words a sentence, so that one program reads them."""
-    most = max((one.examples.first.shape[1] for one in words.values()), default=0)
-    return {key: replace(one, examples=one.examples.padded(most)) for key, one in words.items()}
+    most = max((labelled.examples.first.shape[1] for labelled in words.values()), default=0)
+    return {
+        key: replace(labelled, examples=labelled.examples.padded(most))
+        for key, labelled in words.items()
+    }
 
 
 def _spaced(items: Sequence[T], most: int) -> list[T]:

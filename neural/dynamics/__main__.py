@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from neural.gpt.memory import restart_with_huge_pages
-from neural.study.command import Stop, chosen, run, studied, told
+from neural.study.command import Stop, chosen, listed, run, studied
 from sim.runs.errors import UserError
 from sim.runs.options import Count, Options, Seeds, Steps
 from sim.runs.store import readable
@@ -104,15 +104,15 @@ def _of_own_text(study: "Study", arguments: Arguments) -> "Study":
     from neural.text.invented import invented
     from neural.text.own_text import aligned_sources, lacking, left_out, no_translations
 
-    wanted = sum(study.sentences.of(part) for part in PARTS)
+    wanted = sum(study.sentences.size(part) for part in PARTS)
     reasons = {}
     if arguments.aligned is None:
-        found = aligned_sources(
+        aligned = aligned_sources(
             lambda sources: Subjects(replace(study, aligned=sources), Path()),
             wanted,
             (study.aligned, study.corpus),
         )
-        study = replace(study, aligned=found)
+        study = replace(study, aligned=aligned)
     if not study.aligned:
         reasons["pairing"] = no_translations(wanted)
         left_out("neural.dynamics", "retrieval", reasons["pairing"])
@@ -154,7 +154,7 @@ def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
         return None, forecast(study.trainings)
     out = studied("dynamics", arguments, study, do, stop)
     with readable(out):
-        return out, told(claims(Results(study, out)))
+        return out, listed(claims(Results(study, out)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural.dynamics.effects import both, row
+from neural.dynamics.effects import row, two_rows
 from neural.dynamics.results import Results
 from neural.measures.intervals import interval
 from neural.study.claims import Claim
@@ -87,8 +87,8 @@ def checks(results: Results) -> Iterator[dict[str, Any]]:
 def _gain(rows: pd.DataFrame, column: str, last: int) -> pd.Series:
     """By seed and language: what the last step has more than the untrained model; means over all else."""
     table = rows.groupby(["seed", "language", "step"])[column].mean().unstack("step")
-    found: pd.Series = table[last] - table[0]
-    return found
+    gain: pd.Series = table[last] - table[0]
+    return gain
 
 
 def _above_untrained(results: Results) -> Iterator[dict[str, Any]]:
@@ -99,7 +99,7 @@ def _above_untrained(results: Results) -> Iterator[dict[str, Any]]:
             task, "F1" if task in ("argmax", "itermax") else "accuracy"
         )
         gain = _gain(own, "score", last)
-        yield from both(ADDS, kind, task, gain, unit)
+        yield from two_rows(ADDS, kind, task, gain, unit)
 
 
 def _selective(results: Results) -> Iterator[dict[str, Any]]:
@@ -109,9 +109,9 @@ def _selective(results: Results) -> Iterator[dict[str, Any]]:
     for task, own in rows.groupby("task", sort=False):
         now = own[own["step"] == last].groupby(["seed", "language"])["selectivity"].mean()
         setting = "last step, mean of blocks"
-        yield from both(SELECTIVE, setting, task, now, "accuracy")
+        yield from two_rows(SELECTIVE, setting, task, now, "accuracy")
         gain = _gain(own, "selectivity", last)
-        yield from both(SELECTIVITY_GROWS, "mean of blocks", task, gain, "accuracy")
+        yield from two_rows(SELECTIVITY_GROWS, "mean of blocks", task, gain, "accuracy")
 
 
 def _shorter(results: Results) -> Iterator[dict[str, Any]]:
@@ -123,7 +123,7 @@ def _shorter(results: Results) -> Iterator[dict[str, Any]]:
         best = of_layers.loc[of_layers.groupby(["seed", "step"])["bits"].idxmin()]
         chosen = means.merge(best[["seed", "step", "layer"]], on=["seed", "step", "layer"])
         logs = chosen.assign(log2=np.log2(chosen["bits"]))
-        yield from both(SHORTER, "best layer", task, _gain(logs, "log2", last), "log2 bits")
+        yield from two_rows(SHORTER, "best layer", task, _gain(logs, "log2", last), "log2 bits")
 
 
 def _language(results: Results) -> Iterator[dict[str, Any]]:
@@ -133,28 +133,30 @@ def _language(results: Results) -> Iterator[dict[str, Any]]:
         end = rows[(rows["step"] == last) & (rows["layer"] > 0)]
         for column, claim in (("accuracy", LANGUAGE_READ), ("without", LANGUAGE_REMOVED)):
             above = (end[column] - end["majority"]).groupby(end["seed"]).mean()
-            found = interval(above.to_numpy())
+            estimate = interval(above.to_numpy())
             setting = "above chance, last step, mean of blocks"
-            yield row(claim, setting, "seeds", str(unit), found, "accuracy", margin=CHANCE)
+            yield row(claim, setting, "seeds", str(unit), estimate, "accuracy", margin=CHANCE)
     best = results.best_layer[results.best_layer["step"] == last]
     across = best[best["train"] != best["test"]].rename(columns={"test": "language"})
     for task in across.loc[across["removed"].astype(bool), "task"].unique():
         own = across[across["task"] == task]
         gain = _removal(own, "accuracy")
-        yield from both(TRANSFER_GAINS, "last step", task, gain, "accuracy")
+        yield from two_rows(TRANSFER_GAINS, "last step", task, gain, "accuracy")
     if results.retrieval.empty:
         return
     end = results.retrieval[(results.retrieval["step"] == last) & (results.retrieval["layer"] > 0)]
     sides = pd.concat([end.assign(language=end[side]) for side in ("one", "other")])
     gain = _removal(sides, "margin")
-    yield from both(RETRIEVAL_GAINS, "last step, mean of blocks", "retrieval", gain, "retrieved")
+    yield from two_rows(
+        RETRIEVAL_GAINS, "last step, mean of blocks", "retrieval", gain, "retrieved"
+    )
 
 
 def _removal(rows: pd.DataFrame, column: str) -> pd.Series:
     """By seed and language: what a number is more when the language subspace was removed."""
     table = rows.groupby(["seed", "language", "removed"])[column].mean().unstack("removed")
-    found: pd.Series = table[True] - table[False]
-    return found
+    gain: pd.Series = table[True] - table[False]
+    return gain
 
 
 def _aligned(results: Results) -> Iterator[dict[str, Any]]:
@@ -167,4 +169,4 @@ def _aligned(results: Results) -> Iterator[dict[str, Any]]:
         chosen = own.merge(best, on=["seed", "layer"])
         sides = pd.concat([chosen.assign(language=chosen[side]) for side in ("one", "other")])
         above = (sides["f1"] - sides["chance"]).groupby([sides["seed"], sides["language"]]).mean()
-        yield from both(ALIGNED, "above chance, last step", str(method), above, "F1")
+        yield from two_rows(ALIGNED, "above chance, last step", str(method), above, "F1")

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neural.dynamics.checks import CHECKS, checks
-from neural.dynamics.effects import COLUMNS, FEWEST, both, jackknife, row, shared_variance
+from neural.dynamics.effects import COLUMNS, FEWEST, jackknife, row, shared_variance, two_rows
 from neural.dynamics.plan import Name
 from neural.dynamics.results import CROSS, IN, OF, Results, arrays
 from neural.measures.intervals import interval, rank_correlation
@@ -47,12 +47,12 @@ def claims(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _onsets(results: Results, task: str, of: str, kind: str = IN) -> pd.Series:
+def _onsets(results: Results, task: str, criterion: str, kind: str = IN) -> pd.Series:
     """log2 of the onset by seed and language; of pairs the mean over the languages fitted in, where there is one."""
     rows = results.onsets
-    rows = rows[(rows["task"] == task) & (rows["of"] == of) & (rows["kind"] == kind)]
-    found: pd.Series = rows.groupby(["seed", "test"])["log2"].mean()
-    return found.rename_axis(["seed", "language"])
+    rows = rows[(rows["task"] == task) & (rows["of"] == criterion) & (rows["kind"] == kind)]
+    onsets: pd.Series = rows.groupby(["seed", "test"])["log2"].mean()
+    return onsets.rename_axis(["seed", "language"])
 
 
 def _tasks(results: Results) -> list[str]:
@@ -72,11 +72,11 @@ EARLY = Claim(
 def _early(results: Results) -> Iterator[dict[str, Any]]:
     """In-language skill is there in the first half of the steps."""
     half = np.log2(results.study.optimiser.steps / 2)
-    for of, name in OF.items():
+    for criterion, name in OF.items():
         for task in [*_tasks(results), "bits per character"]:
-            values = _onsets(results, task, of) - half
+            values = _onsets(results, task, criterion) - half
             if len(values):
-                yield from both(EARLY, name, task, values, "octaves")
+                yield from two_rows(EARLY, name, task, values, "octaves")
 
 
 LOW_LEVEL_FIRST = Claim(
@@ -89,11 +89,11 @@ LOW_LEVEL_FIRST = Claim(
 
 def _low_level_first(results: Results) -> Iterator[dict[str, Any]]:
     there = _tasks(results)
-    for of, name in OF.items():
+    for criterion, name in OF.items():
         for low, high in LOWER:
             if low in there and high in there:
-                later = _onsets(results, high, of) - _onsets(results, low, of)
-                yield from both(LOW_LEVEL_FIRST, name, f"{low} before {high}", later, "octaves")
+                later = _onsets(results, high, criterion) - _onsets(results, low, criterion)
+                yield from two_rows(LOW_LEVEL_FIRST, name, f"{low} before {high}", later, "octaves")
 
 
 TRANSFER_LATER = Claim(
@@ -107,20 +107,20 @@ TRANSFER_LATER = Claim(
 def _transfer_later(results: Results) -> Iterator[dict[str, Any]]:
     """Of each language the onset of transfer to it against that of its own probe; of others against parts of speech."""
     there = _tasks(results)
-    for of, name in OF.items():
+    for criterion, name in OF.items():
         for task in there:
-            later = _onsets(results, task, of, CROSS) - _onsets(results, task, of)
+            later = _onsets(results, task, criterion, CROSS) - _onsets(results, task, criterion)
             if len(later):
-                yield from both(TRANSFER_LATER, name, task, later, "octaves")
+                yield from two_rows(TRANSFER_LATER, name, task, later, "octaves")
         if "parts-of-speech" not in there:
             continue
-        own = _onsets(results, "parts-of-speech", of).groupby("seed").mean()
+        own = _onsets(results, "parts-of-speech", criterion).groupby("seed").mean()
         for task in ("retrieval", "argmax", "itermax"):
-            across = _onsets(results, task, of, CROSS).groupby("seed").mean()
+            across = _onsets(results, task, criterion, CROSS).groupby("seed").mean()
             if len(across):
-                found = interval((across - own).to_numpy())
+                effect = interval((across - own).to_numpy())
                 label = f"parts-of-speech before {task}"
-                yield row(TRANSFER_LATER, name, "seeds", label, found, "octaves")
+                yield row(TRANSFER_LATER, name, "seeds", label, effect, "octaves")
 
 
 def _cells(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, Array]:
@@ -132,9 +132,9 @@ def _cells(rows: pd.DataFrame, column: str) -> tuple[pd.DataFrame, Array]:
     return table.columns.to_frame(index=False), table.to_numpy(np.float64)
 
 
-def _of_transfer(results: Results, task: str, of: str) -> pd.DataFrame:
+def _of_transfer(results: Results, task: str, criterion: str) -> pd.DataFrame:
     rows = results.onsets
-    return rows[(rows["task"] == task) & (rows["of"] == of) & (rows["kind"] == CROSS)]
+    return rows[(rows["task"] == task) & (rows["of"] == criterion) & (rows["kind"] == CROSS)]
 
 
 PAIRS_DIFFER = Claim(
@@ -146,12 +146,12 @@ PAIRS_DIFFER = Claim(
 
 
 def _pairs_differ(results: Results) -> Iterator[dict[str, Any]]:
-    for of, name in OF.items():
+    for criterion, name in OF.items():
         for task in [*_tasks(results), "retrieval", "argmax", "itermax"]:
-            _, values = _cells(_of_transfer(results, task, of), "log2")
+            _, values = _cells(_of_transfer(results, task, criterion), "log2")
             if values.size:
-                found = shared_variance(values)
-                yield row(PAIRS_DIFFER, name, "pairs", task, found, "share of variance")
+                effect = shared_variance(values)
+                yield row(PAIRS_DIFFER, name, "pairs", task, effect, "share of variance")
 
 
 SIMILAR_FIRST = Claim(
@@ -172,18 +172,20 @@ SIMILAR_BETTER = Claim(
 def _similar_first(results: Results) -> Iterator[dict[str, Any]]:
     """Between similar languages transfer comes earlier, and is better in the end."""
     similar = results.similarity
-    both = pd.concat([similar, similar.rename(columns={"one": "other", "other": "one"})])
+    pairs = pd.concat([similar, similar.rename(columns={"one": "other", "other": "one"})])
     last = max(results.study.steps)
     ends = results.curves[(results.curves["step"] == last) & (results.curves["kind"] == CROSS)]
     for task in [*_tasks(results), "retrieval"]:
         tables = {
-            (SIMILAR_FIRST, name): _of_transfer(results, task, of).rename(columns={"log2": "value"})
-            for of, name in OF.items()
+            (SIMILAR_FIRST, name): _of_transfer(results, task, criterion).rename(
+                columns={"log2": "value"}
+            )
+            for criterion, name in OF.items()
         }
         end = ends[ends["task"] == task].rename(columns={"score": "value"})
         tables[SIMILAR_BETTER, "last step"] = end
         for (claim, setting), rows in tables.items():
-            merged = rows.merge(both, left_on=["train", "test"], right_on=["one", "other"])
+            merged = rows.merge(pairs, left_on=["train", "test"], right_on=["one", "other"])
             for measure, expected in (("distance", claim.expected), ("overlap", -claim.expected)):
                 yield from _correlated(claim, setting, task, merged, measure, expected)
 
@@ -205,13 +207,13 @@ def _correlated(
     yield row(claim, label, "seeds", task, interval(by_seed), unit, expected=expected)
     means = rows.groupby(["train", "test"], as_index=False)[["value", measure]].mean()
 
-    def of(languages: Sequence[str]) -> float:
+    def correlation(languages: Sequence[str]) -> float:
         kept = means[means["train"].isin(languages) & means["test"].isin(languages)]
         return rank_correlation(kept["value"], kept[measure], fewest=FEWEST)
 
     names = sorted({*means["train"], *means["test"]})
-    found = jackknife(of, names)
-    yield row(claim, label, "languages", task, found, unit, expected=expected)
+    effect = jackknife(correlation, names)
+    yield row(claim, label, "languages", task, effect, unit, expected=expected)
 
 
 NO_ONE_BEST = Claim(
@@ -232,8 +234,8 @@ def _no_one_best(results: Results) -> Iterator[dict[str, Any]]:
     best = dev.argmax(axis=1)
     octaves = np.log2(np.maximum(steps, steps[1] / 2))[best]
     everything = f"{len(cells)} tasks and pairs"
-    found = shared_variance(octaves)
-    yield row(NO_ONE_BEST, f"best steps, {everything}", "", "all", found, "share of variance")
+    effect = shared_variance(octaves)
+    yield row(NO_ONE_BEST, f"best steps, {everything}", "", "all", effect, "share of variance")
     own = np.take_along_axis(score, best[:, None], axis=1)[:, 0]
     common = (dev / dev.max(axis=1, keepdims=True)).mean(axis=2).argmax(axis=1)
     given = score[np.arange(len(score)), common]
@@ -242,8 +244,8 @@ def _no_one_best(results: Results) -> Iterator[dict[str, Any]]:
     yield row(NO_ONE_BEST, setting, "seeds", "all", interval(lost.mean(axis=1)), "share")
     for task in _tasks(results):
         mine = (cells["task"] == task).to_numpy()
-        found = interval(lost[:, mine].mean(axis=1))
-        yield row(NO_ONE_BEST, setting, "seeds", task, found, "share")
+        effect = interval(lost[:, mine].mean(axis=1))
+        yield row(NO_ONE_BEST, setting, "seeds", task, effect, "share")
 
 
 LAST_LAYER = Claim(
@@ -277,13 +279,13 @@ def _last_layer(results: Results) -> Iterator[dict[str, Any]]:
                 continue
             keys = ["seed", "language"]
             change = own[own["layer"] == last].groupby(keys)["change"].mean()
-            yield from both(LAST_LAYER, kind, task, change, "relative change")
+            yield from two_rows(LAST_LAYER, kind, task, change, "relative change")
             lower = own[(own["layer"] > 0) & (own["layer"] < last)]
             if len(lower):
                 since = lower.groupby(keys)["since_last"].mean()
-                yield from both(LOWER_GAIN, kind, task, since, "relative change")
+                yield from two_rows(LOWER_GAIN, kind, task, since, "relative change")
             moves = _moves(results, task, kind)
-            yield from both(READOUT_MOVES, kind, task, moves, "layers an octave")
+            yield from two_rows(READOUT_MOVES, kind, task, moves, "layers an octave")
 
 
 def _moves(results: Results, task: str, kind: str) -> pd.Series:
@@ -298,8 +300,8 @@ def _moves(results: Results, task: str, kind: str) -> pd.Series:
         if len(part) > 1
     }
     index = pd.MultiIndex.from_tuples(list(slopes), names=keys)
-    found = pd.Series(list(slopes.values()), index=index, dtype=np.float64)
-    means: pd.Series = found.groupby(level=["seed", "test"]).mean()
+    by_pair = pd.Series(list(slopes.values()), index=index, dtype=np.float64)
+    means: pd.Series = by_pair.groupby(level=["seed", "test"]).mean()
     return means.rename_axis(["seed", "language"])
 
 

@@ -31,7 +31,7 @@ def row(
     measured: str,
     over: Over,
     task: str,
-    found: Interval,
+    estimate: Interval,
     unit: str,
     *,
     expected: int | None = None,
@@ -43,7 +43,7 @@ def row(
     counted: how many languages it is of, if not all.
     """
     judged = effect(
-        found,
+        estimate,
         unit,
         claim.expected if expected is None else expected,
         none=partial(within, margin=margin),
@@ -57,7 +57,7 @@ def row(
     return {"id": claim.id, "claim": claim.says, **where, "task": task, **judged}
 
 
-def both(
+def two_rows(
     claim: Claim, measured: str, task: str, table: pd.Series, unit: str
 ) -> Iterator[dict[str, Any]]:
     """Two rows of numbers by seed and language, over seeds and over languages.
@@ -72,8 +72,8 @@ def both(
     sides: tuple[tuple[Over, int], ...] = (("seeds", 1), ("languages", 0))
     for over, axis in sides:
         values = whole.to_numpy(np.float64).mean(axis=axis) if whole.size else []
-        found = interval(values) if len(values) else nothing()
-        yield row(claim, measured, over, task, found, unit, counted=counted)
+        estimate = interval(values) if len(values) else nothing()
+        yield row(claim, measured, over, task, estimate, unit, counted=counted)
 
 
 def nothing() -> Interval:
@@ -112,7 +112,7 @@ def jackknife(value: Callable[[Sequence[str]], float], languages: Sequence[str])
     whole = value(languages)
     if n < 4 or np.isnan(whole):
         return Interval(np.array(whole), np.array(np.nan), np.array(np.nan))
-    less = [value([other for other in languages if other != one]) for one in languages]
+    less = [value([other for other in languages if other != omitted]) for omitted in languages]
     around = interval((n - 1) * np.array(less))  # as wide as that of n whole - (n - 1) less
     shift = whole - around.value  # the value itself, not that corrected for bias
     return Interval(np.array(whole), around.low + shift, around.high + shift)

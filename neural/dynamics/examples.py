@@ -44,7 +44,7 @@ class Examples:
         """The part of the most frequent class."""
         return float(np.bincount(self.labels).max() / len(self))
 
-    def of(self, states: Floats, others: Floats | None = None) -> Part:
+    def part(self, states: Floats, others: Floats | None = None) -> Part:
         """With the features of P probes, from states (P, M, d); those of the other of a pair from others, if given."""
         h1 = states[:, self.one]
         if self.other is None:
@@ -87,7 +87,7 @@ def words(examples: WordExamples, sentences: Sequence[Sentence]) -> Words:
     numbers = np.full((len(sentences), there.shape[1] + 1), NOWHERE, dtype=np.int64)
     numbers[:, 1:][there] = np.arange(there.sum())  # column 0: the head of a root
     heads = np.maximum(examples.labels([item.heads for item in sentences]), 0)
-    relations = [[one.split(":")[0] for one in item.relations] for item in sentences]
+    relations = [[label.split(":")[0] for label in item.relations] for item in sentences]
     tags = [
         examples.labels(
             [places(item, row, names) for item, row in zip(sentences, rows, strict=True)]
@@ -114,41 +114,47 @@ def spaced(n: int, most: int) -> Ints:
     return np.linspace(0, n - 1, most).astype(np.int64)
 
 
-def tagged(found: Words, most: int) -> Examples:
+def tagged(annotated: Words, most: int) -> Examples:
     """Words with their parts of speech."""
-    chosen = np.arange(min(len(found), most))
+    chosen = np.arange(min(len(annotated), most))
     return Examples(
-        chosen, None, found.upos[chosen], len(UPOS), tuple(found.forms[place] for place in chosen)
+        chosen,
+        None,
+        annotated.upos[chosen],
+        len(UPOS),
+        tuple(annotated.forms[place] for place in chosen),
     )
 
 
-def related(found: Words, most: int) -> Examples:
+def related(annotated: Words, most: int) -> Examples:
     """Words and their heads, with the relation; roots have none."""
-    arcs = np.flatnonzero(found.head != NOWHERE)
-    one = arcs[spaced(len(arcs), most)]
-    other = found.head[one]
-    types = tuple((found.forms[a], found.forms[b]) for a, b in zip(one, other, strict=True))
-    return Examples(one, other, found.relation[one], len(RELATIONS), types)
+    arcs = np.flatnonzero(annotated.head != NOWHERE)
+    dependents = arcs[spaced(len(arcs), most)]
+    other = annotated.head[dependents]
+    types = tuple(
+        (annotated.forms[a], annotated.forms[b]) for a, b in zip(dependents, other, strict=True)
+    )
+    return Examples(dependents, other, annotated.relation[dependents], len(RELATIONS), types)
 
 
-def arcs(found: Words, most: int, key: Sequence[int]) -> Examples:
+def arcs(annotated: Words, most: int, key: Sequence[int]) -> Examples:
     """Half of them words and their heads, 1; the others the same words with another of their sentence, drawn, 0.
 
     A function of the key.
     """
-    sizes = np.bincount(found.sentence)
+    sizes = np.bincount(annotated.sentence)
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    usable = np.flatnonzero((found.head != NOWHERE) & (sizes[found.sentence] >= LONE))
-    one = usable[spaced(len(usable), most // 2)]
-    head, sentence = found.head[one], found.sentence[one]
+    usable = np.flatnonzero((annotated.head != NOWHERE) & (sizes[annotated.sentence] >= LONE))
+    dependents = usable[spaced(len(usable), most // 2)]
+    head, sentence = annotated.head[dependents], annotated.sentence[dependents]
     rng = np.random.default_rng(key)
     # Of the sentence's words less the word and its head, both stepped over.
     drawn = first[sentence] + rng.integers(sizes[sentence] - 2)
-    low, high = np.minimum(one, head), np.maximum(one, head)
+    low, high = np.minimum(dependents, head), np.maximum(dependents, head)
     drawn += drawn >= low
     drawn += drawn >= high
-    labels = np.repeat([1, 0], len(one))
-    return Examples(np.tile(one, 2), np.concatenate([head, drawn]), labels, 2)
+    labels = np.repeat([1, 0], len(dependents))
+    return Examples(np.tile(dependents, 2), np.concatenate([head, drawn]), labels, 2)
 
 
 def paired(rows: Ints, key: Sequence[int]) -> Examples:
@@ -158,8 +164,8 @@ def paired(rows: Ints, key: Sequence[int]) -> Examples:
     """
     order = np.random.default_rng(key).permutation(rows)
     labels = np.repeat([1, 0], len(rows))
-    one = np.concatenate([order, order])
-    return Examples(one, np.concatenate([order, np.roll(order, 1)]), labels, 2)
+    sources = np.concatenate([order, order])
+    return Examples(sources, np.concatenate([order, np.roll(order, 1)]), labels, 2)
 
 
 def labelled(labels: Sequence[int], classes: int) -> Examples:

@@ -57,13 +57,13 @@ def bits(readings: Readings) -> pd.DataFrame:
     subjects, parts = readings.subjects, []
     for step, models in zip(readings.steps, readings.stacks, strict=True):
         for language, text in subjects.held_out.items():
-            found = text_score(
+            scores = text_score(
                 models.parameters, models.config, text, subjects.study.sliding
             ).estimates(resamples=1)
-            per_byte = found["bits_per_byte"].value
+            per_byte = scores["bits_per_byte"].value
             parts.append(
                 pd.DataFrame({"step": step, "seed": models.seeds, "language": language}).assign(
-                    nats_per_token=found["nats_per_token"].value,
+                    nats_per_token=scores["nats_per_token"].value,
                     bits_per_byte=per_byte,
                     bits_per_character=per_byte * subjects.bytes_per_character[language],
                 )
@@ -105,18 +105,18 @@ class _Data:
     others: Floats | None = None
 
     def part(self) -> linear.Part:
-        return self.examples.of(self.states, self.others)
+        return self.examples.part(self.states, self.others)
 
 
 def _data(readings: Readings, task: Name, language: str, part: Part, draw: int) -> _Data:
-    found = readings.subjects.examples(task, language, part, draw)
+    examples = readings.subjects.examples(task, language, part, draw)
     if task in OF_WORDS:
-        return _Data(found, readings.words(language, part))
+        return _Data(examples, readings.words(language, part))
     states = readings.sentences(task, language, part)
     if task != "pairing":
-        return _Data(found, states)
+        return _Data(examples, states)
     pivot = readings.subjects.study.languages[0]
-    return _Data(found, readings.sentences(task, pivot, part), states)
+    return _Data(examples, readings.sentences(task, pivot, part), states)
 
 
 def _transferred(
@@ -151,18 +151,20 @@ def controls(readings: Readings, task: Name) -> pd.DataFrame:
     subjects, rows = readings.subjects, []
     places = readings.at(subjects.study.coarse_steps)
     for language in subjects.study.sources(task):
-        found = {part: subjects.examples(task, language, part) for part in PARTS}
+        by_part = {part: subjects.examples(task, language, part) for part in PARTS}
         states = {part: readings.words(language, part)[places] for part in PARTS}
-        classes = found["train"].classes
-        frequencies = distribution(found["train"].labels, classes)
+        classes = by_part["train"].classes
+        frequencies = distribution(by_part["train"].labels, classes)
         for draw in range(subjects.study.draws):
             data = {
-                part: one.relabelled(control_labels(one.types, frequencies, draw)).of(states[part])
-                for part, one in found.items()
+                part: examples.relabelled(control_labels(examples.types, frequencies, draw)).part(
+                    states[part]
+                )
+                for part, examples in by_part.items()
             }
             fitted = logistic.fit(data["train"], data["dev"], classes)
             ours = score(fitted, data["test"])
-            most = memorisable(found["train"].types, found["test"].types, frequencies)
+            most = memorisable(by_part["train"].types, by_part["test"].types, frequencies)
             rows.append(
                 readings.about.iloc[places].assign(
                     task=task,
@@ -181,10 +183,12 @@ def lengths(readings: Readings, task: Name) -> pd.DataFrame:
     subjects, rows = readings.subjects, []
     places = readings.at(subjects.study.coarse_steps)
     for language in subjects.study.sources(task):
-        found = {part: subjects.examples(task, language, part) for part in PARTS}
-        train, dev = (found[part].of(readings.words(language, part)[places]) for part in PARTS[:2])
+        by_part = {part: subjects.examples(task, language, part) for part in PARTS}
+        train, dev = (
+            by_part[part].part(readings.words(language, part)[places]) for part in PARTS[:2]
+        )
         for draw in range(subjects.study.draws):
-            coded = description_length(train, dev, found["train"].classes, seed=draw)
+            coded = description_length(train, dev, by_part["train"].classes, seed=draw)
             rows.append(
                 readings.about.iloc[places].assign(
                     task=task,
@@ -203,18 +207,18 @@ def identities(readings: Readings) -> pd.DataFrame:
     """How well states tell the language: of words where there are treebanks, and of aligned sentences, if any."""
     subjects = readings.subjects
     there = {"words": subjects.sentences, "sentences": subjects.study.aligned}
-    units = [unit for unit, found in there.items() if found]
+    units = [unit for unit, evidence in there.items() if evidence]
     rows = []
     for unit in units:
         mixed = _mixed if unit == "words" else _mixed_sentences
-        found = subspace.identity(*(linear.Part(*mixed(readings, part)) for part in PARTS))
+        evidence = subspace.identity(*(linear.Part(*mixed(readings, part)) for part in PARTS))
         rows.append(
             readings.about.assign(
                 unit=unit,
-                accuracy=found.accuracy,
-                without=found.without,
-                share=found.share,
-                majority=found.majority,
+                accuracy=evidence.accuracy,
+                without=evidence.without,
+                share=evidence.share,
+                majority=evidence.majority,
             )
         )
     return pd.concat(rows, ignore_index=True)
@@ -223,7 +227,7 @@ def identities(readings: Readings) -> pd.DataFrame:
 def _mixed(readings: Readings, part: Part) -> tuple[Floats, NDArray[np.int64]]:
     """As many words of every language as there are wanted of one, and the languages."""
     subjects = readings.subjects
-    each = -(-subjects.study.words.of(part) // len(subjects.study.languages))
+    each = -(-subjects.study.words.size(part) // len(subjects.study.languages))
     return _joined([readings.words(name, part)[:, :each] for name in subjects.study.languages])
 
 
@@ -254,14 +258,14 @@ def retrievals(readings: Readings) -> pd.DataFrame:
         for language in subjects.study.languages:
             own = readings.sentences("pairing", language, "test")[:, test]
             states[language] = subspace.removed(own, basis) if removed else own
-        for one, other in combinations(states, 2):
+        for first, other in combinations(states, 2):
             rows.append(
                 readings.about.assign(
-                    one=one,
+                    one=first,
                     other=other,
                     removed=removed,
-                    margin=retrieval(states[one], states[other]).mean,
-                    cosine=retrieval(states[one], states[other], None).mean,
+                    margin=retrieval(states[first], states[other]).mean,
+                    cosine=retrieval(states[first], states[other], None).mean,
                     chance=1 / len(test),
                 )
             )
@@ -276,19 +280,19 @@ def alignments(readings: Readings) -> pd.DataFrame:
         for language in answers.words
     }
     rows: list[dict[str, Any]] = []
-    for one, other in combinations(states, 2):
-        different = [side[one].form != side[other].form for side in answers.sides]
+    for first, other in combinations(states, 2):
+        different = [side[first].form != side[other].form for side in answers.sides]
         for place, about in enumerate(readings.about.to_dict("records")):
             similarities = [
                 align.similarity(x[place], y[place])
-                for x, y in zip(states[one], states[other], strict=True)
+                for x, y in zip(states[first], states[other], strict=True)
             ]
             for method, links_of in METHODS.items():
                 links = [links_of(S) for S in similarities]
                 for kind, kept in (("all", [True] * len(links)), ("differing", different)):
-                    about_these = {"one": one, "other": other, "method": method, "answers": kind}
+                    about_these = {"one": first, "other": other, "method": method, "answers": kind}
                     rows.append(
-                        about | about_these | _answered(links, answers.sides, one, other, kept)
+                        about | about_these | _answered(links, answers.sides, first, other, kept)
                     )
     return pd.DataFrame(rows)
 
@@ -300,12 +304,16 @@ def _by_sentence(states: Floats, there: NDArray[np.bool_]) -> list[Floats]:
 
 
 def _answered(
-    links: Sequence[align.Links], sides: Sequence[Side], one: str, other: str, kept: Sequence[bool]
+    links: Sequence[align.Links],
+    sides: Sequence[Side],
+    first: str,
+    other: str,
+    kept: Sequence[bool],
 ) -> dict[str, float]:
     """Of the answers that are kept, as `alignment` says."""
     chosen = [i for i, keep in enumerate(kept) if keep]
     A = [links[i] for i in chosen]
-    ours, theirs = ([sides[i][name].answer for i in chosen] for name in (one, other))
+    ours, theirs = ([sides[i][name].answer for i in chosen] for name in (first, other))
     there = align.projected(A, ours, theirs)
     back = align.projected([item.T for item in A], theirs, ours)
     answered = [
@@ -332,7 +340,12 @@ def similarities(subjects: Subjects) -> pd.DataFrame:
     """Of every pair of languages."""
     return pd.DataFrame(
         [
-            {"one": one, "other": other, "distance": family_distance(one, other), "overlap": shared}
-            for (one, other), shared in subjects.overlap.items()
+            {
+                "one": first,
+                "other": other,
+                "distance": family_distance(first, other),
+                "overlap": shared,
+            }
+            for (first, other), shared in subjects.overlap.items()
         ]
     )

@@ -34,7 +34,7 @@ class Sizes:
     dev: int
     test: int
 
-    def of(self, part: Part) -> int:
+    def size(self, part: Part) -> int:
         return int(getattr(self, part))
 
 
@@ -88,8 +88,8 @@ class Study:
         last = self.optimiser.steps
         octaves = range(2 * last.bit_length())
         halves = [(half, round(2 ** (half / 2))) for half in octaves]
-        found = {step for half, step in halves if half % 2 == 0 or step >= self.finer}
-        return tuple(sorted({0, *(step for step in found if self.first <= step < last), last}))
+        candidates = {step for half, step in halves if half % 2 == 0 or step >= self.finer}
+        return tuple(sorted({0, *(step for step in candidates if self.first <= step < last), last}))
 
     @property
     def coarse_steps(self) -> tuple[int, ...]:

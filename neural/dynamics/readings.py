@@ -77,9 +77,9 @@ class Readings:
 
     def _each(self, read: Callable[[Mapping[str, Any], Any], Floats]) -> Floats:
         """What is read of every model, one after another."""
-        found = [
+        states = [
             read(stack.model(place), stack.config)
             for stack in self.stacks
             for place in range(len(stack))
         ]
-        return np.concatenate(found)
+        return np.concatenate(states)

@@ -82,8 +82,10 @@ class Results:
         own = rows[rows["train"] == rows["test"]].rename(columns={"train": "language"})
         keys = ["task", "language", "seed", "step", "layer"]
         control = self.controls.groupby(keys, as_index=False)["accuracy"].mean()
-        both = own[[*keys, "accuracy"]].merge(control, on=keys, suffixes=("", "_control"))
-        return both.assign(selectivity=both["accuracy"] - both["accuracy_control"])
+        accuracies = own[[*keys, "accuracy"]].merge(control, on=keys, suffixes=("", "_control"))
+        return accuracies.assign(
+            selectivity=accuracies["accuracy"] - accuracies["accuracy_control"]
+        )
 
     @cached_property
     def best_layer(self) -> pd.DataFrame:
@@ -133,18 +135,18 @@ class Results:
         parts = []
         for task, rows in self.curves.groupby("task", sort=False):
             cells, seeds, steps, scores = arrays(rows, ["kind", "train", "test"], "score")
-            for of in OF:
-                if of == "best" and scores.min() < 0:
+            for quantity in OF:
+                if quantity == "best" and scores.min() < 0:
                     continue  # a share of negative bits means nothing
-                found = onset(scores, steps, floor=scores[:, 0] if of == "gain" else None)
+                timing = onset(scores, steps, floor=scores[:, 0] if quantity == "gain" else None)
                 parts += [
                     cells.assign(
                         task=task,
-                        of=of,
+                        of=quantity,
                         seed=seed,
-                        onset=found.first[i],
-                        best=found.best[i],
-                        log2=found.log2[i],
+                        onset=timing.first[i],
+                        best=timing.best[i],
+                        log2=timing.log2[i],
                     )
                     for i, seed in enumerate(seeds)
                 ]
@@ -194,7 +196,7 @@ class Results:
         for keys, own in rows.groupby(["task", "train", "test"], sort=False):
             task, train, test = keys
             _, seeds, steps, scores = arrays(own, ["layer"], "accuracy")
-            found = centre(scores, floor=own["majority"].iat[0])
+            centres = centre(scores, floor=own["majority"].iat[0])
             for i, seed in enumerate(seeds):
                 parts.append(
                     pd.DataFrame(
@@ -207,7 +209,7 @@ class Results:
                             "step": steps,
                             "log2_step": log2_steps(steps),
                             "best_layer": scores[i].argmax(axis=-1),
-                            "centre": found[i],
+                            "centre": centres[i],
                         }
                     )
                 )
@@ -225,9 +227,9 @@ def _of_pairs(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Of pairs of languages the curve of the layer that is best in the mean over all."""
     means = rows.groupby(["seed", "step", "layer"], as_index=False)[column].mean()
     best = means.loc[means.groupby(["seed", "step"])[column].idxmax(), ["seed", "step", "layer"]]
-    found = rows.merge(best, on=["seed", "step", "layer"])
-    return found.assign(
-        kind=CROSS, train=found["one"], test=found["other"], score=found[column], dev=np.nan
+    curve = rows.merge(best, on=["seed", "step", "layer"])
+    return curve.assign(
+        kind=CROSS, train=curve["one"], test=curve["other"], score=curve[column], dev=np.nan
     )
 
 
@@ -238,5 +240,5 @@ def arrays(
     table = rows.pivot_table(index=["seed", "step"], columns=list(cells), values=column, sort=True)
     seeds = sorted(set(rows["seed"]))
     steps = np.array(sorted(set(rows["step"])), dtype=np.int64)
-    found = table.to_numpy(np.float64).reshape(len(seeds), len(steps), -1)
-    return table.columns.to_frame(index=False), [int(seed) for seed in seeds], steps, found
+    array = table.to_numpy(np.float64).reshape(len(seeds), len(steps), -1)
+    return table.columns.to_frame(index=False), [int(seed) for seed in seeds], steps, array

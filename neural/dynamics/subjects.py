@@ -61,11 +61,11 @@ class Subjects(Pretrained):
     @cached_property
     def bytes_per_character(self) -> dict[str, float]:
         """Of the test text of every language."""
-        found = {}
+        ratios = {}
         for name in self.study.languages:
             texts = [item.text for item in self.corpus.documents(name, TEST)]
-            found[name] = sum(len(text.encode()) for text in texts) / sum(map(len, texts))
-        return found
+            ratios[name] = sum(len(text.encode()) for text in texts) / sum(map(len, texts))
+        return ratios
 
     def _folder(self, what: str) -> Path:
         folder = self.study.data_dir
@@ -79,20 +79,22 @@ class Subjects(Pretrained):
         study = self.study
         if not set(study.tasks) & set(OF_WORDS):
             return {}
-        found = {}
+        sentences_by_part = {}
         for language in study.languages:
             for part in PARTS:
                 items = self._treebank(language, part)
                 words = sum(map(len, items))
-                most = int(MORE * study.words.of(part) * len(items) / max(words, 1)) + 1
-                found[language, part] = [items[i] for i in examples.spaced(len(items), most)]
-        return found
+                most = int(MORE * study.words.size(part) * len(items) / max(words, 1)) + 1
+                sentences_by_part[language, part] = [
+                    items[i] for i in examples.spaced(len(items), most)
+                ]
+        return sentences_by_part
 
     def _treebank(self, language: str, part: Part) -> list[Sentence]:
         if not invented(language):
             return treebank(language, part, self._folder("treebanks"))
         documents = self.corpus.documents(language, SPLITS[part])
-        most = self.study.words.of(part)  # each has a word at least
+        most = self.study.words.size(part)  # each has a word at least
         texts = [text for item in documents for text in item.passages][:most]
         return parsed(texts, language)
 
@@ -100,16 +102,16 @@ class Subjects(Pretrained):
     def words(self) -> dict[tuple[str, Part], Words]:
         """Of the sentences; all with room for equally many words a sentence, so that one program reads them."""
         context, wide = self.study.model.context, self._most_words
-        found = {}
+        words_by_part = {}
         for key, items in self.sentences.items():
             read = encoded_words(items, self.tokenizer, context).padded(wide)
-            found[key] = examples.words(read, items)
-        return found
+            words_by_part[key] = examples.words(read, items)
+        return words_by_part
 
     @cached_property
     def _most_words(self) -> int:
         """Of a sentence of treebanks or answers."""
-        of_answers = [len(one.spans) for side in self.answer_sides for one in side.values()]
+        of_answers = [len(answer.spans) for side in self.answer_sides for answer in side.values()]
         return max([len(item) for items in self.sentences.values() for item in items] + of_answers)
 
     def examples(self, task: Name, language: str, part: Part, draw: int = 0) -> Examples:
@@ -117,11 +119,11 @@ class Subjects(Pretrained):
         study = self.study
         key = [draw, PARTS.index(part), study.languages.index(language)]
         if task == "parts-of-speech":
-            return examples.tagged(self.words[language, part], study.words.of(part))
+            return examples.tagged(self.words[language, part], study.words.size(part))
         if task == "arcs":
-            return examples.arcs(self.words[language, part], study.arcs.of(part), key)
+            return examples.arcs(self.words[language, part], study.arcs.size(part), key)
         if task == "relations":
-            return examples.related(self.words[language, part], study.arcs.of(part))
+            return examples.related(self.words[language, part], study.arcs.size(part))
         if task == "topics":
             return examples.labelled(self.labelled[language, part].labels, len(TOPICS))
         if task == "pairing":
@@ -149,7 +151,7 @@ class Subjects(Pretrained):
         if "xnli" not in study.tasks:
             return {}
         return {
-            (language, part): inferences(language, part, study.inferences.of(part))
+            (language, part): inferences(language, part, study.inferences.size(part))
             for language in study.xnli
             for part in PARTS
         }
@@ -159,18 +161,18 @@ class Subjects(Pretrained):
         if task == "pairing":
             return self.aligned.texts[language]
         if task == "topics":
-            found: Sequence[str] = self.labelled[language, part].sentences
+            sentences: Sequence[str] = self.labelled[language, part].sentences
         else:
             pairs = self.inferences[language, part]
-            found = (*pairs.premises, *pairs.hypotheses)
-        return encoded(found, self.tokenizer, self.study.model.context)
+            sentences = (*pairs.premises, *pairs.hypotheses)
+        return encoded(sentences, self.tokenizer, self.study.model.context)
 
     @cached_property
     def aligned_texts(self) -> list[tuple[str, ...]]:
         """The same sentences in every language; none where the study has no sources. Raises NotThere for too few."""
         if not self.study.aligned:
             return []
-        wanted = sum(self.study.sentences.of(part) for part in PARTS)
+        wanted = sum(self.study.sentences.size(part) for part in PARTS)
         return self.translations(wanted)[:wanted]
 
     @cached_property
@@ -180,7 +182,7 @@ class Subjects(Pretrained):
         texts = {
             language: encoded(side, self.tokenizer, study.model.context) for language, side in sides
         }
-        ends = np.cumsum([study.sentences.of(part) for part in PARTS])
+        ends = np.cumsum([study.sentences.size(part) for part in PARTS])
         rows = np.split(np.arange(ends[-1]), ends[:-1])
         return Aligned(texts, dict(zip(PARTS, rows, strict=True)))
 
@@ -195,8 +197,8 @@ class Subjects(Pretrained):
         if study.data_dir is None:
             return ()
         known = xquad.languages(study.data_dir)
-        found = tuple(name for name in study.languages if name in known)
-        return found if len(found) > 1 else ()
+        names = tuple(name for name in study.languages if name in known)
+        return names if len(names) > 1 else ()
 
     @cached_property
     def answer_sides(self) -> list[Side]:
@@ -252,6 +254,6 @@ class Subjects(Pretrained):
             count[self.tokenizer.end_of_text] = 0
         shares = {name: count / count.sum() for name, count in counts.items()}
         return {
-            (one, other): float(np.minimum(shares[one], shares[other]).sum())
-            for one, other in combinations(self.study.languages, 2)
+            (language, other): float(np.minimum(shares[language], shares[other]).sum())
+            for language, other in combinations(self.study.languages, 2)
         }

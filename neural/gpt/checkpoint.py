@@ -59,13 +59,13 @@ class Checkpoint:
         """The tokenizer of its run. Raises UserError if it is missing or another."""
         from neural.text import tokenizer
 
-        found = tokenizer.load(self.path.parents[1] / TOKENIZER)
-        if found.fingerprint != self.fingerprint:
+        loaded = tokenizer.load(self.path.parents[1] / TOKENIZER)
+        if loaded.fingerprint != self.fingerprint:
             raise UserError(
                 f"{self.path.parents[1] / TOKENIZER} is not the tokenizer of {self.path.name}: "
                 "put back the one of its run"
             )
-        return found
+        return loaded
 
     @cached_property
     def beyond(self) -> NDArray[np.int64]:
@@ -111,7 +111,7 @@ def load(where: Path | str, step: int | None = None) -> Checkpoint:
     tensors, record = read(path)
     try:
         model = ModelConfig(**record["model"])
-        found = Checkpoint(
+        checkpoint = Checkpoint(
             path=path,
             parameters=tensors,
             model=model,
@@ -133,7 +133,7 @@ def load(where: Path | str, step: int | None = None) -> Checkpoint:
             raise UserError(
                 f"{path}: {name} holds numbers that are not finite: its training diverged; use an earlier checkpoint"
             )
-    return found
+    return checkpoint
 
 
 _OWN = tuple(
@@ -155,12 +155,12 @@ def halves(folder: Path | str) -> tuple[int, ...]:
 
 def _parts(folder: Path) -> dict[int, set[str]]:
     """The suffixes of the files of each step, of which at least one is there."""
-    found: dict[int, set[str]] = {}
+    suffixes: dict[int, set[str]] = {}
     for path in folder.glob("step-*"):
         name = re.fullmatch(r"step-(\d{8}|[1-9]\d{8,})\.(json|safetensors)", path.name)
         if name:
-            found.setdefault(int(name[1]), set()).add(name[2])
-    return found
+            suffixes.setdefault(int(name[1]), set()).add(name[2])
+    return suffixes
 
 
 def file_of(folder: Path, step: int) -> Path:

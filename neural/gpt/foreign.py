@@ -86,17 +86,17 @@ def located(source: str) -> Path:
 
 def _named(path: Path, tensors: Tensors) -> Tensors:
     """By our names, which have no prefix. Raises UserError where two are left of one name."""
-    found: Tensors = {}
+    named: Tensors = {}
     for written, array in tensors.items():
         name = written
         while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), ""):
             name = name.removeprefix(prefix)
-        if name in found and not np.array_equal(found[name], array):
+        if name in named and not np.array_equal(named[name], array):
             raise UserError(
                 f"{path} holds two tensors for {name}, of which one is {written}: leave out what is not of the model"
             )
-        found[name] = array
-    return found
+        named[name] = array
+    return named
 
 
 def _check_tied(path: Path, head: Array | None, embedding: Array | None) -> None:

@@ -69,16 +69,17 @@ def import_model(
     with _whole(out) as folder:
         path = located(source)
         if tokenizer == "bytes":
-            found: Tokenizer = tokenizers.ByteTokenizer()
+            model_tokenizer: Tokenizer = tokenizers.ByteTokenizer()
         else:
-            found = tokenizer_of(path if tokenizer is None else located(tokenizer))
+            model_tokenizer = tokenizer_of(path if tokenizer is None else located(tokenizer))
         parameters, config = read(path, heads)
-        if found.vocabulary > config.vocabulary:
+        if model_tokenizer.vocabulary > config.vocabulary:
             raise UserError(
-                f"the tokenizer has {found.vocabulary} ids, the model {config.vocabulary}: give --tokenizer the model's"
+                f"the tokenizer has {model_tokenizer.vocabulary} ids, the model {config.vocabulary}: "
+                "give --tokenizer the model's"
             )
         file = checkpoint.file_of(Path("seed-0"), 0)
-        tokenizers.save(found, folder / checkpoint.TOKENIZER)
+        tokenizers.save(model_tokenizer, folder / checkpoint.TOKENIZER)
         checkpoint.save(
             folder / file,
             parameters,
@@ -87,7 +88,7 @@ def import_model(
             seed=0,
             languages="",
             tokens={},
-            fingerprint=found.fingerprint,
+            fingerprint=model_tokenizer.fingerprint,
             run=digest(path)[:16],
         )
     return out / file

@@ -61,8 +61,8 @@ def _forward(x: Any, head: Any, targets: Any, most: int) -> tuple[Any, Any]:
         return dhead, (logsumexp - _at(scores, targets), dx.astype(x.dtype))
 
     start = jnp.zeros(head.shape, wide(head))
-    dhead, (found, dx) = lax.scan(chunk, start, _split(x, targets, len(head), most))
-    return _join(found, N).mean(), (_join(dx, N), dhead.astype(head.dtype))
+    dhead, (token_losses, dx) = lax.scan(chunk, start, _split(x, targets, len(head), most))
+    return _join(token_losses, N).mean(), (_join(dx, N), dhead.astype(head.dtype))
 
 
 def _backward(most: int, kept: tuple[Any, Any], d: Any) -> tuple[Any, Any, None]:

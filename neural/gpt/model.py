@@ -45,11 +45,11 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         "mlp.c_proj.weight": (4 * d, d),
         "mlp.c_proj.bias": (d,),
     }
-    found: dict[str, tuple[int, ...]] = {"wte.weight": (V, d), "wpe.weight": (config.context, d)}
+    by_name: dict[str, tuple[int, ...]] = {"wte.weight": (V, d), "wpe.weight": (config.context, d)}
     for layer in range(config.layers):
-        found |= {f"h.{layer}.{name}": shape for name, shape in block.items()}
-    found |= {"ln_f.weight": (d,), "ln_f.bias": (d,)}
-    return found if config.tied else found | {"lm_head.weight": (V, d)}
+        by_name |= {f"h.{layer}.{name}": shape for name, shape in block.items()}
+    by_name |= {"ln_f.weight": (d,), "ln_f.bias": (d,)}
+    return by_name if config.tied else by_name | {"lm_head.weight": (V, d)}
 
 
 @jax.jit
@@ -71,13 +71,13 @@ def init(config: ModelConfig, key: jax.Array) -> Parameters:
         scale = residual if name.endswith("c_proj.weight") else STANDARD_DEVIATION
         return scale * jax.random.normal(key, shape)
 
-    found: Parameters = {}
+    parameters: Parameters = {}
     for place, (name, shape) in enumerate(shapes(replace(config, layers=1)).items()):
         # All layers at once: one program to compile for each kind of weight, however many layers.
         copies = config.layers if name.startswith("h.0.") else 1
         drawn = draw(jax.random.fold_in(key, place), name, (copies, *shape))
-        found |= {name.replace("h.0.", f"h.{layer}."): drawn[layer] for layer in range(copies)}
-    return {name: found[name] for name in shapes(config)}
+        parameters |= {name.replace("h.0.", f"h.{layer}."): drawn[layer] for layer in range(copies)}
+    return {name: parameters[name] for name in shapes(config)}
 
 
 def logits(
@@ -100,8 +100,8 @@ def token_losses(
     Given ids (n,) `without` which the targets are: (2, B, T), where these ids cannot come and where they can.
     """
     x, head = _final(parameters, tokens, config, compute)
-    found = losses(x, head, targets.reshape(-1), compute.logits, without)
-    return found.T.reshape(*found.shape[1:], *tokens.shape)
+    nats = losses(x, head, targets.reshape(-1), compute.logits, without)
+    return nats.T.reshape(*nats.shape[1:], *tokens.shape)
 
 
 def loss(
@@ -137,10 +137,10 @@ def continued_losses(
     x = state.reshape(-1, config.width)
     for i in range(layer, config.layers):
         x = _block(block_parameters(parameters, i), x, B, config, compute)
-    found = losses(
+    nats = losses(
         normed(parameters, "ln_f", x), head(parameters), targets.reshape(-1), compute.logits
     )
-    return found.reshape(targets.shape)
+    return nats.reshape(targets.shape)
 
 
 def activations(compute: Compute) -> Any:

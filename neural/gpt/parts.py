@@ -77,5 +77,5 @@ def structures(failure: str, config: ModelConfig) -> dict[str, dict[str, View]]:
 
 def held(failure: str, names: tuple[str, ...], config: ModelConfig) -> dict[str, dict[str, View]]:
     """The structures of which every tensor is among the names."""
-    found = structures(failure, config)
-    return {owner: parts for owner, parts in found.items() if set(parts) <= set(names)}
+    by_owner = structures(failure, config)
+    return {owner: parts for owner, parts in by_owner.items() if set(parts) <= set(names)}

@@ -35,16 +35,16 @@ def read(path: Path, ignored: re.Pattern[str]) -> Tensors:
     Raises UserError, in one line, for no such file, for a damaged one, for tensors of another type than floating point,
     and for numbers that are not finite.
     """
-    found = {}
+    tensors = {}
     for name, array in _tensors(path, ignored):
         with np.errstate(over="ignore"):
-            found[name] = array.astype(np.float32)
-        if (bad := np.size(array) - np.count_nonzero(np.isfinite(found[name]))) > 0:
+            tensors[name] = array.astype(np.float32)
+        if (bad := np.size(array) - np.count_nonzero(np.isfinite(tensors[name]))) > 0:
             raise UserError(
                 f"{path}: {bad} of {np.size(array)} numbers of {name} are not finite in float32: "
                 "give weights of a model whose training did not diverge, or copy them again"
             )
-    return found
+    return tensors
 
 
 def nanogpt(path: Path) -> bool:
@@ -99,7 +99,7 @@ def _index(path: Path) -> dict[str, list[str]]:
             raise TypeError
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is damaged: copy it again") from None
-    found: dict[str, list[str]] = {}
+    names_by_file: dict[str, list[str]] = {}
     for name, part in placed.items():
         plain = isinstance(part, str) and part.isprintable() and part.endswith(".safetensors")
         if not plain or Path(part).name != part:
@@ -107,8 +107,8 @@ def _index(path: Path) -> dict[str, list[str]]:
                 f"{path} says that {name} is in {str(part)[:80]!r}, which is no name of a file beside it: "
                 "put all parts in one folder, and mend the names"
             )
-        found.setdefault(part, []).append(name)
-    return dict(sorted(found.items()))
+        names_by_file.setdefault(part, []).append(name)
+    return dict(sorted(names_by_file.items()))
 
 
 def _safetensors(path: Path, ignored: re.Pattern[str]) -> Iterator[tuple[str, NDArray[Any]]]:

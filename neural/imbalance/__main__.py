@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neural.gpt.memory import restart_with_huge_pages
-from neural.study.command import Stop, chosen, run, studied, told
+from neural.study.command import Stop, chosen, listed, run, studied
 from sim.runs.errors import UserError
 from sim.runs.options import Count, Options, Seeds, Steps
 from sim.runs.store import readable
@@ -115,10 +115,10 @@ def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
     study = study_of(arguments)
     if arguments.dry_run:
         check(study, read)
-        return None, f"1x is {study.one:,} tokens\n{forecast(study.trainings)}"
+        return None, f"1x is {study.unit:,} tokens\n{forecast(study.trainings)}"
     out = studied("imbalance", arguments, study, do, stop)
     with readable(out):
-        return out, told(claims(Results(study, out)))
+        return out, listed(claims(Results(study, out)))
 
 
 if __name__ == "__main__":

@@ -62,13 +62,13 @@ class Results:
     @cached_property
     def curves(self) -> dict[tuple[Any, ...], Reference]:
         """The monolingual curve by CURVE, where one could be fitted."""
-        found = {}
+        fitted = {}
         for key, runs in self.monolingual.items():
             try:
-                found[key] = fit(*runs)
+                fitted[key] = fit(*runs)
             except UserError:
                 continue  # too short a training for a curve: there is no efficiency then
-        return found
+        return fitted
 
     @property
     def references(self) -> pd.DataFrame:
@@ -110,12 +110,12 @@ class Results:
         interpolated between the monolingual runs: teff_interpolated and beyond_interpolated.
         """
         rows = self.perplexity[self.perplexity["last"] & (self.perplexity["seen"] > 0)]
-        found = []
+        efficiencies = []
         for row in rows.itertuples():
             key, perplexity = self.key_of(row), float(np.exp(row.nats_per_token))
             curve = self.curves.get(key)
             if curve is None:
-                found.append((perplexity, np.nan, np.nan, np.nan, "", np.nan, ""))
+                efficiencies.append((perplexity, np.nan, np.nan, np.nan, "", np.nan, ""))
                 continue
             between, beyond = interpolated(*self.monolingual[key], perplexity)
             least, most = curve.budgets
@@ -124,10 +124,10 @@ class Results:
             expected = curve.perplexity(row.seen)
             mlpe = np.nan if expected.beyond else expected.value
             fitted = (perplexity, mlte, mlte / row.seen, mlpe, tokens.beyond)
-            found.append((*fitted, between / row.seen, beyond))
+            efficiencies.append((*fitted, between / row.seen, beyond))
         columns = ["perplexity", "mlte", "teff", "mlpe", "beyond"]
         columns += ["teff_interpolated", "beyond_interpolated"]
-        return rows.assign(**dict(zip(columns, zip(*found, strict=True), strict=True)))
+        return rows.assign(**dict(zip(columns, zip(*efficiencies, strict=True), strict=True)))
 
 
 def _misfit(curve: Reference, budgets: Array, perplexities: Array) -> float:
@@ -159,11 +159,15 @@ def claims(results: Results) -> pd.DataFrame:
 
 
 def _row(
-    claim: Claim, setting: str, language: str, found: Interval, unit: str, bound: str = ""
+    claim: Claim, setting: str, language: str, estimate: Interval, unit: str, bound: str = ""
 ) -> dict[str, Any]:
     """bound: why the effect is only a bound, if so."""
     judged = effect(
-        found, unit, claim.expected, none=lambda found: within(found, MARGIN[unit]), without=bound
+        estimate,
+        unit,
+        claim.expected,
+        none=lambda change: within(change, MARGIN[unit]),
+        without=bound,
     )
     named = {"id": claim.id, "claim": claim.says}
     return {**named, "setting": setting, "language": language, **judged}
@@ -197,9 +201,9 @@ MAJORITY_LOSS = Claim(
 def _log_efficiency(rows: pd.DataFrame, how: str = FITTED) -> tuple[Interval, str]:
     """Of rows of one language, and whether it is only a bound."""
     with np.errstate(divide="ignore"):
-        found = interval(np.log(rows[f"teff{how}"].to_numpy()))
+        estimate = interval(np.log(rows[f"teff{how}"].to_numpy()))
     sides = sorted(set(rows[f"beyond{how}"]) - {""})
-    return found, f"{' and '.join(sides)} the fitted budgets" if sides else ""
+    return estimate, f"{' and '.join(sides)} the fitted budgets" if sides else ""
 
 
 def _efficiencies(results: Results) -> Iterator[dict[str, Any]]:
@@ -217,9 +221,9 @@ def _efficiencies(results: Results) -> Iterator[dict[str, Any]]:
             for how, said in ((FITTED, ""), (INTERPOLATED, ", interpolated")):
                 logs, bounds = [], ""
                 for budget, part in own.groupby("budget"):
-                    found, bound = _log_efficiency(part, how)
+                    estimate, bound = _log_efficiency(part, how)
                     setting = f"{budget:g}x{said}"
-                    yield _row(claim, setting, language, found, "log TEff", bound)
+                    yield _row(claim, setting, language, estimate, "log TEff", bound)
                     logs.append(np.log(part[f"teff{how}"].to_numpy()))
                     bounds = bounds or bound
                 if share == BALANCED and len(logs) > 1:
@@ -232,8 +236,8 @@ def _slopes(budgets: Any, values: Array) -> Array:
     """Least-squares slopes (seeds,) of values (budgets, seeds) over doublings of the budget."""
     x = np.log2(np.sort(np.asarray(budgets, np.float64)))
     x -= x.mean()
-    found: Array = x @ (values - values.mean(axis=0)) / (x @ x)
-    return found
+    slopes: Array = x @ (values - values.mean(axis=0)) / (x @ x)
+    return slopes
 
 
 def worse(results: Results, width: int, budget: float, share: float) -> Array:
@@ -243,8 +247,8 @@ def worse(results: Results, width: int, budget: float, share: float) -> Array:
     rows = chosen(results.perplexity, experiment="grid", width=width, budget=budget, last=True)
     losses = [
         [
-            chosen(rows, share=one, language=language)["nats_per_token"].to_numpy()
-            for one in (BALANCED, share)
+            chosen(rows, share=proportion, language=language)["nats_per_token"].to_numpy()
+            for proportion in (BALANCED, share)
         ]
         for language in ("c0", "c1")
     ]
@@ -292,9 +296,11 @@ def _both_better(results: Results) -> Iterator[dict[str, Any]]:
             setting = f"per doubling, width {width}"
             yield _row(COST_BY_BUDGET, setting, "worse", trend, "nats")
     if len(study.widths) > 1:
-        found = difference(*(gaps[width, most] for width in (min(study.widths), max(study.widths))))
+        estimate = difference(
+            *(gaps[width, most] for width in (min(study.widths), max(study.widths)))
+        )
         setting = f"{most:g}x, width {max(study.widths)} less {min(study.widths)}"
-        yield _row(COST_BY_WIDTH, setting, "worse", found, "nats")
+        yield _row(COST_BY_WIDTH, setting, "worse", estimate, "nats")
 
 
 def aligned(table: pd.DataFrame) -> Array:
@@ -339,9 +345,9 @@ def _alignment(results: Results) -> Iterator[dict[str, Any]]:
     tables["embedding cosine"] = chosen(results.embedding, **where)
     for measure, rows in tables.items():
         pair = (aligned(chosen(rows, share=share)) for share in (BALANCED, IMBALANCED))
-        found = difference(*pair)
+        estimate = difference(*pair)
         unit = "share" if measure == "context kept" else "cosine"
-        yield _row(ALIGNS_MORE[measure], f"{budget:g}x", "c1", found, unit)
+        yield _row(ALIGNS_MORE[measure], f"{budget:g}x", "c1", estimate, unit)
 
 
 TRANSFERS_MORE = Claim("transfers-more", "90/10 transfers more", 1)
@@ -356,8 +362,8 @@ def _transferred(results: Results) -> Iterator[dict[str, Any]]:
         pair = (
             chosen(part, share=share)["accuracy"].to_numpy() for share in (BALANCED, IMBALANCED)
         )
-        found = difference(*pair)
-        yield _row(TRANSFERS_MORE, str(task), "c1", found, "accuracy")
+        estimate = difference(*pair)
+        yield _row(TRANSFERS_MORE, str(task), "c1", estimate, "accuracy")
 
 
 def _mean_loss(rows: pd.DataFrame) -> Array:
@@ -386,8 +392,8 @@ def _anchors(results: Results) -> Iterator[dict[str, Any]]:
     without = _mean_loss(_balanced(results))
     rows = chosen(results.perplexity, experiment="anchors", last=True)
     for anchors, part in rows.groupby("anchors"):
-        found = difference(without, _mean_loss(part))
-        yield _row(ANCHORS_HELP, f"{anchors:.0%} of the ids", "mean", found, "nats")
+        estimate = difference(without, _mean_loss(part))
+        yield _row(ANCHORS_HELP, f"{anchors:.0%} of the ids", "mean", estimate, "nats")
 
 
 FIRST_FORGOTTEN = Claim("first-forgotten", "the first language is forgotten", 1, "perplexity 9e10")
@@ -409,11 +415,11 @@ def _schedules(results: Results) -> Iterator[dict[str, Any]]:
                 chosen(some, language="c0")["nats_per_token"].to_numpy()
                 for some in (constant, part)
             )
-            found = difference(*pair)
-            yield _row(FIRST_FORGOTTEN, str(schedule), "c0", found, "nats")
+            estimate = difference(*pair)
+            yield _row(FIRST_FORGOTTEN, str(schedule), "c0", estimate, "nats")
         else:
-            found = difference(_mean_loss(constant), _mean_loss(part))
-            yield _row(IMBALANCE_FIRST, str(schedule), "mean", found, "nats")
+            estimate = difference(_mean_loss(constant), _mean_loss(part))
+            yield _row(IMBALANCE_FIRST, str(schedule), "mean", estimate, "nats")
 
 
 MAJORITY_OF_MANY = Claim("majority-of-many", "a majority beats equal shares", -1)
@@ -427,9 +433,9 @@ def _many(results: Results) -> Iterator[dict[str, Any]]:
     shares = sorted(set(rows["share"]))  # of the second language: least where the first has a half
     for languages, part in (("mean", rows), ("mean of the others", rows[rows["language"] != "c0"])):
         pair = (_mean_loss(chosen(part, share=share)) for share in (shares[1], shares[0]))
-        found = difference(*pair)
+        estimate = difference(*pair)
         setting = f"{results.study.many} languages"
-        yield _row(MAJORITY_OF_MANY, setting, languages, found, "nats")
+        yield _row(MAJORITY_OF_MANY, setting, languages, estimate, "nats")
 
 
 REAL_DISJOINT = Claim(
@@ -465,8 +471,8 @@ def _real(results: Results) -> Iterator[dict[str, Any]]:
         setting = f"{pair}, {vocabulary}, {budget:g}x"
         claim = REAL_SHARED if vocabulary == "shared" else REAL_DISJOINT
         for how, said in ((FITTED, ""), (INTERPOLATED, ", interpolated")):
-            found, bound = _log_efficiency(own, how)
-            yield _row(claim, setting + said, other, found, "log TEff", bound)
+            estimate, bound = _log_efficiency(own, how)
+            yield _row(claim, setting + said, other, estimate, "log TEff", bound)
         where = {"pair": pair, "vocabulary": vocabulary, "budget": budget, "last": True}
         tables = {
             measure: chosen(results.alignment, measure=measure, **where)

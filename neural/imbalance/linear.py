@@ -21,8 +21,8 @@ def risks(share: ArrayLike, correlation: ArrayLike) -> tuple[Array, Array]:
     # sqrt(1 - 4 s (1 - s)(1 - r^2)) without cancellation.
     D = np.hypot(r, np.sqrt(1 - r**2) * (1 - 2 * s))
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = [
+        by_task = [
             np.where(D > 0, 1 - (own + (1 - own) * r**2 - (1 - D) / 2) / D, 0.5)
             for own in (1 - s, s)
         ]
-    return found[0], found[1]
+    return by_task[0], by_task[1]

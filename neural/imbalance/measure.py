@@ -25,25 +25,25 @@ from neural.study.stack import Stack
 Ints = NDArray[np.int64]
 
 
-def clones_alike(stack: Stack, one: Ints, other: Ints, language: str) -> pd.DataFrame:
+def clones_alike(stack: Stack, windows: Ints, other: Ints, language: str) -> pd.DataFrame:
     """State and gradient cosines and the context kept under patching, of windows (N, T + 1) and their clones."""
     rows: list[dict[str, Any]] = []
     for place in range(len(stack)):
         model = stack.model(place)
-        states = state_cosines(model, stack.config, one, other)
-        kept = patched(model, stack.config, one, other).kept
-        found = [
+        states = state_cosines(model, stack.config, windows, other)
+        kept = patched(model, stack.config, windows, other).kept
+        measurements = [
             *_by_layer("state cosine", states),
-            *_gradients(gradient_cosines(model, stack.config, one, other)),
+            *_gradients(gradient_cosines(model, stack.config, windows, other)),
             *(_row("context kept", str(layer), value) for layer, value in enumerate(kept)),
         ]
-        rows += [_at(stack, place) | row | {"language": language} for row in found]
+        rows += [_at(stack, place) | row | {"language": language} for row in measurements]
     return pd.DataFrame(rows)
 
 
 def real_alike(
     stack: Stack,
-    one: Ints,
+    windows: Ints,
     other: Ints,
     sentences: tuple[Sentences, Sentences] | None,
     language: str,
@@ -52,10 +52,12 @@ def real_alike(
     rows: list[dict[str, Any]] = []
     for place in range(len(stack)):
         model = stack.model(place)
-        found = _gradients(gradient_cosines(model, stack.config, one, other))
+        measurements = _gradients(gradient_cosines(model, stack.config, windows, other))
         if sentences is not None:
-            found += _by_layer("state cosine", pooled_cosines(model, stack.config, *sentences))
-        rows += [_at(stack, place) | row | {"language": language} for row in found]
+            measurements += _by_layer(
+                "state cosine", pooled_cosines(model, stack.config, *sentences)
+            )
+        rows += [_at(stack, place) | row | {"language": language} for row in measurements]
     return pd.DataFrame(rows)
 
 
@@ -94,11 +96,11 @@ def clone_embeddings(
     return pd.DataFrame(rows)
 
 
-def real_embeddings(stack: Stack, one: Ints, other: Ints, language: str) -> pd.DataFrame:
+def real_embeddings(stack: Stack, ids: Ints, other: Ints, language: str) -> pd.DataFrame:
     """The mean cosine of the centred embeddings of ids matched for it, beside that under random rotation."""
     rows = []
     for place in range(len(stack)):
-        matching = match(stack.parameters["wte.weight"][place], one, other, centred=True)
+        matching = match(stack.parameters["wte.weight"][place], ids, other, centred=True)
         rows.append(
             _at(stack, place)
             | {
@@ -118,8 +120,8 @@ def _at(stack: Stack, place: int) -> dict[str, Any]:
 
 
 def _by_layer(measure: str, cosines: Cosines) -> list[dict[str, Any]]:
-    both = zip(cosines.paired, cosines.unpaired, strict=True)
-    return [_row(measure, str(layer), *values) for layer, values in enumerate(both)]
+    pairs = zip(cosines.paired, cosines.unpaired, strict=True)
+    return [_row(measure, str(layer), *values) for layer, values in enumerate(pairs)]
 
 
 def _row(measure: str, place: str, value: float, unrelated: float = float("nan")) -> dict[str, Any]:

@@ -160,7 +160,7 @@ class Study:
     data_dir: Path | None = field(default=None, metadata={"identity": False})
 
     @property
-    def one(self) -> int:
+    def unit(self) -> int:
         """Tokens of 1x."""
         return self.optimiser.steps * self.batch * self.model.context
 
@@ -187,7 +187,7 @@ class Study:
                 for share in self.shares:
                     chosen = share in (BALANCED, IMBALANCED) and width == self.model.width
                     yield self._two(
-                        "grid", (share,), budget, width, looks=chosen and budget == most
+                        "grid", (share,), budget, width, log_checkpoints=chosen and budget == most
                     )
 
     def _references(self) -> Iterator[Recipe]:
@@ -218,15 +218,17 @@ class Study:
         vocabularies: tuple[Vocabulary, ...] = ("disjoint", "shared")
         for other in self.others:
             for vocabulary in vocabularies:
-                both = (self.text, other)
+                languages = (self.text, other)
                 for budget in self.real:
                     for share in (BALANCED, IMBALANCED):
                         stages = ((1 - share, share),)
-                        yield Recipe("real", both, stages, budget, width, vocabulary)
-                for language in both[vocabulary == "disjoint" :]:  # the first has the clones' curve
+                        yield Recipe("real", languages, stages, budget, width, vocabulary)
+                for language in languages[
+                    vocabulary == "disjoint" :
+                ]:  # the first has the clones' curve
                     for budget in self.real_reference:
-                        shares = tuple(float(name == language) for name in both)
-                        yield Recipe("real", both, (shares,), budget, width, vocabulary)
+                        shares = tuple(float(name == language) for name in languages)
+                        yield Recipe("real", languages, (shares,), budget, width, vocabulary)
 
     def _two(
         self,
@@ -235,11 +237,16 @@ class Study:
         budget: float,
         width: int | None = None,
         *,
-        looks: bool = False,
+        log_checkpoints: bool = False,
     ) -> Recipe:
         stages = tuple((1 - share, share) for share in shares)
         return Recipe(
-            experiment, ("c0", "c1"), stages, budget, width or self.model.width, looks=looks
+            experiment,
+            ("c0", "c1"),
+            stages,
+            budget,
+            width or self.model.width,
+            looks=log_checkpoints,
         )
 
     def clones(self, recipe: Recipe, special: tuple[int, ...]) -> Clones:

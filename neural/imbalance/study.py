@@ -175,8 +175,8 @@ class _Place:
         }
         names = [name for name in recipe.languages if name in trained]
         if recipe.vocabulary != "cloned":
-            both = self.bilingual(recipe)
-            return {name: self._passages(both.test(name)) for name in names}
+            bilingual = self.bilingual(recipe)
+            return {name: self._passages(bilingual.test(name)) for name in names}
         clones, text = self.clones(recipe), self.held_out
         return {
             name: Tokens(
@@ -245,14 +245,14 @@ def _alignment(place: _Place, recipe: Recipe) -> pd.DataFrame:
     names = recipe.languages[:2]
     size, context = place.study.measures.windows, place.study.model.context
     texts = place.texts(recipe)
-    one, other = (windows(texts[name], size, context) for name in names)
+    first, other = (windows(texts[name], size, context) for name in names)
     sentences = None if recipe.vocabulary == "cloned" else place.sentences(recipe)
     parts = []
     for models in place.stacks(recipe):
         if recipe.vocabulary == "cloned":
-            parts.append(measure.clones_alike(models, one, other, names[1]))
+            parts.append(measure.clones_alike(models, first, other, names[1]))
         else:
-            parts.append(measure.real_alike(models, one, other, sentences, names[1]))
+            parts.append(measure.real_alike(models, first, other, sentences, names[1]))
     return _of(recipe, place.study, pd.concat(parts, ignore_index=True))
 
 
@@ -266,9 +266,9 @@ def _embedding(place: _Place, recipe: Recipe) -> pd.DataFrame:
             bins = place.study.measures.bins
             parts.append(measure.clone_embeddings(models, own, counts, "c1", bins))
         else:
-            both = place.bilingual(recipe)
-            one, other = (both.ids(name, OFTEN, alone=True) for name in recipe.languages)
-            parts.append(measure.real_embeddings(models, one, other, recipe.languages[1]))
+            bilingual = place.bilingual(recipe)
+            ids, other = (bilingual.ids(name, OFTEN, alone=True) for name in recipe.languages)
+            parts.append(measure.real_embeddings(models, ids, other, recipe.languages[1]))
     return _of(recipe, place.study, pd.concat(parts, ignore_index=True))
 
 
@@ -280,7 +280,7 @@ def _transfer(place: _Place, recipe: Recipe, number: int) -> pd.DataFrame:
         first, other = recipe.languages
         tasks = {first: own, other: task(f"{IN_BOTH}{other}", place.study.data_dir)}
         text = place.bilingual(recipe)
-        found = transferred_real(last, tasks, text, measures.tuning, sources=(first,))
+        transfers = transferred_real(last, tasks, text, measures.tuning, sources=(first,))
     else:
-        found = transferred(last, own, place.tokenizer, place.clones(recipe), measures.tuning)
-    return _of(recipe, place.study, found.assign(task=name))
+        transfers = transferred(last, own, place.tokenizer, place.clones(recipe), measures.tuning)
+    return _of(recipe, place.study, transfers.assign(task=name))

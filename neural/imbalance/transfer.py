@@ -57,14 +57,14 @@ def transferred_real(
     sources: Sequence[str],
 ) -> pd.DataFrame:
     """The same task in two real languages: tuned in each of the sources, tested in both; the table of `between`."""
-    found = {}
+    encoded = {}
     for language, task in tasks.items():
         parts = _parts(task, text.tokenizers[language], stack)
         table = text.tables[language]
-        found[language] = tuple(
+        encoded[language] = tuple(
             replace(part, ids=table[part.ids].astype(np.int32)) for part in parts
         )
-    return between(stack, found, tuning, sources)
+    return between(stack, encoded, tuning, sources)
 
 
 def between(

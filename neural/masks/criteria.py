@@ -96,8 +96,8 @@ def fisher(
     mean loss of their tokens. One gradient is held at a time.
     """
     program = _fisher_program(config, risk or language_risk(config))
-    found = program(_placed(parameters), jax.tree.map(jnp.asarray, examples))
-    return {name: np.asarray(score) for name, score in found.items()}
+    scores = program(_placed(parameters), jax.tree.map(jnp.asarray, examples))
+    return {name: np.asarray(score) for name, score in scores.items()}
 
 
 @lru_cache(maxsize=16)
@@ -123,7 +123,7 @@ def inputs(parameters: Parameters, tokens: jax.Array, config: ModelConfig) -> Pa
     """What each prunable matrix is multiplied by on tokens (B, T): by its name, (B T, in)."""
     B, T = tokens.shape
     stream = states(parameters, tokens, config).reshape(-1, B * T, config.width)
-    found: Parameters = {}
+    by_matrix: Parameters = {}
     for layer in range(config.layers):
         p, x = block_parameters(parameters, layer), stream[layer]
         heads = split_heads(p, x, B, config)
@@ -131,13 +131,13 @@ def inputs(parameters: Parameters, tokens: jax.Array, config: ModelConfig) -> Pa
         joined = mixed.reshape(heads[0].shape).transpose(0, 2, 1, 3).reshape(x.shape)
         x = x + dense(joined, p["attn.c_proj.weight"], p["attn.c_proj.bias"])
         hidden = dense(normed(p, "ln_2", x), p["mlp.c_fc.weight"], p["mlp.c_fc.bias"])
-        found |= {
+        by_matrix |= {
             f"h.{layer}.attn.c_attn.weight": normed(p, "ln_1", stream[layer]),
             f"h.{layer}.attn.c_proj.weight": joined,
             f"h.{layer}.mlp.c_fc.weight": normed(p, "ln_2", x),
             f"h.{layer}.mlp.c_proj.weight": jax.nn.gelu(hidden, approximate=True),
         }
-    return found
+    return by_matrix
 
 
 def highest(scores: Mapping[str, Any], config: ModelConfig, kept: int) -> Mask:
@@ -161,9 +161,9 @@ def highest_of_outputs(scores: Mapping[str, Any], config: ModelConfig, kept: int
             raise UserError(f"a score of {name} is not finite: give a model whose loss is")
         order = np.argsort(score, axis=0, kind="stable")
         in_order = np.arange(len(score))[:, None] >= len(score) - quota
-        found = np.zeros(score.shape, np.bool_)
-        np.put_along_axis(found, order, in_order, axis=0)
-        bits.append(found.reshape(-1))
+        mask = np.zeros(score.shape, np.bool_)
+        np.put_along_axis(mask, order, in_order, axis=0)
+        bits.append(mask.reshape(-1))
     return Mask(config, np.concatenate(bits))
 
 

@@ -180,7 +180,7 @@ class Mask(Mapping[str, Bits]):
         return applied(self, parameters)
 
 
-def of(config: ModelConfig, tensors: Mapping[str, Any]) -> Mask:
+def from_tensors(config: ModelConfig, tensors: Mapping[str, Any]) -> Mask:
     """The mask of boolean arrays by name. Raises ValueError unless names and shapes are the prunable ones, exactly."""
     if unknown := tensors.keys() - _places(config).keys():
         raise ValueError(f"{', '.join(sorted(unknown))} is not prunable: leave it out")
@@ -191,11 +191,11 @@ def flat(tensors: Mapping[str, Any], config: ModelConfig) -> NDArray[Any]:
     """The prunable weights of one model, (n,), in the order of a mask's bits. Raises ValueError for others."""
     rows = []
     for name, place in _places(config).items():
-        found = np.asarray(tensors[name]) if name in tensors else None
-        if found is None or found.shape != place.shape:
-            shape = "missing" if found is None else found.shape
+        weights = np.asarray(tensors[name]) if name in tensors else None
+        if weights is None or weights.shape != place.shape:
+            shape = "missing" if weights is None else weights.shape
             raise ValueError(f"{name} is {shape}, not {place.shape}: give one whole model")
-        rows.append(found.reshape(-1))
+        rows.append(weights.reshape(-1))
     return np.concatenate(rows)
 
 
@@ -238,7 +238,9 @@ def unstacked(masks: Mapping[str, Any], config: ModelConfig) -> tuple[Mask, ...]
     """The mask of each model of a stack."""
     arrays = {name: np.asarray(value) for name, value in masks.items()}
     S = len(next(iter(arrays.values())))
-    return tuple(of(config, {name: array[s] for name, array in arrays.items()}) for s in range(S))
+    return tuple(
+        from_tensors(config, {name: array[s] for name, array in arrays.items()}) for s in range(S)
+    )
 
 
 def random(config: ModelConfig, seed: int | Sequence[int], *, kept: int) -> Mask:
@@ -325,12 +327,12 @@ def _places(config: ModelConfig) -> dict[str, _Place]:
     """Of each prunable weight, its bits and its shape."""
     from neural.gpt.model import shapes
 
-    found, start = {}, 0
+    places, start = {}, 0
     for name, shape in shapes(config).items():
         if name.startswith("h.") and name.split(".", 2)[2] in OF_BLOCK:
-            found[name] = _Place(slice(start, start + prod(shape)), shape)
+            places[name] = _Place(slice(start, start + prod(shape)), shape)
             start += prod(shape)
-    return found
+    return places
 
 
 def _cells(config: ModelConfig) -> Iterator[NDArray[np.int64]]:

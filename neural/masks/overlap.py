@@ -67,10 +67,10 @@ def chance(*densities: ArrayLike) -> Array:
     """
     given = [np.asarray(q, np.float64) for q in densities]
     given = given * 2 if len(given) == 1 else given
-    both, neither = np.ones(()), np.ones(())
+    intersection, neither = np.ones(()), np.ones(())
     for q in given:
-        both, neither = both * q, neither * (1 - q)
-    return _ratio(both, 1 - neither)
+        intersection, neither = intersection * q, neither * (1 - q)
+    return _ratio(intersection, 1 - neither)
 
 
 def corrected(J: ArrayLike, J0: ArrayLike, ceiling: ArrayLike) -> Array:

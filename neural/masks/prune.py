@@ -154,12 +154,12 @@ def saved_rounds(
 
     Raises UserError for damaged files, and for those of a provenance of another identity.
     """
-    found: list[tuple[Mask, ...]] = []
+    rounds: list[tuple[Mask, ...]] = []
     while True:
-        files = [file_of(folder, len(found) + 1, model) for model in range(models)]
+        files = [file_of(folder, len(rounds) + 1, model) for model in range(models)]
         if not all(file.with_suffix(".json").is_file() for file in files):
-            return found
+            return rounds
         loaded = [load(file, config) for file in files]
         if identity is not None and any(about.get("identity") != identity for _, about in loaded):
             raise UserError(f"{folder} holds the masks of other work: give another folder")
-        found.append(tuple(mask for mask, _ in loaded))
+        rounds.append(tuple(mask for mask, _ in loaded))

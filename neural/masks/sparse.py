@@ -88,15 +88,15 @@ def compacted(parameters: Mapping[str, Any], mask: Mask) -> dict[str, NDArray[An
 
     What a constant one adds is added to the bias of its output, so logits are equal to the rounding of float32.
     """
-    found = {name: np.asarray(value) for name, value in mask.apply(parameters).items()}
+    tensors = {name: np.asarray(value) for name, value in mask.apply(parameters).items()}
     for layer in range(mask.config.layers):
-        _drop_heads(found, f"h.{layer}.attn.", heads(mask, layer), mask.config)
-        _drop_units(found, f"h.{layer}.mlp.", units(mask, layer))
-    return found
+        _drop_heads(tensors, f"h.{layer}.attn.", heads(mask, layer), mask.config)
+        _drop_units(tensors, f"h.{layer}.mlp.", units(mask, layer))
+    return tensors
 
 
-def _drop_heads(p: dict[str, NDArray[Any]], prefix: str, of: Live, config: ModelConfig) -> None:
-    alive, constant = (np.repeat(which, config.head_width) for which in of)
+def _drop_heads(p: dict[str, NDArray[Any]], prefix: str, live: Live, config: ModelConfig) -> None:
+    alive, constant = (np.repeat(which, config.head_width) for which in live)
     into, out = f"{prefix}c_attn", f"{prefix}c_proj"
     values = p[f"{into}.bias"][-config.width :]
     p[f"{out}.bias"] = _moved(p[f"{out}.bias"], values[constant], p[f"{out}.weight"][constant])
@@ -105,13 +105,13 @@ def _drop_heads(p: dict[str, NDArray[Any]], prefix: str, of: Live, config: Model
     p[f"{out}.weight"] = p[f"{out}.weight"][alive]
 
 
-def _drop_units(p: dict[str, NDArray[Any]], prefix: str, of: Live) -> None:
+def _drop_units(p: dict[str, NDArray[Any]], prefix: str, live: Live) -> None:
     into, out = f"{prefix}c_fc", f"{prefix}c_proj"
-    values = np.asarray(jax.nn.gelu(p[f"{into}.bias"], approximate=True))[of.constant]
-    p[f"{out}.bias"] = _moved(p[f"{out}.bias"], values, p[f"{out}.weight"][of.constant])
-    p[f"{into}.weight"] = p[f"{into}.weight"][:, of.alive]
-    p[f"{into}.bias"] = p[f"{into}.bias"][of.alive]
-    p[f"{out}.weight"] = p[f"{out}.weight"][of.alive]
+    values = np.asarray(jax.nn.gelu(p[f"{into}.bias"], approximate=True))[live.constant]
+    p[f"{out}.bias"] = _moved(p[f"{out}.bias"], values, p[f"{out}.weight"][live.constant])
+    p[f"{into}.weight"] = p[f"{into}.weight"][:, live.alive]
+    p[f"{into}.bias"] = p[f"{into}.bias"][live.alive]
+    p[f"{out}.weight"] = p[f"{out}.weight"][live.alive]
 
 
 def logits(parameters: Mapping[str, Any], tokens: Any, config: ModelConfig) -> jax.Array:
@@ -127,22 +127,22 @@ def logits(parameters: Mapping[str, Any], tokens: Any, config: ModelConfig) -> j
         hidden = dense(normed(p, "ln_2", x), p["mlp.c_fc.weight"], p["mlp.c_fc.bias"])
         hidden = jax.nn.gelu(hidden, approximate=True)
         x = x + dense(hidden, p["mlp.c_proj.weight"], p["mlp.c_proj.bias"])
-    found = unembed(normed(parameters, "ln_f", x), head(parameters))
-    return found.reshape(*tokens.shape, -1)
+    scores = unembed(normed(parameters, "ln_f", x), head(parameters))
+    return scores.reshape(*tokens.shape, -1)
 
 
 def in_rows(parameters: Mapping[str, Any], mask: Mask) -> dict[str, Any]:
     """The prunable matrices of one model in compressed sparse rows: (out, in) of scipy, exactly what the mask keeps."""
     from scipy.sparse import csr_array
 
-    found = {}
+    matrices = {}
     for name in mask:
         kept = np.ascontiguousarray(mask[name].T)
         values = np.ascontiguousarray(np.asarray(parameters[name]).T)[kept]
         starts = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int32)
         places = np.nonzero(kept)[1].astype(np.int32)
-        found[name] = csr_array((values, places, starts), shape=kept.shape)
-    return found
+        matrices[name] = csr_array((values, places, starts), shape=kept.shape)
+    return matrices
 
 
 def product(matrix: Any, x: NDArray[Any]) -> NDArray[Any]:

@@ -35,7 +35,7 @@ class Cosines:
 def state_cosines(
     parameters: Mapping[str, Any],
     config: ModelConfig,
-    one: ArrayLike,
+    first: ArrayLike,
     other: ArrayLike,
     compute: Compute = DEFAULT,
 ) -> Cosines:
@@ -43,7 +43,7 @@ def state_cosines(
 
     Unpaired: the same place of another window.
     """
-    a, b = (np.asarray(text, np.int32)[:, :-1] for text in (one, other))
+    a, b = (np.asarray(text, np.int32)[:, :-1] for text in (first, other))
     _check_pairs(a, b)
     return Cosines(*map(np.asarray, _state_program(config, compute)(dict(parameters), a, b)))
 
@@ -51,14 +51,14 @@ def state_cosines(
 def gradient_cosines(
     parameters: Mapping[str, Any],
     config: ModelConfig,
-    one: ArrayLike,
+    first: ArrayLike,
     other: ArrayLike,
     compute: Compute = DEFAULT,
 ) -> dict[str, float]:
     """Of the gradients of the mean loss on the two texts, tensor by tensor."""
-    a, b = (np.asarray(text, np.int32) for text in (one, other))
-    found = _gradient_program(config, compute)(dict(parameters), a, b)
-    return {name: float(value) for name, value in found.items()}
+    a, b = (np.asarray(text, np.int32) for text in (first, other))
+    cosines = _gradient_program(config, compute)(dict(parameters), a, b)
+    return {name: float(value) for name, value in cosines.items()}
 
 
 def embedding_cosines(embedding: ArrayLike, pairs: ArrayLike) -> Cosines:
@@ -86,21 +86,21 @@ class Patched:
 
         NaN where the first half tells nothing.
         """
-        told = self.another - self.plain
+        gain = self.another - self.plain
         with np.errstate(invalid="ignore", divide="ignore"):
-            found: Array = np.where(told > 0, 1 - (self.same - self.plain) / told, np.nan)
-        return found
+            share: Array = np.where(gain > 0, 1 - (self.same - self.plain) / gain, np.nan)
+        return share
 
 
 def patched(
     parameters: Mapping[str, Any],
     config: ModelConfig,
-    one: ArrayLike,
+    first: ArrayLike,
     other: ArrayLike,
     compute: Compute = DEFAULT,
 ) -> Patched:
     """Causal patching from the first language to the second: whether later layers can read its states as their own."""
-    a, b = (np.asarray(text, np.int32) for text in (one, other))
+    a, b = (np.asarray(text, np.int32) for text in (first, other))
     _check_pairs(a, b)
     same, another, plain = _patch_program(config, compute)(dict(parameters), a, b)
     return Patched(np.asarray(same, np.float64), np.asarray(another, np.float64), float(plain))
@@ -149,8 +149,8 @@ def _patch_program(config: ModelConfig, compute: Compute) -> Any:
 
         def with_context(context: jax.Array, layer: int) -> jax.Array:
             state = jnp.concatenate([context[:, :half], y[layer][:, half:]], axis=1)
-            found = continued_losses(parameters, state, b[:, 1:], layer, config, compute)
-            return found[:, half:].mean()
+            token_losses = continued_losses(parameters, state, b[:, 1:], layer, config, compute)
+            return token_losses[:, half:].mean()
 
         layers = range(config.layers)
         same = jnp.stack([with_context(x[layer], layer) for layer in layers])

@@ -83,9 +83,9 @@ class Damages:
         """The limit for sigma -> 0, (groups,), from the two smallest: their O(sigma^2) cancels, draw by draw."""
         if len(self.sigmas) < 2:
             raise UserError("one sigma has no limit: measure the damage at two or more")
-        one, other = np.argsort(self.sigmas)[:2]
-        a, b = self.sigmas[one] ** 2, self.sigmas[other] ** 2
-        at_a, at_b = self.samples[:, one] / a, self.samples[:, other] / b
+        smallest, other = np.argsort(self.sigmas)[:2]
+        a, b = self.sigmas[smallest] ** 2, self.sigmas[other] ** 2
+        at_a, at_b = self.samples[:, smallest] / a, self.samples[:, other] / b
         return _mean((b * at_a - a * at_b) / (b - a))
 
 
@@ -110,8 +110,8 @@ def curvature(
     names = tuple(shapes(config))
     with _precision(compute):
         placed, batches = _placed(parameters, config, windows, batch, compute)
-        found = _trace_program(config, compute, probes)(placed, batches, jax.random.key(seed))
-        hessian, gauss_newton = (np.asarray(half, np.float64) for half in found)
+        halves = _trace_program(config, compute, probes)(placed, batches, jax.random.key(seed))
+        hessian, gauss_newton = (np.asarray(half, np.float64) for half in halves)
     return Curvature(names, hessian, gauss_newton, _deviations(parameters, names))
 
 
@@ -145,13 +145,13 @@ def damages(
         placed, batches = _placed(parameters, config, windows, batch, compute)
         program = _damage_program(config, compute, pairs)
         of_sigma = jnp.asarray(strengths, compute.dtype)
-        found = [
+        by_group = [
             program(
                 placed, jnp.asarray(row, compute.dtype), batches, of_sigma, jax.random.key(seed)
             )
             for row in scales
         ]
-        samples = np.stack([np.asarray(of_group, np.float64) for of_group in found])
+        samples = np.stack([np.asarray(of_group, np.float64) for of_group in by_group])
     return Damages(tuple(groups), strengths, samples)
 
 
@@ -179,8 +179,8 @@ def _trace_program(config: ModelConfig, compute: Compute, probes: int) -> Any:
             squares = jax.lax.map(squared_gradients, jax.random.split(labels, probes))
             return hessian, squares.T * (tokens.size / 2)
 
-        found = jax.lax.map(of_batch, (batches, jax.random.split(key, len(batches))))
-        return tuple(of_batches.mean(axis=0) for of_batches in found)
+        by_batch = jax.lax.map(of_batch, (batches, jax.random.split(key, len(batches))))
+        return tuple(of_batches.mean(axis=0) for of_batches in by_batch)
 
     return jax.jit(half_traces)
 
@@ -204,12 +204,14 @@ def _damage_program(config: ModelConfig, compute: Compute, pairs: int) -> Any:
                 name: parameters[name] + scale * noise["hit"][name]
                 for name, scale in zip(names, scales, strict=True)
             }
-            added = jax.lax.map(lambda of: (losses(moved, of[0]) - of[1]).mean(), (batches, clean))
+            added = jax.lax.map(
+                lambda batch: (losses(moved, batch[0]) - batch[1]).mean(), (batches, clean)
+            )
             return added.mean()
 
         none = {"hit": jax.tree.map(jnp.zeros_like, parameters)}
-        found = measured_damages(growth, none, ("hit",), sigmas, key, pairs, all_leaves_at_once)
-        return found[0]
+        by_group = measured_damages(growth, none, ("hit",), sigmas, key, pairs, all_leaves_at_once)
+        return by_group[0]
 
     return jax.jit(growths)
 

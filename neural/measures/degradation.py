@@ -77,7 +77,7 @@ def resampled_means(curves: ArrayLike, *, resamples: int = RESAMPLES, seed: int 
 
 def crossover(
     x: ArrayLike,
-    one: ArrayLike,
+    baseline: ArrayLike,
     other: ArrayLike,
     *,
     resamples: int = RESAMPLES,
@@ -89,7 +89,7 @@ def crossover(
     not cross in the direction of the means counts as crossing before the range if it starts on the far side, else after
     it. So the interval is open where more of them leave the range than it may miss.
     """
-    a, b = _curves(one), _curves(other)
+    a, b = _curves(baseline), _curves(other)
     if a.shape != b.shape:
         raise ValueError(f"curves {a.shape} and {b.shape} cannot be paired: give equal shapes")
     strengths = _strengths(x, a)

@@ -91,9 +91,12 @@ class Reference:
         """TEff: of a model that reached this perplexity in a language after so many tokens of it."""
         if not tokens > 0:
             raise ValueError(f"{tokens} tokens: the language was not trained on")
-        found = self.tokens(perplexity)
+        equivalent = self.tokens(perplexity)
         return Equivalent(
-            found.value / tokens, found.low / tokens, found.high / tokens, found.beyond
+            equivalent.value / tokens,
+            equivalent.low / tokens,
+            equivalent.high / tokens,
+            equivalent.beyond,
         )
 
     @staticmethod
@@ -101,8 +104,8 @@ class Reference:
         """(n,) for parameters (n, 3); -inf for curves so steep that they overflow."""
         log_a, log_b, log_c = logs.T
         with np.errstate(over="ignore", invalid="ignore"):
-            found: Array = np.exp(log_c) - np.exp(log_a - np.exp(log_b) * np.log(tokens))
-        return np.nan_to_num(found, nan=-np.inf, posinf=np.inf)
+            inverse: Array = np.exp(log_c) - np.exp(log_a - np.exp(log_b) * np.log(tokens))
+        return np.nan_to_num(inverse, nan=-np.inf, posinf=np.inf)
 
     @staticmethod
     def _tokens(logs: Array, perplexity: float) -> Array:
@@ -111,8 +114,8 @@ class Reference:
         with np.errstate(over="ignore"):
             left = np.exp(log_c) - 1 / perplexity
             rest = log_a - np.log(np.where(left > 0, left, 1))
-            found: Array = np.where(left > 0, np.exp(rest * np.exp(-log_b)), np.inf)
-        return found
+            budget: Array = np.where(left > 0, np.exp(rest * np.exp(-log_b)), np.inf)
+        return budget
 
 
 def fit(budgets: ArrayLike, perplexities: ArrayLike) -> Reference:
@@ -142,8 +145,8 @@ def fit(budgets: ArrayLike, perplexities: ArrayLike) -> Reference:
     scale = np.exp(np.log(x).mean())  # of tokens, so that a is of the size of 1/PPL
 
     def curve(x: Array, log_a: float, log_b: float, log_c: float) -> Array:
-        found: Array = np.exp(log_c) - np.exp(log_a) * (x / scale) ** -np.exp(log_b)
-        return found
+        inverse: Array = np.exp(log_c) - np.exp(log_a) * (x / scale) ** -np.exp(log_b)
+        return inverse
 
     c = 1.2 * y.max()
     start = np.log([max(c - np.median(y), 0.1 * c), 0.5, c])

@@ -154,7 +154,7 @@ def _split(arguments: Arguments, model: "Checkpoint") -> "dict[str, Tokens]":
 
     languages = arguments.languages
     if arguments.corpus is not None:
-        found = corpus.load(arguments.corpus, languages, data_dir=arguments.data_dir)
+        loaded_corpus = corpus.load(arguments.corpus, languages, data_dir=arguments.data_dir)
     else:
         record = Run(model.path.parents[1]).record
         if not record:
@@ -163,15 +163,15 @@ def _split(arguments: Arguments, model: "Checkpoint") -> "dict[str, Tokens]":
             )
         mixtures = [parse_schedule(mixture) for mixture in record["config"]["languages"]]
         trained = dict.fromkeys(name for mixture in mixtures for name in mixture.languages)
-        found = corpus.load(record["corpus"], tuple(trained), data_dir=arguments.data_dir)
-        if record["text"] != f"{found.fingerprint}-{model.fingerprint}":
+        loaded_corpus = corpus.load(record["corpus"], tuple(trained), data_dir=arguments.data_dir)
+        if record["text"] != f"{loaded_corpus.fingerprint}-{model.fingerprint}":
             raise UserError(
                 f"{', '.join(record['corpus'])} is no longer the text that {model.path.parents[1]} was trained on: "
                 "put that back, or choose text by --corpus"
             )
     tokens = {}
-    for language in languages or found.languages:
-        documents = found.documents(language, arguments.on)
+    for language in languages or loaded_corpus.languages:
+        documents = loaded_corpus.documents(language, arguments.on)
         if not documents:
             raise UserError(
                 f"{language} has no {arguments.on} text: leave it out of --languages, or choose another --on"

@@ -44,9 +44,9 @@ def interval(values: ArrayLike) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def difference(one: ArrayLike, other: ArrayLike) -> Interval:
+def difference(baseline: ArrayLike, other: ArrayLike) -> Interval:
     """other - one of any statistic (seeds, ...) of two models, seed by seed."""
-    a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    a, b = np.asarray(baseline, np.float64), np.asarray(other, np.float64)
     if a.shape != b.shape:
         raise ValueError(
             f"statistics {a.shape} and {b.shape} cannot be paired: give those of the same seeds"
@@ -54,14 +54,14 @@ def difference(one: ArrayLike, other: ArrayLike) -> Interval:
     return interval(b - a)
 
 
-def verdict(found: Interval, expected_sign: int) -> Verdict:
+def verdict(estimate: Interval, expected_sign: int) -> Verdict:
     """replicated: the interval excludes 0 on the expected side; opposite: on the other; not replicated: it has 0 in it.
 
     Raises ValueError without an interval, since then nothing was tested.
     """
     if expected_sign not in (-1, 1):
         raise ValueError(f"expected_sign = {expected_sign}: give 1 or -1")
-    low, high = float(found.low), float(found.high)
+    low, high = float(estimate.low), float(estimate.high)
     if np.isnan([low, high]).any():
         raise ValueError("an effect without an interval has no verdict: train two seeds or more")
     if low <= 0 <= high:
@@ -69,25 +69,25 @@ def verdict(found: Interval, expected_sign: int) -> Verdict:
     return "replicated" if (low > 0) == (expected_sign > 0) else "opposite"
 
 
-def within(found: Interval, margin: float) -> Verdict:
+def within(estimate: Interval, margin: float) -> Verdict:
     """Of an effect that is expected to be none. replicated: the interval lies within the margin about 0; opposite: it
     lies wholly outside.
     """
-    low, high = float(found.low), float(found.high)
+    low, high = float(estimate.low), float(estimate.high)
     if -margin <= low and high <= margin:
         return "replicated"
     return "opposite" if low > margin or high < -margin else "not replicated"
 
 
-def at_most(found: Interval, margin: float) -> Verdict:
+def at_most(estimate: Interval, margin: float) -> Verdict:
     """Of an effect that is expected to be no greater than the margin, in which it may be as small as it likes."""
-    if float(found.high) <= margin:
+    if float(estimate.high) <= margin:
         return "replicated"
-    return "opposite" if float(found.low) > margin else "not replicated"
+    return "opposite" if float(estimate.low) > margin else "not replicated"
 
 
 def effect(
-    found: Interval,
+    estimate: Interval,
     unit: str,
     expected: int,
     *,
@@ -100,20 +100,20 @@ def effect(
     expected: its sign, or 0 where there should be none, which `none` then judges. without: why it has no verdict, as a
     bound, which has no interval either. alone: the verdict of an effect without an interval.
     """
-    low, high = float(found.low), float(found.high)
+    low, high = float(estimate.low), float(estimate.high)
     judged: str
     if without:
         judged, low, high = without, np.nan, np.nan
-    elif np.isnan(found.value):
+    elif np.isnan(estimate.value):
         judged = "not measured"
     elif np.isnan(low):
         judged = alone
     elif expected or none is None:
-        judged = verdict(found, expected)
+        judged = verdict(estimate, expected)
     else:
-        judged = none(found)
+        judged = none(estimate)
     return {
-        "effect": float(found.value),
+        "effect": float(estimate.value),
         "low": low,
         "high": high,
         "unit": unit,
@@ -140,7 +140,7 @@ def expanded_percentiles(samples: ArrayLike, n: int) -> tuple[float, float]:
 
 
 def rank_correlation(
-    one: ArrayLike, other: ArrayLike, given: ArrayLike | None = None, *, fewest: int = 2
+    first: ArrayLike, other: ArrayLike, given: ArrayLike | None = None, *, fewest: int = 2
 ) -> float:
     """Spearman's of two variables (n,), or the partial one with a third held; what is not finite is left out.
 
@@ -148,7 +148,7 @@ def rank_correlation(
     """
     from scipy import stats
 
-    columns = [np.asarray(x, np.float64) for x in (one, other, given) if x is not None]
+    columns = [np.asarray(x, np.float64) for x in (first, other, given) if x is not None]
     there = np.isfinite(columns).all(axis=0)
     ranks = [stats.rankdata(column[there]) for column in columns]
     if there.sum() < fewest or min(np.ptp(rank) for rank in ranks) == 0:

@@ -40,7 +40,7 @@ class Matching:
 
 def match(
     embedding: ArrayLike,
-    one: ArrayLike,
+    first: ArrayLike,
     other: ArrayLike,
     *,
     rotations: int = 5,
@@ -55,7 +55,7 @@ def match(
     itself at a cosine of 1. Time grows with the cube of the smaller number of ids.
     """
     E = np.asarray(embedding, np.float64)
-    ids = [np.asarray(side, np.int64) for side in (one, other)]
+    ids = [np.asarray(side, np.int64) for side in (first, other)]
     for side in ids:
         if side.ndim != 1 or not len(side) or len(np.unique(side)) < len(side):
             raise ValueError(f"ids {side.shape} of a language: give one or more, each once")
@@ -73,16 +73,16 @@ def match(
 def rotation(d: int, seed: Sequence[int]) -> Array:
     """An orthogonal matrix (d, d), all equally likely (Mezzadri 2007); a function of the seed."""
     q, r = np.linalg.qr(np.random.default_rng(list(seed)).standard_normal((d, d)))
-    found: Array = q * np.sign(np.diag(r))
-    return found
+    orthogonal: Array = q * np.sign(np.diag(r))
+    return orthogonal
 
 
-def found(matching: Matching, pairs: ArrayLike) -> float:
+def share_matched(matching: Matching, pairs: ArrayLike) -> float:
     """The share of true pairs (n, 2), such as neural.text.clone.pairs gives, that were matched with one another."""
-    true = {(int(one), int(other)) for one, other in np.asarray(pairs)}
+    true = {(int(first), int(other)) for first, other in np.asarray(pairs)}
     if not true:
         raise ValueError("no true pairs: give one or more")
-    return len(true & {(int(one), int(other)) for one, other in matching.pairs}) / len(true)
+    return len(true & {(int(first), int(other)) for first, other in matching.pairs}) / len(true)
 
 
 def frequency_bins(counts: ArrayLike, ids: ArrayLike, bins: int) -> list[Ints]:
@@ -99,8 +99,8 @@ def frequency_bins(counts: ArrayLike, ids: ArrayLike, bins: int) -> list[Ints]:
 
 
 def _unit(x: Array) -> Array:
-    found: Array = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), SMALL)
-    return found
+    unit: Array = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), SMALL)
+    return unit
 
 
 def _best(cosines: Array) -> tuple[Ints, Ints, Array]:

@@ -73,13 +73,13 @@ def hit_by(failure: str, group: str, config: ModelConfig) -> tuple[str, ...]:
     names = names_of(group, config)
     if failure not in STRUCTURES:
         return names
-    found = tuple(name for parts in held(failure, names, config).values() for name in parts)
-    if not found:
+    changed = tuple(name for parts in held(failure, names, config).values() for name in parts)
+    if not changed:
         holding = [g for g in groups_of(config) if held(failure, names_of(g, config), config)]
         raise UserError(
             f"{failure} of {group}, which does not hold them whole: choose {', '.join(holding)}"
         )
-    return found
+    return changed
 
 
 def failed(
@@ -112,11 +112,11 @@ def failed(
     # The strength in float64: float32 has too few digits to count a share of a million weights.
     with jax.enable_x64(True):
         broken = program({name: parameters[name] for name in hit}, np.float64(strength), numbers)
-    found = {name: broken.get(name, parameters[name]) for name in shapes(config)}
+    tensors = {name: broken.get(name, parameters[name]) for name in shapes(config)}
     if stacked and copies > 1:
-        rest = {name: value for name, value in found.items() if name not in broken}
-        found |= _repeated(rest, copies)
-    return found
+        rest = {name: value for name, value in tensors.items() if name not in broken}
+        tensors |= _repeated(rest, copies)
+    return tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +169,8 @@ def curve(
     for strength in strengths:
         _check(failure, strength, draws, seed)
     draws = draws if is_random(failure) else 1
-    many = _even(draws, copies)
-    together = _even(S, max(1, copies // many))
+    draws_held = _even(draws, copies)
+    together = _even(S, max(1, copies // draws_held))
     if at_once is None:
         at_once = AT_ONCE.get(jax.default_backend(), AT_ONCE["gpu"])
 
@@ -184,16 +184,20 @@ def curve(
         if strength == harmless(failure):
             nats[:, level] = clean.nats.sum(axis=-1)[:, None]
             continue
-        for start, first in product(range(0, S, together), range(0, draws, many)):
+        for start, first in product(range(0, S, together), range(0, draws, draws_held)):
             # The last stack is filled up with models seen before, and its last draws may be too many: one program.
             place = (np.arange(start, start + together)) % S
             whole = together == S > 1
             some = models if whole else taken(models, place if together > 1 else start)
-            which = partial(failed, seed=seed, level=level, draws=many, first=first)
+            which = partial(failed, seed=seed, level=level, draws=draws_held, first=first)
             broken = which(some, config, group, failure, strength)
-            found = scores(broken, together * many).nats.sum(axis=-1).reshape(together, many)
-            last = min(first + many, draws)
-            nats[place, level, first:last] = found[:, : last - first]
+            losses = (
+                scores(broken, together * draws_held)
+                .nats.sum(axis=-1)
+                .reshape(together, draws_held)
+            )
+            last = min(first + draws_held, draws)
+            nats[place, level, first:last] = losses[:, : last - first]
     return Curve(nats, int(clean.scored.sum()), float(clean.scored_bytes.sum()))
 
 
@@ -211,8 +215,8 @@ def _program(config: ModelConfig, failure: str, hit: tuple[str, ...], stacked: b
         return jax.vmap(partial(_broken, config, failure, tensors, strength))(numbers)
 
     def of_models(tensors: Tensors, strength: Any, numbers: Any) -> Tensors:
-        found = jax.vmap(of_model, in_axes=(0, None, None))(tensors, strength, numbers)
-        return {name: value.reshape(-1, *value.shape[2:]) for name, value in found.items()}
+        copies = jax.vmap(of_model, in_axes=(0, None, None))(tensors, strength, numbers)
+        return {name: value.reshape(-1, *value.shape[2:]) for name, value in copies.items()}
 
     return jax.jit(of_models if stacked else of_model)
 
@@ -232,7 +236,7 @@ def _broken(
         row = jnp.concatenate([value.reshape(-1) for value in tensors.values()])
         row = groups.fail("magnitude-pruning", strength, {"all": row}, {"all": None})["all"]
         ends = np.cumsum([value.size for value in tensors.values()])
-        found = dict(zip(tensors, jnp.split(row, ends[:-1]), strict=True))
+        damaged = dict(zip(tensors, jnp.split(row, ends[:-1]), strict=True))
     else:
         plan = _plan(config, failure, tuple(tensors))
         seen = {v: tensors[name].reshape(plan.shapes[v]) for v, name in plan.tensors.items()}
@@ -240,8 +244,8 @@ def _broken(
         for v, (whose, size) in plan.wanted.items():
             drawn[v] = numbers[plan.places[whose] :][: prod(size)].reshape(size)
         broken = groups.fail(_by_tensor(failure), strength, seen, drawn, plan.axes)
-        found = {name: broken[v] for v, name in plan.tensors.items()}
-    return {name: value.reshape(tensors[name].shape) for name, value in found.items()}
+        damaged = {name: broken[v] for v, name in plan.tensors.items()}
+    return {name: value.reshape(tensors[name].shape) for name, value in damaged.items()}
 
 
 class _Plan(NamedTuple):

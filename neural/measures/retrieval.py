@@ -53,13 +53,13 @@ def sentence_states(
     length, behind an end-of-text, which counts for nothing. A sentence without tokens has zeros.
     """
     program, placed = _program(config, compute), jax.device_put(dict(parameters))
-    found = np.empty((config.layers + 1, len(ids), config.width), dtype=np.float32)
+    mean_states = np.empty((config.layers + 1, len(ids), config.width), dtype=np.float32)
     for start in range(0, len(ids), batch):
         there = np.arange(start, min(start + batch, len(ids)))
         rows = np.resize(there, batch)
         means = program(placed, np.asarray(ids)[rows], np.asarray(lengths)[rows])
-        found[:, there] = np.asarray(means)[:, : len(there)]
-    return found
+        mean_states[:, there] = np.asarray(means)[:, : len(there)]
+    return mean_states
 
 
 def cosines(x: ArrayLike, y: ArrayLike) -> Floats:
@@ -98,12 +98,12 @@ def retrieval(x: ArrayLike, y: ArrayLike, neighbours: int | None = NEIGHBOURS) -
     if a.shape != b.shape:
         raise ValueError(f"vectors {a.shape} and {b.shape}: give translations row by row")
     lead = a.shape[:-2]
-    found = []
+    accuracies = []
     for index in np.ndindex(lead):
         scores = cosines(a[index], b[index])
-        found.append(accuracy(scores if neighbours is None else margins(scores, neighbours)))
+        accuracies.append(accuracy(scores if neighbours is None else margins(scores, neighbours)))
     forward, backward = (
-        np.array([getattr(one, side) for one in found]).reshape(lead)
+        np.array([getattr(entry, side) for entry in accuracies]).reshape(lead)
         for side in ("forward", "backward")
     )
     return Accuracy(forward, backward)

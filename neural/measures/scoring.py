@@ -65,10 +65,10 @@ class Sliding:
         """Windows over n tokens, (N, 3): where each starts, and the first and the end of the tokens that it scores."""
         low, high = self.span or (self.window - self.stride, self.window)
         starts = np.arange(0, max(n - low, 1), self.stride)
-        found = np.stack([starts, starts + low, np.minimum(starts + high, n)], axis=1)
+        windows = np.stack([starts, starts + low, np.minimum(starts + high, n)], axis=1)
         if self.span is None:
-            found[0, 1] = 0
-        return found[found[:, 1] < found[:, 2]]
+            windows[0, 1] = 0
+        return windows[windows[:, 1] < windows[:, 2]]
 
 
 class Estimate(NamedTuple):
@@ -157,11 +157,11 @@ def score(
     placed = jax.device_put({name: parameters[name] for name in dimensions})
     n = len(tokens.ids)
     places = sliding.places(n)
-    both = () if without is None else (2,)
+    variants = () if without is None else (2,)
     if not len(places):
         raise UserError(f"the text has {n} tokens, and the span begins later: give more text")
     rows = min(batch, len(places))
-    losses = np.zeros((*copies, *both, n), dtype=np.float32)
+    losses = np.zeros((*copies, *variants, n), dtype=np.float32)
     scored = np.zeros(n, dtype=np.int64)
 
     def begun() -> Iterator[tuple[NDArray[np.int64], jax.Array]]:
@@ -173,9 +173,9 @@ def score(
     with progress_of(
         n, unit="tokens", scaled=True, description=progress, shown=bool(progress)
     ) as bar:
-        for chosen, found in _one_ahead(begun()):
+        for chosen, batch_losses in _one_ahead(begun()):
             for row, (start, low, high) in enumerate(chosen):
-                losses[..., low:high] = found[..., row, low - start : high - start]
+                losses[..., low:high] = batch_losses[..., row, low - start : high - start]
                 scored[low:high] += 1
                 bar.update(high - low)
     begins = np.concatenate([[0], tokens.ends[:-1]])

@@ -93,14 +93,14 @@ def encoded_words(sentences: Sequence[Spanned], tokenizer: Tokenizer, context: i
     Raises UserError for no sentences, and for a tokenizer that alters text.
     """
     tokens = _tokens([item.text for item in sentences], tokenizer)
-    found = _encoded(tokens, tokenizer.end_of_text, context)
+    encoding = _encoded(tokens, tokenizer.end_of_text, context)
     sizes = tokenizer.sizes
     places = [subwords(item, sizes[ids]) + 1 for item, ids in zip(sentences, tokens, strict=True)]
     most = max(map(len, places))
     first, end = (_rows([place[:, side] for place in places], most, 0) for side in (0, 1))
     lost = end > context
     first[lost] = end[lost] = 0
-    return WordExamples(found.ids, first, end, found.truncated, int(lost.sum()))
+    return WordExamples(encoding.ids, first, end, encoding.truncated, int(lost.sum()))
 
 
 def _tokens(texts: Sequence[str], tokenizer: Tokenizer) -> list[NDArray[np.int32]]:
@@ -140,10 +140,10 @@ def subwords(sentence: Spanned, sizes: NDArray[np.int64]) -> Ints:
 
 def _rows(values: Sequence[Any], width: int, fill: int) -> Ints:
     """Sequences of numbers as rows of one width."""
-    found = np.full((len(values), width), fill, dtype=np.int64)
-    for row, value in zip(found, values, strict=True):
+    rows = np.full((len(values), width), fill, dtype=np.int64)
+    for row, value in zip(rows, values, strict=True):
         row[: len(value)] = value
-    return found
+    return rows
 
 
 def word_means(x: jax.Array, first: Any, end: Any) -> jax.Array:
@@ -182,16 +182,16 @@ def word_features(
     program = _program(config, compute)
     placed = jax.device_put(dict(parameters))
     there = examples.there
-    found = np.empty((config.layers + 1, int(there.sum()), config.width), dtype=np.float32)
+    features = np.empty((config.layers + 1, int(there.sum()), config.width), dtype=np.float32)
     done = 0
     for start in range(0, len(examples), batch):
         rows = np.arange(start, min(start + batch, len(examples)))
         filled = np.resize(rows, batch)
         means = program(placed, examples.ids[filled], examples.first[filled], examples.end[filled])
         chosen = np.asarray(means)[:, : len(rows)][:, there[rows]]
-        found[:, done : done + chosen.shape[1]] = chosen
+        features[:, done : done + chosen.shape[1]] = chosen
         done += chosen.shape[1]
-    return found
+    return features
 
 
 @lru_cache(maxsize=16)

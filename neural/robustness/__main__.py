@@ -154,16 +154,16 @@ def survey_of(arguments: Arguments) -> "Survey":
     )
 
 
-def report(found: "pd.DataFrame") -> str:
+def report(effects: "pd.DataFrame") -> str:
     """The closing table: the claims as to D22's own failures of attention, and how many of all came to what."""
     from neural.robustness.plan import MAIN
 
-    main_ones = found["failure"].isna() | (
-        (found["group"] == "attention") & found["failure"].isin(list(MAIN))
+    main_ones = effects["failure"].isna() | (
+        (effects["group"] == "attention") & effects["failure"].isin(list(MAIN))
     )
     columns = ["claim", "several", "failure", "effect", "low", "high", "verdict"]
-    shown = found.loc[main_ones, columns].fillna({"failure": ""})
-    counts = found.groupby(["claim", "verdict"], sort=False).size().unstack(fill_value=0)
+    shown = effects.loc[main_ones, columns].fillna({"failure": ""})
+    counts = effects.groupby(["claim", "verdict"], sort=False).size().unstack(fill_value=0)
     return f"{shown.to_string(index=False, float_format='{:.3g}'.format)}\n\n{counts.to_string()}"
 
 
@@ -177,8 +177,8 @@ def summary(out: Path) -> str:
     keys = ["model", "text", "group", "failure"]
     rows = []
     for key, part in read(out, "curves").groupby(keys, sort=False):
-        found = curve(part, "bits_per_byte")
-        rows.append([*key, found.clean.mean(), found.areas.mean()])
+        degradation = curve(part, "bits_per_byte")
+        rows.append([*key, degradation.clean.mean(), degradation.areas.mean()])
     columns = [*keys, "bits/byte", "added, mean over strengths"]
     table = pd.DataFrame(rows, columns=columns)
     return str(table.to_string(index=False, float_format="{:.4f}".format))

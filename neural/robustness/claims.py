@@ -86,27 +86,27 @@ def claims(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _of(claim: Claim, comparison: Comparison, of: str = "") -> dict[str, Any]:
-    """What a row is of; `of`: what tells it from others of the same claim."""
+def _of(claim: Claim, comparison: Comparison, detail: str = "") -> dict[str, Any]:
+    """What a row is of; `detail`: what tells it from others of the same claim."""
     return {
         "id": claim.id,
-        "claim": f"{claim.says}{of}",
+        "claim": f"{claim.says}{detail}",
         "kind": comparison.kind,
-        "one": comparison.one,
+        "one": comparison.first,
         "several": comparison.several,
     }
 
 
 def _row(
-    claim: Claim, comparison: Comparison, found: Interval, of: str = "", **more: Any
+    claim: Claim, comparison: Comparison, effect: Interval, detail: str = "", **more: Any
 ) -> dict[str, Any]:
     expected = claim.expected
-    judged = intervals.verdict(found, expected) if np.isfinite(float(found.low)) else "one seed"
+    judged = intervals.verdict(effect, expected) if np.isfinite(float(effect.low)) else "one seed"
     return {
-        **_of(claim, comparison, of),
-        "effect": float(found.value),
-        "low": float(found.low),
-        "high": float(found.high),
+        **_of(claim, comparison, detail),
+        "effect": float(effect.value),
+        "low": float(effect.low),
+        "high": float(effect.high),
         "expected": expected,
         "verdict": judged,
         **more,
@@ -119,7 +119,7 @@ CLEAN = Claim("clean-loss", "clean loss", 1)
 def _clean(results: Results) -> Iterator[dict[str, Any]]:
     """The clean loss of several is slightly worse."""
     for comparison in results.study.comparisons:
-        pair = (results.losses(m, comparison.one) for m in (comparison.one, comparison.several))
+        pair = (results.losses(m, comparison.first) for m in (comparison.first, comparison.several))
         yield _row(CLEAN, comparison, intervals.difference(*pair))
 
 
@@ -136,17 +136,17 @@ def _slower(results: Results) -> Iterator[dict[str, Any]]:
     """Several degrade more slowly."""
     for comparison in results.study.comparisons:
         for group, failure in _hits(results.study):
-            one, several = _pair(results, comparison, group, failure)
-            found = intervals.difference(one.areas, several.areas)
-            yield _row(DEGRADATION, comparison, found, group=group, failure=failure)
+            alone, several = _pair(results, comparison, group, failure)
+            effect = intervals.difference(alone.areas, several.areas)
+            yield _row(DEGRADATION, comparison, effect, group=group, failure=failure)
 
 
 def _pair(
     results: Results, comparison: Comparison, group: str, failure: str
 ) -> tuple[Curve, Curve]:
-    text = comparison.one
+    text = comparison.first
     return (
-        results.curve(comparison.one, text, group, failure),
+        results.curve(comparison.first, text, group, failure),
         results.curve(comparison.several, text, group, failure),
     )
 
@@ -158,27 +158,27 @@ def _crossovers(results: Results) -> Iterator[dict[str, Any]]:
     """From some strength on, several have the lower loss."""
     for comparison in results.study.comparisons:
         for group, failure in _hits(results.study):
-            one, several = _pair(results, comparison, group, failure)
-            strengths = one.strengths
-            found = analysis.crossover(strengths, one.losses, several.losses)
+            alone, several = _pair(results, comparison, group, failure)
+            strengths = alone.strengths
+            crossing = analysis.crossover(strengths, alone.losses, several.losses)
             yield {
                 **_of(CROSSOVER, comparison),
                 "group": group,
                 "failure": failure,
-                "effect": np.nan if found.value is None else found.value,
-                "low": np.nan if found.low is None else found.low,
-                "high": np.nan if found.high is None else found.high,
-                "crossing": found.crossing,
+                "effect": np.nan if crossing.value is None else crossing.value,
+                "low": np.nan if crossing.low is None else crossing.low,
+                "high": np.nan if crossing.high is None else crossing.high,
+                "crossing": crossing.crossing,
                 "expected": CROSSOVER.expected,
-                "verdict": crossed(found) if len(one.losses) > 1 else "one seed",
+                "verdict": crossed(crossing) if len(alone.losses) > 1 else "one seed",
             }
 
 
-def crossed(found: Crossover) -> str:
+def crossed(crossing: Crossover) -> str:
     """Replicated: the curve of several falls through that of one in nearly all resamples; opposite: it rises."""
-    if not found.direction or found.crossing < SURE:
+    if not crossing.direction or crossing.crossing < SURE:
         return "not replicated"
-    return "replicated" if found.direction < 0 else "opposite"
+    return "replicated" if crossing.direction < 0 else "opposite"
 
 
 LONGER = Claim("degradation-longer", "degradation after longer training", -1)
@@ -195,18 +195,18 @@ def _training(results: Results) -> Iterator[dict[str, Any]]:
     for hit in results.study.hits_in_training:
         for failure, _ in hit.failures:
             early, last = (
-                results.curve(first.several, first.one, hit.group, failure, step=step)
+                results.curve(first.several, first.first, hit.group, failure, step=step)
                 for step in (results.study.early[0], None)
             )
             shared = np.intersect1d(early.strengths, last.strengths)
             pair = [
-                Curve(shared, one.losses[:, np.isin(one.strengths, shared)])
-                for one in (early, last)
+                Curve(shared, stage_curve.losses[:, np.isin(stage_curve.strengths, shared)])
+                for stage_curve in (early, last)
             ]
             what = {"group": hit.group, "failure": failure}
-            added = intervals.difference(*(one.areas for one in pair))
+            added = intervals.difference(*(stage_curve.areas for stage_curve in pair))
             yield _row(LONGER, first, added, **what)
-            loss = intervals.difference(*(analysis.area(*one) for one in pair))
+            loss = intervals.difference(*(analysis.area(*stage_curve) for stage_curve in pair))
             yield _row(LOSS_LONGER, first, loss, **what)
 
 
@@ -218,17 +218,17 @@ def _matched(results: Results) -> Iterator[dict[str, Any]]:
     for comparison in results.study.comparisons:
         for hit in results.study.hits_matched:
             for failure, _ in hit.failures:
-                one = results.curve(
-                    comparison.one,
-                    comparison.one,
+                alone = results.curve(
+                    comparison.first,
+                    comparison.first,
                     hit.group,
                     failure,
                     matched=comparison.several,
                 )
-                several = results.curve(comparison.several, comparison.one, hit.group, failure)
-                found = intervals.difference(one.areas, several.areas)
+                several = results.curve(comparison.several, comparison.first, hit.group, failure)
+                effect = intervals.difference(alone.areas, several.areas)
                 what = {"group": hit.group, "failure": failure}
-                yield _row(EQUAL, comparison, found, **what)
+                yield _row(EQUAL, comparison, effect, **what)
 
 
 LESS = {
@@ -244,15 +244,15 @@ def _domains(results: Results) -> Iterator[dict[str, Any]]:
     domains = [c for c in comparisons if c.kind in LESS]
     for domain in domains:
         for comparison in comparisons:
-            if comparison.kind != "language" or comparison.one != domain.one:
+            if comparison.kind != "language" or comparison.first != domain.first:
                 continue
             for group, failure in _hits(results.study):
                 language = _pair(results, comparison, group, failure)[1].areas
                 other = _pair(results, domain, group, failure)[1].areas
                 what = {"group": group, "failure": failure}
-                found = intervals.difference(other, language)
-                of = f" {domain.texts[1]}"
-                yield _row(LESS[domain.kind], comparison, found, of, **what)
+                effect = intervals.difference(other, language)
+                detail = f" {domain.texts[1]}"
+                yield _row(LESS[domain.kind], comparison, effect, detail, **what)
 
 
 ACCURACY = Claim("accuracy", "accuracy", 1)
@@ -268,18 +268,18 @@ def _classified(results: Results) -> Iterator[dict[str, Any]]:
         own = rows[rows["several"] == comparison.several]
         for (task, at), of_task in own.groupby(["task", "at"], sort=False):
             for place, (failure, some) in enumerate(of_task.groupby("failure", sort=False)):
-                one, several = (
+                alone, several = (
                     curve(some[some["model"] == model], "accuracy")
-                    for model in (comparison.one, comparison.several)
+                    for model in (comparison.first, comparison.several)
                 )
                 group = some["group"].iat[0]
                 if not place:
-                    found = intervals.difference(one.clean, several.clean)
-                    of = f", {task} ({at})"
-                    yield _row(ACCURACY, comparison, found, of, group=group, failure="none")
-                found = intervals.difference(one.areas, several.areas)
-                of = f", {task} ({at})"
-                yield _row(KEPT, comparison, found, of, group=group, failure=failure)
+                    effect = intervals.difference(alone.clean, several.clean)
+                    detail = f", {task} ({at})"
+                    yield _row(ACCURACY, comparison, effect, detail, group=group, failure="none")
+                effect = intervals.difference(alone.areas, several.areas)
+                detail = f", {task} ({at})"
+                yield _row(KEPT, comparison, effect, detail, group=group, failure=failure)
 
 
 EFFECTS = Claims(

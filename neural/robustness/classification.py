@@ -27,27 +27,27 @@ class Tuning:
         self._tuned: dict[tuple[str, str], Tuned] = {}
         self._broken: dict[tuple[str, str, tuple[int, ...]], pd.DataFrame] = {}
 
-    def compared(self, name: str, one: Stack, other: Stack) -> pd.DataFrame:
+    def compared(self, name: str, first: Stack, other: Stack) -> pd.DataFrame:
         """Accuracies of two stacks on a task under failure, a row a model, failure, level and draw.
 
         at: "best", after the epochs where each is best on dev, and "equal", where they are nearly equal there.
         """
-        tuned = [self.tuned(name, stack) for stack in (one, other)]
+        tuned = [self.tuned(name, stack) for stack in (first, other)]
         best = [item.epoch for item in tuned]
         parts = [
             self._rows(name, stack, epochs).assign(at=at)
             for at, chosen in (("best", best), ("equal", equal_epochs(*tuned)))
-            for stack, epochs in zip((one, other), chosen, strict=True)
+            for stack, epochs in zip((first, other), chosen, strict=True)
         ]
         return pd.concat(parts, ignore_index=True)
 
     def examples(self, name: str) -> tuple[Examples, ...]:
         """train, dev and test of a task as tokens."""
         if name not in self._examples:
-            found = task(name, self.study.data_dir)
+            dataset = task(name, self.study.data_dir)
             parts = []
             for part, most in zip(
-                (found.train, found.dev, found.test), self.plan.most, strict=True
+                (dataset.train, dataset.dev, dataset.test), self.plan.most, strict=True
             ):
                 if len(part) > most:
                     part = part.balanced(self.study.measures.seed, most // len(part.names))
@@ -82,19 +82,19 @@ class Tuning:
         return self._broken[key]
 
 
-def equal_epochs(one: Tuned, other: Tuned) -> tuple[Ints, Ints]:
+def equal_epochs(first: Tuned, other: Tuned) -> tuple[Ints, Ints]:
     """For each seed epochs after which the two have nearly the same accuracy on dev.
 
     The less accurate at its best; the other after the epoch that comes nearest to it, the last of equals.
     """
-    best = np.minimum(one.accuracy.max(axis=0), other.accuracy.max(axis=0))
-    return _nearest(one, best), _nearest(other, best)
+    best = np.minimum(first.accuracy.max(axis=0), other.accuracy.max(axis=0))
+    return _nearest(first, best), _nearest(other, best)
 
 
 def _nearest(tuned: Tuned, accuracy: NDArray[np.float64]) -> Ints:
     gaps = np.abs(tuned.accuracy - accuracy)[::-1]
-    found: Ints = len(gaps) - 1 - gaps.argmin(axis=0)
-    return found
+    epochs: Ints = len(gaps) - 1 - gaps.argmin(axis=0)
+    return epochs
 
 
 def broken(

@@ -27,8 +27,8 @@ def clean(stack: Stack, texts: Texts, measures: Measures) -> pd.DataFrame:
     parts = []
     for text, tokens in texts.items():
         scores = score(stack.parameters, stack.config, tokens, measures.sliding)
-        found = {name: measure.value for name, measure in scores.estimates(resamples=1).items()}
-        parts.append(_of_models(stack).assign(text=text, **found))
+        estimates = {name: measure.value for name, measure in scores.estimates(resamples=1).items()}
+        parts.append(_of_models(stack).assign(text=text, **estimates))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -42,7 +42,7 @@ def curves(
     parts = []
     for failure, strengths in hit.failures:
         for text, tokens in texts.items():
-            found = curve(
+            losses = curve(
                 stack.parameters,
                 stack.config,
                 tokens,
@@ -53,7 +53,7 @@ def curves(
                 seed=measures.seed,
                 draws=measures.draws,
             )
-            place, level, draw = (index.reshape(-1) for index in np.indices(found.nats.shape))
+            place, level, draw = (index.reshape(-1) for index in np.indices(losses.nats.shape))
             rows = _of_models(stack).loc[place].reset_index(drop=True)
             parts.append(
                 rows.assign(
@@ -63,8 +63,8 @@ def curves(
                     level=level,
                     strength=np.asarray(strengths)[level],
                     draw=draw,
-                    nats_per_token=found.nats_per_token.reshape(-1),
-                    bits_per_byte=found.bits_per_byte.reshape(-1),
+                    nats_per_token=losses.nats_per_token.reshape(-1),
+                    bits_per_byte=losses.bits_per_byte.reshape(-1),
                 )
             )
     return pd.concat(parts, ignore_index=True).assign(matched=matched)
@@ -121,9 +121,9 @@ def slopes(stack: Stack, texts: Texts, measures: Measures) -> pd.DataFrame:
 
 def spectra_of(stack: Stack) -> pd.DataFrame:
     """What neural.measures.spectra reads off every weight matrix."""
-    found = spectra.spectra(stack.parameters)
-    models = _of_models(stack).loc[found.pop("copy").to_numpy()].reset_index(drop=True)
-    return pd.concat([models, found.rename(columns={"name": "matrix"})], axis=1)
+    matrices = spectra.spectra(stack.parameters)
+    models = _of_models(stack).loc[matrices.pop("copy").to_numpy()].reset_index(drop=True)
+    return pd.concat([models, matrices.rename(columns={"name": "matrix"})], axis=1)
 
 
 def _of_models(stack: Stack) -> pd.DataFrame:

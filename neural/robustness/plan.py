@@ -67,7 +67,7 @@ class Comparison:
     texts: tuple[str, ...]
 
     @property
-    def one(self) -> str:
+    def first(self) -> str:
         """The text that both are judged on, and the model of it alone."""
         return self.texts[0]
 

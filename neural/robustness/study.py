@@ -96,12 +96,12 @@ def _parts(place: _Place) -> Iterator[tuple[str, Work]]:
     for model in study.models:
         for hit in study.measures.hits:
             yield f"curves-{model}-{hit.group}", partial(_curves, place, model, hit)
-    for one, several in _matches(study):
+    for single, several in _matches(study):
         for hit in study.hits_matched:
-            name = f"curves-{one}-matched-{several}-{hit.group}"
-            yield name, partial(_matched, place, one, several, hit)
+            name = f"curves-{single}-matched-{several}-{hit.group}"
+            yield name, partial(_matched, place, single, several, hit)
     first = study.comparisons[0]
-    for model in (first.one, first.several):
+    for model in (first.first, first.several):
         for step in study.early:
             for hit in study.hits_in_training:
                 name = f"curves-{model}-step-{step}-{hit.group}"
@@ -111,13 +111,13 @@ def _parts(place: _Place) -> Iterator[tuple[str, Work]]:
         yield f"spectra-{model}", partial(_spectra, place, model)
     if study.classification is not None:
         for number, task in enumerate(study.classification.tasks):
-            for one, several in _matches(study, study.classification.kinds):
-                name = f"classification-{number}-{one}-{several}"  # a task may be a path
-                yield name, partial(_classification, place, task, one, several)
+            for single, several in _matches(study, study.classification.kinds):
+                name = f"classification-{number}-{single}-{several}"  # a task may be a path
+                yield name, partial(_classification, place, task, single, several)
 
 
 def _matches(study: Study, kinds: tuple[Kind, ...] = get_args(Kind)) -> list[tuple[str, str]]:
-    return [(c.one, c.several) for c in study.comparisons if c.kind in kinds]
+    return [(c.first, c.several) for c in study.comparisons if c.kind in kinds]
 
 
 def _clean(place: _Place, model: str) -> pd.DataFrame:
@@ -148,8 +148,8 @@ def _spectra(place: _Place, model: str) -> pd.DataFrame:
     return measure.spectra_of(place.stack(model))
 
 
-def _classification(place: _Place, name: str, one: str, several: str) -> pd.DataFrame:
+def _classification(place: _Place, name: str, single: str, several: str) -> pd.DataFrame:
     """Both models of a comparison at their best, and where they are equally accurate without failure."""
     assert place.tuning is not None
-    found = place.tuning.compared(name, place.stack(one), place.stack(several))
-    return found.assign(several=several)
+    comparison = place.tuning.compared(name, place.stack(single), place.stack(several))
+    return comparison.assign(several=several)

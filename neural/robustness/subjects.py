@@ -11,14 +11,16 @@ from sim.runs.errors import UserError
 
 def held_out(text: Corpus, measures: Measures, reader: Tokenizer) -> dict[str, Tokens]:
     """measures.text tokens of the test text of each language."""
-    found = {}
+    by_language = {}
     for name in text.languages:
         documents = [item.text for item in text.documents(name, "test")]
         if not documents:
             raise UserError(f"{name} has no held-out text to judge models on: give a longer one")
         whole = encoded(documents, reader)
-        found[name] = passages(whole, measures.text, measures.sliding.window, reader.end_of_text)
-    return found
+        by_language[name] = passages(
+            whole, measures.text, measures.sliding.window, reader.end_of_text
+        )
+    return by_language
 
 
 def nearest_steps(clean: pd.DataFrame, model: str, other: str, text: str) -> dict[int, int]:
@@ -28,8 +30,8 @@ def nearest_steps(clean: pd.DataFrame, model: str, other: str, text: str) -> dic
     """
     rows = clean[clean["text"] == text]
     last = rows[(rows["model"] == other) & (rows["step"] == rows["step"].max())]
-    found = {}
+    nearest = {}
     for seed, loss in zip(last["seed"], last["nats_per_token"], strict=True):
         own = rows[(rows["model"] == model) & (rows["seed"] == seed)]
-        found[int(seed)] = int(own.loc[(own["nats_per_token"] - loss).abs().idxmin(), "step"])
-    return found
+        nearest[int(seed)] = int(own.loc[(own["nats_per_token"] - loss).abs().idxmin(), "step"])
+    return nearest

@@ -59,13 +59,13 @@ def survey(
     texts: list[dict[str, Tokens]] = []
     contexts: list[int] = []
     for folder in folders:
-        found = list(checkpoints(folder, None))
-        first = found[0]
+        saved = list(checkpoints(folder, None))
+        first = saved[0]
         models.append(
-            " ".join([folder.name, *(f"{one.run}-{one.seed}-{one.step}" for one in found)])
+            " ".join([folder.name, *(f"{entry.run}-{entry.seed}-{entry.step}" for entry in saved)])
         )
-        for one in hits:
-            names_of(one.group, first.model)
+        for entry in hits:
+            names_of(entry.group, first.model)
         asked = Evaluation(str(folder), "test", corpus, languages, data_dir)
         read = held_out(asked, first)
         end = first.tokenizer.end_of_text
@@ -82,7 +82,7 @@ def survey(
         replace(
             measures,
             hits=hits,
-            curvature=replace(measures.curvature, groups=tuple(one.group for one in hits)),
+            curvature=replace(measures.curvature, groups=tuple(entry.group for entry in hits)),
         ),
         groups or (),
         tuple(texts[0]),
@@ -94,7 +94,7 @@ def survey(
 
 def _of(group: str, measures: Measures) -> Hit:
     """What is done to the group; to a layer, what is done to groups that are looked at beside the main ones."""
-    return next((one for one in measures.hits if one.group == group), hit(group, HALF))
+    return next((damage for damage in measures.hits if damage.group == group), hit(group, HALF))
 
 
 def do(
@@ -110,8 +110,8 @@ def _parts(plan: Survey) -> Iterator[tuple[str, Work]]:
         name = folder.resolve().name
         measures = replace(plan.measures, sliding=Sliding(context, max(context // 2, 1)))
         yield f"clean-{name}", partial(_clean, folder, texts, measures)
-        for one in measures.hits:
-            yield f"curves-{name}-{one.group}", partial(_curves, folder, texts, one, measures)
+        for damage in measures.hits:
+            yield f"curves-{name}-{damage.group}", partial(_curves, folder, texts, damage, measures)
         yield f"spectra-{name}", partial(_spectra, folder)
         yield f"slopes-{name}", partial(_slopes, folder, texts, measures)
 
@@ -120,8 +120,10 @@ def _clean(folder: Path, texts: dict[str, Tokens], measures: Measures) -> pd.Dat
     return measure.clean(_named(folder), texts, measures)
 
 
-def _curves(folder: Path, texts: dict[str, Tokens], one: Hit, measures: Measures) -> pd.DataFrame:
-    return measure.curves(_named(folder), texts, one, measures)
+def _curves(
+    folder: Path, texts: dict[str, Tokens], damage: Hit, measures: Measures
+) -> pd.DataFrame:
+    return measure.curves(_named(folder), texts, damage, measures)
 
 
 def _spectra(folder: Path) -> pd.DataFrame:

@@ -52,7 +52,7 @@ def studied(name: str, arguments: Any, study: Any, do: Callable[..., Any], stop:
     return out
 
 
-def told(claims: "pd.DataFrame") -> str:
+def listed(claims: "pd.DataFrame") -> str:
     """A line an effect."""
     return str(claims.to_string(index=False, float_format="{:.3g}".format))
 

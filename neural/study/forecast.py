@@ -34,18 +34,18 @@ def forecast(trainings: Sequence[Training]) -> str:
     """
     import pandas as pd
 
-    seconds = {how: _seconds_a_token(*how) for how in {_how(one) for one in trainings}}
+    seconds = {how: _seconds_a_token(*how) for how in {_how(training) for training in trainings}}
     rows = [
         {
-            "training": one.name,
-            "width": one.shape.width,
-            "vocabulary": one.shape.vocabulary,
+            "training": training.name,
+            "width": training.shape.width,
+            "vocabulary": training.shape.vocabulary,
             "runs": 1,
-            "models": one.models,
-            "tokens": one.tokens,
-            "seconds": one.tokens * seconds[_how(one)],
+            "models": training.models,
+            "tokens": training.tokens,
+            "seconds": training.tokens * seconds[_how(training)],
         }
-        for one in trainings
+        for training in trainings
     ]
     keys = ["training", "width", "vocabulary"]
     table = pd.DataFrame(rows).groupby(keys, sort=False, as_index=False).sum()

@@ -49,12 +49,12 @@ class Pair:
             raise UserError(
                 f"unknown vocabulary {self.vocabulary!r}: choose from {', '.join(get_args(Vocabulary))}"
             )
-        one, other = self.languages
-        if one == other:
-            raise UserError(f"{one} twice is no pair of languages: give two")
+        first, other = self.languages
+        if first == other:
+            raise UserError(f"{first} twice is no pair of languages: give two")
         if self.size < 1 or (self.vocabulary == "disjoint" and self.size % 2):
             raise UserError(
-                f"{self.size} ids for {one} and {other}: give an even number, half of it for each"
+                f"{self.size} ids for {first} and {other}: give an even number, half of it for each"
             )
 
 
@@ -124,21 +124,21 @@ class Bilingual:
 
         With least = 0 all that its tokenizer has. alone: less those that the other language has as often.
         """
-        one, other = self.pair.languages
-        found = np.setdiff1d(self.tables[language], [self.end_of_text]).astype(np.int64)
-        found = found[self.counts(language)[found] >= least]
+        first, other = self.pair.languages
+        own_ids = np.setdiff1d(self.tables[language], [self.end_of_text]).astype(np.int64)
+        own_ids = own_ids[self.counts(language)[own_ids] >= least]
         if not alone:
-            return found
-        return np.setdiff1d(found, self.ids(one if language == other else other, least))
+            return own_ids
+        return np.setdiff1d(own_ids, self.ids(first if language == other else other, least))
 
     @cached_property
     def _counts(self) -> dict[str, Ints]:
-        found = {}
+        counts = {}
         for language, table in self.tables.items():
-            found[language] = np.zeros(self.pair.size, dtype=np.int64)
+            counts[language] = np.zeros(self.pair.size, dtype=np.int64)
             there = np.bincount(self.tokens[language, "train"].ids, minlength=len(table))
-            found[language][table] = there
-        return found
+            counts[language][table] = there
+        return counts
 
 
 def load(pair: Pair, corpus: Corpus, folder: Path, cache: Path | None = None) -> Bilingual:
@@ -185,12 +185,12 @@ def reader(text: Corpus, size: int, folder: Path) -> Tokenizer:
                 f"cannot write to {folder} ({error.strerror or error}): choose another folder"
             ) from None
         tokenizers.save(learnt, path)
-    found = tokenizers.load(path)
-    if found.vocabulary != size:
+    tokenizer = tokenizers.load(path)
+    if tokenizer.vocabulary != size:
         raise UserError(
-            f"{path} has {found.vocabulary} ids, not {size}: delete it, and it is learnt again"
+            f"{path} has {tokenizer.vocabulary} ids, not {size}: delete it, and it is learnt again"
         )
-    return found
+    return tokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,9 +214,9 @@ def aligned(
     """
     languages = text.pair.languages
     rows = list(dict.fromkeys(corpus.aligned("test", *languages).values()))
-    both = " and ".join(languages)
+    names = " and ".join(languages)
     if not rows:
-        return None, f"no sentence of the test text of {both} is aligned"
+        return None, f"no sentence of the test text of {names} is aligned"
     sides = [
         text.tokenizers[language].encode_all(side)
         for language, side in zip(languages, zip(*rows, strict=True), strict=True)
@@ -224,14 +224,17 @@ def aligned(
     lengths = np.array([[len(ids) for ids in side] for side in sides])
     fit = np.flatnonzero((lengths.max(axis=0) < context) & (lengths.min(axis=0) > 0))
     if len(fit) < 2:
-        return None, f"{len(fit)} of {len(rows)} aligned sentences of {both} fit into {context} ids"
+        return (
+            None,
+            f"{len(fit)} of {len(rows)} aligned sentences of {names} fit into {context} ids",
+        )
     chosen = fit[np.linspace(0, len(fit) - 1, min(most, len(fit))).astype(np.int64)]
     width = 1 + int(lengths[:, chosen].max())
-    one, other = (
+    first, other = (
         _padded([text.encode(side[row], language) for row in chosen], width, text.end_of_text)
         for side, language in zip(sides, languages, strict=True)
     )
-    return (one, other), ""
+    return (first, other), ""
 
 
 def _padded(sentences: Sequence[Ids], width: int, end_of_text: int) -> Sentences:
@@ -244,7 +247,7 @@ def _padded(sentences: Sequence[Ids], width: int, end_of_text: int) -> Sentences
 def pooled_cosines(
     parameters: Mapping[str, Any],
     config: ModelConfig,
-    one: Sentences,
+    first: Sentences,
     other: Sentences,
     compute: Compute = DEFAULT,
 ) -> Cosines:
@@ -252,14 +255,14 @@ def pooled_cosines(
 
     (layers + 1,). The mean is over a sentence's own tokens. Unpaired: every other sentence of the other language.
     """
-    if one.ids.shape != other.ids.shape or len(one.lengths) < 2:
+    if first.ids.shape != other.ids.shape or len(first.lengths) < 2:
         raise ValueError(
-            f"sentences {one.ids.shape} and {other.ids.shape}: give two or more, row by row"
+            f"sentences {first.ids.shape} and {other.ids.shape}: give two or more, row by row"
         )
-    ids = np.concatenate([one.ids, other.ids])
-    lengths = np.concatenate([one.lengths, other.lengths])
-    found = _pooled_program(config, compute)(dict(parameters), ids, lengths)
-    return Cosines(*(np.asarray(part, np.float64) for part in found))
+    ids = np.concatenate([first.ids, other.ids])
+    lengths = np.concatenate([first.lengths, other.lengths])
+    cosines = _pooled_program(config, compute)(dict(parameters), ids, lengths)
+    return Cosines(*(np.asarray(part, np.float64) for part in cosines))
 
 
 @lru_cache(maxsize=16)

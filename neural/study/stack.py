@@ -49,17 +49,20 @@ def stack(run: Path, steps: Mapping[int, int] | int | None = None) -> Stack:
         loaded = [checkpoint.load(chosen[seed], step) for seed, step in steps.items()]
     else:
         loaded = [checkpoint.load(path, steps) for path in folders]
-    loaded.sort(key=lambda one: one.seed)
+    loaded.sort(key=lambda saved: saved.seed)
     first = loaded[0]
     if any(other.model != first.model for other in loaded):
         raise UserError(f"{run} has models of several shapes: give the folder of one of them")
     return Stack(
         run.name,
-        {name: np.stack([one.parameters[name] for one in loaded]) for name in first.parameters},
+        {
+            name: np.stack([trained.parameters[name] for trained in loaded])
+            for name in first.parameters
+        },
         first.model,
-        tuple(one.seed for one in loaded),
-        tuple(one.step for one in loaded),
-        tuple(one.tokens for one in loaded),
+        tuple(trained.seed for trained in loaded),
+        tuple(trained.step for trained in loaded),
+        tuple(trained.tokens for trained in loaded),
     )
 
 
@@ -72,13 +75,13 @@ def perplexities(stack: Stack, texts: Mapping[str, Tokens], sliding: Sliding) ->
     parts = []
     for language, tokens in texts.items():
         scores = score(stack.parameters, stack.config, tokens, sliding)
-        found = scores.estimates(resamples=1)
+        estimates = scores.estimates(resamples=1)
         parts.append(
             of_models(stack).assign(
                 language=language,
                 seen=[seen.get(language, 0) for seen in stack.tokens],
-                nats_per_token=found["nats_per_token"].value,
-                bits_per_byte=found["bits_per_byte"].value,
+                nats_per_token=estimates["nats_per_token"].value,
+                bits_per_byte=estimates["bits_per_byte"].value,
             )
         )
     return pd.concat(parts, ignore_index=True)

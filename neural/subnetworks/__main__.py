@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neural.gpt.memory import restart_with_huge_pages
-from neural.study.command import Stop, chosen, run, studied, told
+from neural.study.command import Stop, chosen, listed, run, studied
 from sim.runs.errors import UserError
 from sim.runs.options import Options, Seeds, Steps
 from sim.runs.store import readable
@@ -134,14 +134,14 @@ def _of_own_text(study: "Study", arguments: Arguments) -> "Study":
     study = replace(study, tasks=tuple(tasks))
     if arguments.aligned is not None:
         return study
-    found = aligned_sources(
+    aligned = aligned_sources(
         lambda sources: Subjects(replace(study, aligned=sources), Path()),
         study.sentences,
         (study.aligned, study.corpus),
     )
-    if not found:
+    if not aligned:
         left_out("neural.subnetworks", "retrieval", no_translations(study.sentences))
-    return replace(study, aligned=found)
+    return replace(study, aligned=aligned)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,7 +162,7 @@ def _study(arguments: Arguments, stop: Stop) -> tuple[Path | None, str]:
         return None, forecast(study.trainings)
     out = studied("subnetworks", arguments, study, do, stop)
     with readable(out):
-        return out, told(claims(Results(study, out)))
+        return out, listed(claims(Results(study, out)))
 
 
 if __name__ == "__main__":

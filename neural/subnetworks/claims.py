@@ -147,8 +147,8 @@ class Results:
             for side in ("language", "other")
         ]
         ceiling = sum(seeds.loc[place].to_numpy() for place in places) / 2
-        found = corrected(pairs["jaccard"], pairs["expected"], ceiling)
-        return pairs.assign(ceiling=ceiling, corrected=found)
+        above_chance = corrected(pairs["jaccard"], pairs["expected"], ceiling)
+        return pairs.assign(ceiling=ceiling, corrected=above_chance)
 
 
 def by_seed(rows: pd.DataFrame, column: str) -> Array:
@@ -171,12 +171,12 @@ def _row(
     claim: Claim,
     setting: str,
     task: str,
-    found: Interval,
+    estimate: Interval,
     unit: str,
     margin: float = float("nan"),
 ) -> dict[str, Any]:
     """margin: what an effect that is expected to be none may be at most."""
-    judged = effect(found, unit, claim.expected, none=partial(at_most, margin=margin))
+    judged = effect(estimate, unit, claim.expected, none=partial(at_most, margin=margin))
     return {"id": claim.id, "claim": claim.says, "setting": setting, "task": task, **judged}
 
 
@@ -188,27 +188,27 @@ def _worth(results: Results, task: Task, density: float) -> Iterator[dict[str, A
     """What tickets cost, of the language itself, of another, and the controls."""
     rows = results.paid[(results.paid["task"] == task.name) & (results.paid["density"] == density)]
     setting, unit = f"{density:.0%} kept", _unit(task)
-    of = {name: by_seed(part, "cost") for name, part in rows.groupby("source")}
+    costs = {name: by_seed(part, "cost") for name, part in rows.groupby("source")}
     tickets = rows[rows["kind"] == "ticket"]
     own = by_seed(tickets[tickets["source"] == tickets["target"]], "cost")
     other = by_seed(tickets[tickets["source"] != tickets["target"]], "cost")
-    margin = float(np.std(of["full"], ddof=1)) if len(own) > 1 else float("nan")
-    yield _row(OWN, setting, task.name, difference(of["full"], own), unit, margin)
+    margin = float(np.std(costs["full"], ddof=1)) if len(own) > 1 else float("nan")
+    yield _row(OWN, setting, task.name, difference(costs["full"], own), unit, margin)
     for name, claim in NULLS.items():
-        if name in of:
-            yield _row(claim, setting, task.name, difference(own, of[name]), unit)
-    found = difference(own, other)
-    yield _row(OTHER_COSTS_MORE, setting, task.name, found, unit)
-    found = difference(of["random"], other)
-    yield _row(OTHER_BEATS_RANDOM, setting, task.name, found, unit)
-    if "mixed" in of:
-        found = difference(other, of["mixed"])
-        yield _row(MIXED_BEATS_OTHER, setting, task.name, found, unit)
-    if "rewound" in of:
-        found = difference(of["full, rewound"], of["rewound"])
-        spread = of["full, rewound"]
+        if name in costs:
+            yield _row(claim, setting, task.name, difference(own, costs[name]), unit)
+    estimate = difference(own, other)
+    yield _row(OTHER_COSTS_MORE, setting, task.name, estimate, unit)
+    estimate = difference(costs["random"], other)
+    yield _row(OTHER_BEATS_RANDOM, setting, task.name, estimate, unit)
+    if "mixed" in costs:
+        estimate = difference(other, costs["mixed"])
+        yield _row(MIXED_BEATS_OTHER, setting, task.name, estimate, unit)
+    if "rewound" in costs:
+        estimate = difference(costs["full, rewound"], costs["rewound"])
+        spread = costs["full, rewound"]
         margin = float(np.std(spread, ddof=1)) if len(spread) > 1 else float("nan")
-        yield _row(REWOUND, setting, task.name, found, unit, margin)
+        yield _row(REWOUND, setting, task.name, estimate, unit, margin)
 
 
 def _at(results: Results, task: Task, density: float | None = None) -> int:
@@ -264,8 +264,8 @@ def _overlap(results: Results, task: Task) -> Iterator[dict[str, Any]]:
         }
         for kind, claim in OVERLAPS.items():
             if kind in kinds:
-                found = interval(by_seed(kinds[kind], "above"))
-                yield _row(claim, setting, task.name, found, "Jaccard")
+                estimate = interval(by_seed(kinds[kind], "above"))
+                yield _row(claim, setting, task.name, estimate, "Jaccard")
         pair = (by_seed(kinds[kind], "jaccard") for kind in ("theta0", "languages"))
         yield _row(MORE_THAN_MAGNITUDE, setting, task.name, difference(*pair), "Jaccard")
         pair = (by_seed(kinds[kind], "jaccard") for kind in ("seeds", "languages"))
@@ -309,11 +309,11 @@ def _depth(results: Results) -> Iterator[dict[str, Any]]:
         layers = [by_seed(_shared(results, task, f"layer {i}"), "jaccard") for i in range(last + 1)]
         if task.name == LM and last > 1:
             ends = (layers[0] + layers[-1]) / 2
-            found = difference(ends, np.mean(layers[1:-1], axis=0))
-            yield _row(MIDDLE, "inner less outer", LM, found, "Jaccard")
+            estimate = difference(ends, np.mean(layers[1:-1], axis=0))
+            yield _row(MIDDLE, "inner less outer", LM, estimate, "Jaccard")
         elif task.name != LM and last:
-            found = difference(layers[0], layers[-1])
-            yield _row(RISES, "last less first", task.name, found, "Jaccard")
+            estimate = difference(layers[0], layers[-1])
+            yield _row(RISES, "last less first", task.name, estimate, "Jaccard")
 
 
 SPARSER = Claim("sparser-transfers-worse", "sparser tickets transfer worse", 1, "at 20 % far worse")
@@ -353,10 +353,12 @@ def _pairs(results: Results, task: Task) -> Iterator[dict[str, Any]]:
     """
     if len(task.languages) < 4:
         return
-    found = interval(correlations(results, task))
-    found = Interval(found.value, *(np.clip(end, -1, 1) for end in (found.low, found.high)))
+    estimate = interval(correlations(results, task))
+    estimate = Interval(
+        estimate.value, *(np.clip(end, -1, 1) for end in (estimate.low, estimate.high))
+    )
     setting = f"{task.densities[0]:.0%} kept"
-    yield _row(OVERLAP_TRANSFERS, setting, task.name, found, "rank correlation")
+    yield _row(OVERLAP_TRANSFERS, setting, task.name, estimate, "rank correlation")
 
 
 def pairs(results: Results, task: Task) -> pd.DataFrame:
@@ -365,13 +367,13 @@ def pairs(results: Results, task: Task) -> pd.DataFrame:
     rows = rows[(rows["task"] == task.name) & (rows["density"] == task.densities[0])]
     rows = rows[(rows["kind"] == "ticket") & (rows["source"] != rows["target"])]
     shared = _shared(results, task)
-    both = pd.concat(
+    ordered_pairs = pd.concat(
         [shared, shared.rename(columns={"language": "other", "other": "language"})],
         ignore_index=True,
     )
-    both = both.rename(columns={"language": "source", "other": "target"})
+    ordered_pairs = ordered_pairs.rename(columns={"language": "source", "other": "target"})
     columns = ["seed", "source", "target", "jaccard", "corrected"]
-    return rows.merge(both[columns], on=columns[:3])
+    return rows.merge(ordered_pairs[columns], on=columns[:3])
 
 
 def correlations(results: Results, task: Task) -> Array:
@@ -413,10 +415,10 @@ def _ablations(results: Results) -> Iterator[dict[str, Any]]:
         setting = f"{density:.0%} kept"
         own = rows[rows["removed"] == rows["language"]]
         others = rows[rows["removed"] != rows["language"]]
-        found = interval(by_seed(own, "beyond"))
-        yield _row(OWN_WEIGHTS, setting, LM, found, "nats")
-        found = difference(by_seed(others, "beyond"), by_seed(own, "beyond"))
-        yield _row(OWN_WEIGHTS_SPECIFIC, setting, LM, found, "nats")
+        estimate = interval(by_seed(own, "beyond"))
+        yield _row(OWN_WEIGHTS, setting, LM, estimate, "nats")
+        estimate = difference(by_seed(others, "beyond"), by_seed(own, "beyond"))
+        yield _row(OWN_WEIGHTS_SPECIFIC, setting, LM, estimate, "nats")
 
 
 RETRIEVES = Claim(
@@ -431,10 +433,10 @@ def _retrieval(results: Results) -> Iterator[dict[str, Any]]:
     """Under tickets sentences find each other as in the whole model; mean over layers and pairs."""
     rows = results.retrieval[results.retrieval["step"] == results.study.optimiser.steps]
     whole, tickets = rows[rows["ticket"] == ""], rows[rows["ticket"] != ""]
-    found = difference(by_seed(tickets, "margin"), by_seed(whole, "margin"))  # what is lost
+    estimate = difference(by_seed(tickets, "margin"), by_seed(whole, "margin"))  # what is lost
     spread = by_seed(whole, "margin")
     margin = float(np.std(spread, ddof=1)) if len(spread) > 1 else float("nan")
-    yield _row(RETRIEVES, "all layers", LM, found, "accuracy", margin)
+    yield _row(RETRIEVES, "all layers", LM, estimate, "accuracy", margin)
 
 
 CLAIMS = Claims(

@@ -27,7 +27,7 @@ Tickets = Mapping[Member, Sequence[Mask]]
 """Of each model of a hunt its masks after rounds 1, 2, …"""
 
 
-def counts(found: Tickets) -> pd.DataFrame:
+def counts(tickets: Tickets) -> pd.DataFrame:
     """What each ticket keeps of each component of each layer."""
     rows = [
         {
@@ -38,7 +38,7 @@ def counts(found: Tickets) -> pd.DataFrame:
             "component": component,
             "density": float(np.mean(mask.component(layer, component))),
         }
-        for member, masks in found.items()
+        for member, masks in tickets.items()
         for number, mask in enumerate(masks, 1)
         for layer in range(mask.config.layers)
         for component in COMPONENTS
@@ -46,54 +46,54 @@ def counts(found: Tickets) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def overlaps(found: Tickets, others: Mapping[str, Tickets], subjects: Subjects) -> pd.DataFrame:
+def overlaps(tickets: Tickets, others: Mapping[str, Tickets], subjects: Subjects) -> pd.DataFrame:
     """Jaccard overlaps of pairs of masks of the same pretrained model and round.
 
     kind: "languages", two languages; "seeds", one language tuned in two orders (the ceiling); "theta0", a ticket and
     the weights that are largest before any tuning; and a ticket and the same model's in each of the other hunts.
     """
     rows: list[dict[str, Any]] = []
-    for one, masks in found.items():
-        start = {name: value[0] for name, value in subjects.start([one.seed]).items()}
+    for member, masks in tickets.items():
+        start = {name: value[0] for name, value in subjects.start([member.seed]).items()}
         for number, mask in enumerate(masks, 1):
-            for kind, language, other in _partners(one, number, found, others):
-                rows += _overlap_rows(one, number, kind, language, mask, other)
-            if not one.order:
+            for kind, language, other in _partners(member, number, tickets, others):
+                rows += _overlap_rows(member, number, kind, language, mask, other)
+            if not member.order:
                 largest = one_shot("magnitude", start, mask.config, mask.density)
-                rows += _overlap_rows(one, number, "theta0", one.language, mask, largest)
+                rows += _overlap_rows(member, number, "theta0", member.language, mask, largest)
     return pd.DataFrame(rows)
 
 
 def _partners(
-    one: Member, number: int, found: Tickets, others: Mapping[str, Tickets]
+    member: Member, number: int, own_tickets: Tickets, others: Mapping[str, Tickets]
 ) -> Iterator[tuple[str, str, Mask]]:
-    for other, masks in found.items():
-        if other.seed == one.seed and not one.order:
-            if other.language > one.language and not other.order:
+    for other, masks in own_tickets.items():
+        if other.seed == member.seed and not member.order:
+            if other.language > member.language and not other.order:
                 yield "languages", other.language, masks[number - 1]
-            if other.language == one.language and other.order:
+            if other.language == member.language and other.order:
                 yield "seeds", other.language, masks[number - 1]
     for name, tickets in others.items():
-        theirs = tickets.get(one, ())
+        theirs = tickets.get(member, ())
         if len(theirs) >= number:
-            yield name, one.language, theirs[number - 1]
+            yield name, member.language, theirs[number - 1]
 
 
 def _overlap_rows(
-    one: Member, number: int, kind: str, language: str, a: Mask, b: Mask
+    member: Member, number: int, kind: str, language: str, a: Mask, b: Mask
 ) -> list[dict[str, Any]]:
     J, by_matrix = overlap([a, b]), expected([a, b])
     scopes = [
         ("total", J.total, by_matrix.total),
         *(
-            (f"layer {i}", *both)
-            for i, both in enumerate(zip(J.by_layer, by_matrix.by_layer, strict=True))
+            (f"layer {i}", *pair)
+            for i, pair in enumerate(zip(J.by_layer, by_matrix.by_layer, strict=True))
         ),
         *zip(COMPONENTS, J.by_component, by_matrix.by_component, strict=True),
     ]
     return [
         {
-            **_of(one),
+            **_of(member),
             "round": number,
             "density": a.density,
             "kind": kind,
@@ -137,8 +137,8 @@ def transfers(
             full(subjects.study.model).size if job.mask is None else job.mask.kept for job in jobs
         ],
     )
-    found = measured(subjects, task, jobs)
-    return pd.concat([about, found.assign(score=found[task.measure])], axis=1)
+    measurements = measured(subjects, task, jobs)
+    return pd.concat([about, measurements.assign(score=measurements[task.measure])], axis=1)
 
 
 def _controls(
@@ -172,7 +172,7 @@ def _controls(
         ticket = masks[number - 1]
         density = ticket.density
         start = {name: value[0] for name, value in subjects.start([seed]).items()}
-        found: dict[str, Mask | None] = {
+        controls: dict[str, Mask | None] = {
             "full": None,
             "random": random(study.model, draw, kept=ticket.kept),
             "random by matrix": random_like(ticket, draw),
@@ -184,18 +184,18 @@ def _controls(
             text = windows(subjects.tokens[language, "train"], study.windows, study.model.context)
             of_text: tuple[Criterion, ...] = ("fisher", "wanda")
             for criterion in of_text:
-                found[criterion] = one_shot(criterion, start, study.model, density, windows=text)
+                controls[criterion] = one_shot(criterion, start, study.model, density, windows=text)
         if number > 1:  # of all that the denser tickets, 10 to 40 % pruned, keep
             denser = masks[min(number - 1, round(0.4 / FRACTION)) - 1]
-            found["random within tickets"] = random_within(denser, draw, kept=ticket.kept)
+            controls["random within tickets"] = random_within(denser, draw, kept=ticket.kept)
         for name, member in (
             ("shuffled", Member(seed, language, 0)),
             ("mixed", Member(seed, ",".join(task.languages), 0)),
         ):
             theirs = others.get(name, {}).get(member, ())
             if len(theirs) >= number:
-                found[name] = theirs[number - 1]
-        for name, mask in found.items():
+                controls[name] = theirs[number - 1]
+        for name, mask in controls.items():
             yield name, Job(seed, language, mask)
         theirs = others.get("rewound", {}).get(Member(seed, language, 0), ())
         if len(theirs) >= number:
@@ -225,7 +225,7 @@ def ablations(subjects: Subjects, task: Task, density: float, tickets: Tickets) 
                 variants.append(without(model, removed))
                 about = {"seed": seed, "removed": language, "how": how, "weights": removed.kept}
                 rows.append(about)
-    stack = {name: np.stack([one[name] for one in variants]) for name in variants[0]}
+    stack = {name: np.stack([variant[name] for variant in variants]) for name in variants[0]}
     parts = []
     for language in task.languages:
         scores = score(stack, study.model, subjects.held_out[language], study.sliding)
@@ -249,15 +249,15 @@ def retrievals(
                 language: sentence_states(model, study.model, text.ids, text.lengths)
                 for language, text in subjects.sentences.items()
             }
-            for one, other in combinations(study.languages, 2):
-                by_margin = retrieval(states[one], states[other]).mean
-                by_cosine = retrieval(states[one], states[other], None).mean
+            for first, other in combinations(study.languages, 2):
+                by_margin = retrieval(states[first], states[other]).mean
+                by_cosine = retrieval(states[first], states[other], None).mean
                 rows += [
                     {
                         "seed": seed,
                         "step": step,
                         "ticket": name,
-                        "one": one,
+                        "one": first,
                         "other": other,
                         "layer": layer,
                         "margin": float(margin),
@@ -268,20 +268,20 @@ def retrievals(
     return pd.DataFrame(rows)
 
 
-def costs(subjects: Subjects, found: Tickets) -> pd.DataFrame:
+def costs(subjects: Subjects, tickets: Tickets) -> pd.DataFrame:
     """Bytes and multiply-adds a token of every ticket, dense and compressed, and the seconds that all its products take
     for a context of tokens on this machine's processor (NaN of what is not multiplied as it is stored).
     """
     pretrained, config = subjects.pretrained(), subjects.study.model
     rows = []
-    for member, masks in found.items():
+    for member, masks in tickets.items():
         model = pretrained.model(pretrained.seeds.index(member.seed))
         for number, mask in enumerate(masks, 1):
             taken = sparse.seconds(model, mask, config.context)
             about = {**_of(member), "round": number, "density": mask.density}
             rows += [
-                about | one._asdict() | {"seconds": taken.get(one.form, np.nan)}
-                for one in sparse.cost(mask)
+                about | cost._asdict() | {"seconds": taken.get(cost.form, np.nan)}
+                for cost in sparse.cost(mask)
             ]
     return pd.DataFrame(rows)
 

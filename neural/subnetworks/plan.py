@@ -189,7 +189,7 @@ def _tuning(steps: int, peak: float) -> OptimiserConfig:
 def presets() -> dict[str, Study]:
     """The studies by name."""
     tested = ("en", "de", "fi", "zh")
-    further: tuple[Variant, ...] = ("tickets", "shuffled", "mixed")
+    variants: tuple[Variant, ...] = ("tickets", "shuffled", "mixed")
     tuning = _tuning(128, 2e-3)
     laptop = Study(
         corpus=("msdocs+commonvoice+mozilla_www",),
@@ -211,10 +211,10 @@ def presets() -> dict[str, Study]:
                 variants=("tickets", "early", "rewound", "shuffled", "mixed"),
                 batch=8,
             ),
-            Task("parts-of-speech", tested, tuning, 5, variants=further, batch=8),
+            Task("parts-of-speech", tested, tuning, 5, variants=variants, batch=8),
             Task("relations", tested, tuning, 5, batch=8),
             Task("entities", ("en", "de", "zh"), _tuning(192, 2e-3), 5, batch=8),
-            Task("topics", tested, tuning, 5, variants=further, batch=8),
+            Task("topics", tested, tuning, 5, variants=variants, batch=8),
         ),
         sliding=Sliding(96, 48),
         text=4096,
@@ -243,10 +243,10 @@ def presets() -> dict[str, Study]:
                 variants=("tickets", "early", "rewound", "shuffled", "mixed"),
                 batch=32,
             ),
-            Task("parts-of-speech", languages, slow, 8, (0.5, 0.2), further, 32),
+            Task("parts-of-speech", languages, slow, 8, (0.5, 0.2), variants, 32),
             Task("relations", languages, slow, 8, (0.5, 0.2), batch=32),
             Task("entities", ("en", "de", "zh"), slow, 8, (0.5, 0.2), batch=32),
-            Task("topics", languages, slow, 8, (0.5, 0.2), further, 32),
+            Task("topics", languages, slow, 8, (0.5, 0.2), variants, 32),
         ),
         sliding=Sliding(512, 256),
         text=32_768,

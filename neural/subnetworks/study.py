@@ -64,13 +64,13 @@ def _hunt(subjects: Subjects, hunt: Hunt, stop: Stop) -> None:
         rewind=subjects.start(seeds, study.early) if hunt.variant == "rewound" else None,
         done=done,
     )
-    for found in rounds:
-        save_round(_folder(subjects, hunt), found.number, found.masks, {"identity": of_study})
+    for pruned in rounds:
+        save_round(_folder(subjects, hunt), pruned.number, pruned.masks, {"identity": of_study})
         if stop():
             raise KeyboardInterrupt
 
 
-def found(subjects: Subjects, hunt: Hunt) -> Tickets:
+def hunted(subjects: Subjects, hunt: Hunt) -> Tickets:
     """The masks of a hunt that was finished."""
     members = subjects.study.members(hunt)
     rounds = saved_rounds(_folder(subjects, hunt), subjects.study.model, len(members))
@@ -80,7 +80,7 @@ def found(subjects: Subjects, hunt: Hunt) -> Tickets:
 def _others(subjects: Subjects, task: Task) -> dict[str, Tickets]:
     """Of the variants beside the tickets."""
     return {
-        variant: found(subjects, Hunt(task, variant))
+        variant: hunted(subjects, Hunt(task, variant))
         for variant in task.variants
         if variant != "tickets"
     }
@@ -122,22 +122,22 @@ def _pretrained(subjects: Subjects) -> pd.DataFrame:
 
 
 def _counts(subjects: Subjects, hunt: Hunt) -> pd.DataFrame:
-    return measure.counts(found(subjects, hunt)).assign(task=hunt.task.name, variant=hunt.variant)
+    return measure.counts(hunted(subjects, hunt)).assign(task=hunt.task.name, variant=hunt.variant)
 
 
 def _overlap(subjects: Subjects, task: Task) -> pd.DataFrame:
-    own = found(subjects, Hunt(task, "tickets"))
+    own = hunted(subjects, Hunt(task, "tickets"))
     table = measure.overlaps(own, _others(subjects, task), subjects)
     return table.assign(task=task.name)
 
 
 def _transfer(subjects: Subjects, task: Task, density: float) -> pd.DataFrame:
-    own = found(subjects, Hunt(task, "tickets"))
+    own = hunted(subjects, Hunt(task, "tickets"))
     return measure.transfers(subjects, task, density, own, _others(subjects, task))
 
 
 def _ablation(subjects: Subjects, task: Task, density: float) -> pd.DataFrame:
-    return measure.ablations(subjects, task, density, found(subjects, Hunt(task, "tickets")))
+    return measure.ablations(subjects, task, density, hunted(subjects, Hunt(task, "tickets")))
 
 
 def _retrieval(subjects: Subjects, step: int) -> pd.DataFrame:
@@ -147,7 +147,7 @@ def _retrieval(subjects: Subjects, step: int) -> pd.DataFrame:
     first = study.tasks[0]
     if step == study.optimiser.steps and first.name == "language-modelling":
         number = first.round_of(first.densities[0])
-        for member, rounds in found(subjects, Hunt(first, "tickets")).items():
+        for member, rounds in hunted(subjects, Hunt(first, "tickets")).items():
             if not member.order:
                 masks.setdefault(member.language, {})[member.seed] = rounds[number - 1]
     return measure.retrievals(subjects, step, masks)
@@ -155,5 +155,5 @@ def _retrieval(subjects: Subjects, step: int) -> pd.DataFrame:
 
 def _costs(subjects: Subjects) -> pd.DataFrame:
     first = subjects.study.tasks[0]
-    tickets_of = found(subjects, Hunt(first, "tickets"))
+    tickets_of = hunted(subjects, Hunt(first, "tickets"))
     return measure.costs(subjects, tickets_of).assign(task=first.name)

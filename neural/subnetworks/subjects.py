@@ -43,9 +43,9 @@ class Subjects(Pretrained):
 
     def start(self, seeds: Sequence[int], step: int | None = None) -> Parameters:
         """The pretrained models of these seeds, (S, ...), one more than once as it may be."""
-        found = self.pretrained(step)
-        places = [found.seeds.index(seed) for seed in seeds]
-        return {name: value[places] for name, value in found.parameters.items()}
+        stack = self.pretrained(step)
+        places = [stack.seeds.index(seed) for seed in seeds]
+        return {name: value[places] for name, value in stack.parameters.items()}
 
     def read(self) -> None:
         """Read all that can be read before the tokenizer. Raises UserError for what cannot."""
@@ -125,10 +125,10 @@ class Subjects(Pretrained):
             "entities": named_entities,
             "topics": topics,
         }[task.name]
-        found: Supervised = make(
+        objective: Supervised = make(
             self.annotated(task), self.tokenizer, study.model, task.languages, size=task.batch
         )
-        return found
+        return objective
 
 
 def _some(sentences: Sequence[Any], most: int) -> list[Any]:

@@ -38,18 +38,18 @@ def measured(subjects: Subjects, task: Task, jobs: Sequence[Job]) -> pd.DataFram
     parts = []
     for some, state in _tuned(subjects, task, jobs):
         objective = subjects.objective(task, [job.language for job in some])
-        found = objective.evaluate(state, subjects.study.model, TEST)
-        parts.append(pd.DataFrame(found))
+        scores = objective.evaluate(state, subjects.study.model, TEST)
+        parts.append(pd.DataFrame(scores))
     return pd.concat(parts, ignore_index=True)[: len(jobs)]
 
 
 def weights(subjects: Subjects, task: Task, jobs: Sequence[Job]) -> list[Parameters]:
     """The models after their tunings."""
-    found: list[Parameters] = []
+    models: list[Parameters] = []
     for some, state in _tuned(subjects, task, jobs):
         arrays = {name: np.asarray(state[name]) for name in subjects.pretrained().parameters}
-        found += [{name: value[i] for name, value in arrays.items()} for i in range(len(some))]
-    return found[: len(jobs)]
+        models += [{name: value[i] for name, value in arrays.items()} for i in range(len(some))]
+    return models[: len(jobs)]
 
 
 def trainer(
@@ -97,8 +97,8 @@ def _tuned(
 
 
 def _starts(subjects: Subjects, jobs: Sequence[Job]) -> Parameters:
-    found = [subjects.start([job.seed], job.step) for job in jobs]
-    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+    models = [subjects.start([job.seed], job.step) for job in jobs]
+    return {name: np.concatenate([model[name] for model in models]) for name in models[0]}
 
 
 def _chunks(n: int, size: int) -> Iterator[list[int]]:

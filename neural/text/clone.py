@@ -60,9 +60,9 @@ class Clones:
         """Which ids (vocabulary,) are other ids in other languages; not special ones and anchors."""
         free = np.setdiff1d(np.arange(self.vocabulary), self.special)
         chosen = np.random.default_rng(self.seed).permutation(free)
-        found = np.zeros(self.vocabulary, dtype=bool)
-        found[chosen[: round(self.fraction * len(free))]] = True
-        return found
+        mask = np.zeros(self.vocabulary, dtype=bool)
+        mask[chosen[: round(self.fraction * len(free))]] = True
+        return mask
 
     def table(self, language: int) -> Ints:
         """What each id (vocabulary,) is in a language."""

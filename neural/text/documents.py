@@ -98,10 +98,10 @@ def split(
     held = max(tested + 1, min(sum(u < 2 * held_out for u, _ in ranked), len(ranked) - 1))
     chosen = dict.fromkeys((index for _, index in ranked[:held]), "valid")
     chosen |= dict.fromkeys((index for _, index in ranked[:tested]), "test")
-    found: dict[str, list[Document]] = {name: [] for name in SPLITS}
+    splits: dict[str, list[Document]] = {name: [] for name in SPLITS}
     for index, item in enumerate(documents):
-        found[chosen.get(index, "train")].append(item)
-    return found
+        splits[chosen.get(index, "train")].append(item)
+    return splits
 
 
 def _uniform(key: str) -> float:
@@ -115,7 +115,7 @@ def without_repeats(splits: Splits, where: str) -> Splits:
     Raises UserError if that leaves nothing of a split.
     """
     seen: set[str] = set()
-    found: dict[str, list[Document]] = {}
+    cleaned: dict[str, list[Document]] = {}
     for name in SPLITS:
         kept = splits[name]
         if name != "train":
@@ -129,5 +129,5 @@ def without_repeats(splits: Splits, where: str) -> Splits:
                 f"{where}: all of {name} stands in the training text too: give text that repeats itself less"
             )
         seen.update(passage for item in kept for passage in item.passages)
-        found[name] = list(kept)
-    return found
+        cleaned[name] = list(kept)
+    return cleaned

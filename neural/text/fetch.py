@@ -91,13 +91,13 @@ def _make(folder: Path, origin: Origin) -> None:
         content = origin.form(raw)
     except (UserError, ValueError, LookupError, TypeError):  # empty, not UTF-8, or of another form
         content = b""
-    found = hashlib.sha256(content).hexdigest()
-    if found != origin.sha256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != origin.sha256:
         for path in raw:
             path.unlink()
         raise UserError(
             f"{' and '.join(origin.urls)} gave another {origin.file} than expected "
-            f"(sha256 {found[:16]}, not {origin.sha256[:16]}): try again; if it stays so, the origin has changed"
+            f"(sha256 {digest[:16]}, not {origin.sha256[:16]}): try again; if it stays so, the origin has changed"
         )
     path = folder / origin.file
     path.parent.mkdir(exist_ok=True)
@@ -125,14 +125,16 @@ def _download(url: str, folder: Path) -> Path:
         part.replace(output_file)
 
     try:
-        found = pooch.retrieve(url, known_hash=None, fname=name, path=folder, downloader=download)
+        raw_path = pooch.retrieve(
+            url, known_hash=None, fname=name, path=folder, downloader=download
+        )
     except requests.RequestException as error:
         answer = error.response
         reason = type(error).__name__ if answer is None else f"{answer.status_code} {answer.reason}"
         raise UserError(
             f"cannot fetch {url} ({reason}): check the connection; the same command goes on where it stopped"
         ) from None
-    return Path(found)
+    return Path(raw_path)
 
 
 def _continue(url: str, part: Path) -> None:

@@ -32,13 +32,13 @@ def parsed(texts: Sequence[str], name: str) -> list[Sentence]:
 def answers(texts: Mapping[str, Sequence[str]]) -> list[Side]:
     """Of sentences that are translations, row by row, a word that stands for the same in all."""
     trees = {name: parsed(rows, name) for name, rows in texts.items()}
-    found: list[Side] = []
+    sides: list[Side] = []
     for row, sentences in enumerate(zip(*trees.values(), strict=True)):
         role = ROLES[row % len(ROLES)]
-        found.append(
+        sides.append(
             {name: _answer(item, role) for name, item in zip(trees, sentences, strict=True)}
         )
-    return found
+    return sides
 
 
 def _answer(item: Sentence, role: str) -> Answer:
@@ -51,8 +51,8 @@ def _classes(name: str) -> dict[str, str]:
     """The part of speech of every form."""
     spoken = language(Grammar(), name)
     kinds = (("NOUN", spoken.nouns), ("VERB", spoken.verbs), ("ADJ", spoken.adjectives))
-    found = {spoken.forms[index]: kind for kind, places in kinds for index in places.flat}
-    return found | {spoken.forms[spoken.at]: "ADP", ".": "PUNCT"}
+    classes = {spoken.forms[index]: kind for kind, places in kinds for index in places.flat}
+    return classes | {spoken.forms[spoken.at]: "ADP", ".": "PUNCT"}
 
 
 def _sentence(text: str, name: str, called: str) -> Sentence:

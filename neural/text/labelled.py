@@ -109,8 +109,8 @@ def task(spec: str, data_dir: Path | None = None) -> Task:
             raise UserError(f"task {spec}: give --data-dir, the folder that holds its sentences")
         if not data_dir.is_dir():
             raise UserError(f"--data-dir {data_dir}: no such folder: check the path")
-        of = sib200 if kind == "sib200" else tense
-        return Task(spec, *(of(name, part, data_dir) for part in PARTS))
+        reader = sib200 if kind == "sib200" else tense
+        return Task(spec, *(reader(name, part, data_dir) for part in PARTS))
     folder = Path(spec)
     if not folder.is_dir():
         raise UserError(
@@ -157,10 +157,10 @@ def find_sib200(language: str, part: str, data_dir: Path) -> Path:
 def tense(language: str, part: str, data_dir: Path) -> Labelled:
     """The sentences of a treebank's part whose main clause is past or present (`treebank.tense`), with which it is."""
     sentences = treebank.treebank(language, part, data_dir)
-    found = [(item.text, label) for item in sentences if (label := treebank.tense(item))]
-    if not found:
+    marked = [(item.text, label) for item in sentences if (label := treebank.tense(item))]
+    if not marked:
         raise UserError(f"the {part} part of {language} marks no tense: choose another language")
-    texts, labels = zip(*found, strict=True)
+    texts, labels = zip(*marked, strict=True)
     return Labelled(texts, tuple(map(TENSES.index, labels)), TENSES)
 
 
@@ -202,8 +202,8 @@ def _hub(where: str, name: str, split: str) -> tuple[list[dict[str, Any]], tuple
             f"{where} needs the datasets package: pip install 'cognitive-reserve[text]'"
         ) from None
     try:
-        found = load_dataset("nyu-mll/glue", name, split=split)
-        return list(found), tuple(found.features["label"].names)
+        dataset = load_dataset("nyu-mll/glue", name, split=split)
+        return list(dataset), tuple(dataset.features["label"].names)
     except Exception as error:  # the package has many, of its own and of its transports
         reason = " ".join(str(error).split())
         raise UserError(f"cannot read {where} ({reason}): check the connection") from None
@@ -211,7 +211,7 @@ def _hub(where: str, name: str, split: str) -> tuple[list[dict[str, Any]], tuple
 
 def _labelled(path: Path, columns: int, names: Sequence[str] | None) -> Labelled:
     """Of a file of lines of so many columns, whose last two are label and sentence."""
-    found: list[tuple[int, str, str]] = []
+    rows: list[tuple[int, str, str]] = []
     for number, line in enumerate(lines(path), start=1):
         cells = line.split("\t")
         if len(cells) != columns or not all(cell.strip() for cell in cells):
@@ -219,19 +219,19 @@ def _labelled(path: Path, columns: int, names: Sequence[str] | None) -> Labelled
                 f"{path}, line {number}: {len(cells)} columns, or an empty one: "
                 f"give {'a label' if columns == 2 else 'an id, a label'} and a sentence, divided by tabs"
             )
-        found.append((number, cells[-2], cells[-1]))
-    _check_columns(path, [label for _, label, _ in found], [text for _, _, text in found], names)
-    known = tuple(sorted({label for _, label, _ in found})) if names is None else tuple(names)
+        rows.append((number, cells[-2], cells[-1]))
+    _check_columns(path, [label for _, label, _ in rows], [text for _, _, text in rows], names)
+    known = tuple(sorted({label for _, label, _ in rows})) if names is None else tuple(names)
     if len(known) < 2:
         raise UserError(f"{path}: all labels are {known[0]}: give sentences of two classes or more")
-    for number, label, _ in found:
+    for number, label, _ in rows:
         if label not in known:
             raise UserError(
                 f"{path}, line {number}: unknown label {label!r}: give one of {', '.join(known)}"
             )
     return Labelled(
-        tuple(sentence for _, _, sentence in found),
-        tuple(known.index(label) for _, label, _ in found),
+        tuple(sentence for _, _, sentence in rows),
+        tuple(known.index(label) for _, label, _ in rows),
         known,
     )
 

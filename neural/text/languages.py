@@ -16,9 +16,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 """Family and genus of languages, as the World Atlas of Language Structures has them."""
 
 
-def family_distance(one: str, other: str) -> float:
+def family_distance(first: str, other: str) -> float:
     """0 within a genus, 1 within a family, 2 between families; NaN for a language of which nothing is known."""
-    a, b = FAMILIES.get(one.split("@")[0]), FAMILIES.get(other.split("@")[0])
+    a, b = FAMILIES.get(first.split("@")[0]), FAMILIES.get(other.split("@")[0])
     if a is None or b is None:
         return float("nan")
     return float(2 - sum(x == y for x, y in zip(a, b, strict=True)))

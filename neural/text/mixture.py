@@ -104,17 +104,17 @@ def counts(shares: Shares) -> dict[str, int]:
     if size <= LARGEST_BLOCK:
         return {language: int(share * size) for language, share in shares.items()}
     size = max(LARGEST_BLOCK, len(shares))
-    found = {name: max(int(share * size), 1 if share else 0) for name, share in shares.items()}
+    sequences = {name: max(int(share * size), 1 if share else 0) for name, share in shares.items()}
 
     def excess(language: str) -> Fraction:
-        return found[language] - shares[language] * size
+        return sequences[language] - shares[language] * size
 
-    while (missing := size - sum(found.values())) > 0:
-        for language in sorted(found, key=excess)[:missing]:
-            found[language] += 1
-    while sum(found.values()) > size:
-        found[max((name for name in found if found[name] > 1), key=excess)] -= 1
-    return found
+    while (missing := size - sum(sequences.values())) > 0:
+        for language in sorted(sequences, key=excess)[:missing]:
+            sequences[language] += 1
+    while sum(sequences.values()) > size:
+        sequences[max((name for name in sequences if sequences[name] > 1), key=excess)] -= 1
+    return sequences
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,11 +57,11 @@ def ner(language: str, part: str, data_dir: Path, *, parallel: bool = False) -> 
     sentences in a thousand, and most Chinese ones, whose text is their words) the words are joined. Raises UserError
     for a language, part, file or treebank that is not there, and for a damaged file.
     """
-    found = read(find(language, part, data_dir, parallel=parallel))
+    tagged = read(find(language, part, data_dir, parallel=parallel))
     name = PARALLEL[language] if parallel else FILES[language][part]
     if not parallel:
-        found = _divided(
-            found, part, [key for key, file in FILES[language].items() if file == name]
+        tagged = _divided(
+            tagged, part, [key for key, file in FILES[language].items() if file == name]
         )
     of_treebank = name.rpartition(".")[2] if "." in name else "test"
     sentences = treebank.treebank(language, of_treebank, data_dir, parallel=name.endswith("_pud"))
@@ -69,7 +69,7 @@ def ner(language: str, part: str, data_dir: Path, *, parallel: bool = False) -> 
     by_both = {(item.name, item.words): item for item in sentences}
     return [
         _placed(item, by_both.get((item.name, item.words)) or by_words.get(item.words))
-        for item in found
+        for item in tagged
     ]
 
 
@@ -94,25 +94,25 @@ def read(path: Path) -> list[Sentence]:
 
 def entities(tags: Sequence[str]) -> frozenset[Entity]:
     """The entities that tags mark. An I- that continues none of its type begins one, as conlleval has it."""
-    found: list[Entity] = []
+    spans: list[Entity] = []
     start, kind = 0, ""
     for place, tag in enumerate([*tags, "O"]):
-        prefix, _, of = tag.partition("-")
-        if prefix == "I" and of == kind:
+        prefix, _, tag_kind = tag.partition("-")
+        if prefix == "I" and tag_kind == kind:
             continue
         if kind:
-            found.append((start, place, kind))
-        start, kind = place, of
-    return frozenset(found)
+            spans.append((start, place, kind))
+        start, kind = place, tag_kind
+    return frozenset(spans)
 
 
-def entity_f1(gold: Sequence[Sequence[str]], found: Sequence[Sequence[str]]) -> float:
+def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
     """Of the tags of sentences: the F1 of entities, all of them together, found where span and type are right.
 
     NaN where there are none and none was found.
     """
     right = all_ = 0
-    for ours, theirs in zip(gold, found, strict=True):
+    for ours, theirs in zip(gold, predicted, strict=True):
         a, b = entities(ours), entities(theirs)
         right += len(a & b)
         all_ += len(a) + len(b)
@@ -144,16 +144,16 @@ def _placed(item: Sentence, same: treebank.Sentence | None) -> Sentence:
     return Sentence(same.name, same.text, item.words, same.spans, item.tags)
 
 
-def _divided(found: list[Sentence], part: str, parts: Sequence[str]) -> list[Sentence]:
+def _divided(tagged: list[Sentence], part: str, parts: Sequence[str]) -> list[Sentence]:
     """The sentences of a part of a file that holds these parts. Those of one document stay together."""
     if len(parts) == 1:
-        return found
+        return tagged
     documents: dict[str, int] = {}
-    for item in found:
+    for item in tagged:
         documents.setdefault(item.name.rpartition("-")[0], len(documents))
     others = [number for other in parts if other != "train" for number in TENTHS[other]]
     tenths = [n for n in range(10) if n not in others] if part == "train" else TENTHS[part]
-    return [item for item in found if documents[item.name.rpartition("-")[0]] % 10 in tenths]
+    return [item for item in tagged if documents[item.name.rpartition("-")[0]] % 10 in tenths]
 
 
 def _file(name: str, data_dir: Path) -> Path:

@@ -83,7 +83,7 @@ class Folder:
 
     def read(self, language: str) -> Splits:
         parts = {part: path for name, part, path in self._parts() if name == language}
-        found: dict[str, list[Document]] = {name: [] for name in SPLITS}
+        by_split: dict[str, list[Document]] = {name: [] for name in SPLITS}
         for part, path in parts.items():
             if part == "":
                 if set(parts) & set(SPLITS):
@@ -92,10 +92,10 @@ class Folder:
                     )
                 return self._unsplit(path)
             if part in SPLITS:
-                found[part] += self._lines(path, part)
+                by_split[part] += self._lines(path, part)
             else:
-                found["test"] += _pairs(path, part, language)
-        return found
+                by_split["test"] += _pairs(path, part, language)
+        return by_split
 
     def _parts(self) -> Iterator[tuple[str, str, Path]]:
         """(language, split, path) of each file; split is "" for an undivided one, and el-en for a file of pairs."""
@@ -230,13 +230,13 @@ def _key(folder: Path, stem: str) -> Path | None:
 
 def _runs(ids: list[str], names: list[str], passages: list[str]) -> list[Document]:
     """Documents of successive passages that share a name; empty passages are missing ones."""
-    found = []
+    documents = []
     for name, rows in groupby(zip(names, ids, passages, strict=True), key=lambda row: row[0]):
         there = [(key, text) for _, key, text in rows if text]
         if there:
             keys, texts = zip(*there, strict=True)
-            found.append(Document(name, texts, keys))
-    return found
+            documents.append(Document(name, texts, keys))
+    return documents
 
 
 def _matching(path: Path, passages: list[str], other: Path, keys: list[str]) -> list[str]:
@@ -252,7 +252,7 @@ def _pairs(path: Path, pair: str, language: str) -> list[Document]:
     """One side of a file of pairs; each sentence is a document, and its translation has the same id."""
     names = pair.split("-")
     side = names.index(language)
-    found = []
+    documents = []
     for number, line in enumerate(lines(path)):
         cells = line.split("\t")
         if not number and [cell.strip().lower() for cell in cells] in (names, ["source", "target"]):
@@ -261,5 +261,5 @@ def _pairs(path: Path, pair: str, language: str) -> list[Document]:
             raise UserError(
                 f"{path}, line {number + 1}: {len(cells)} columns: give a sentence, a tab and its translation"
             )
-        found.append(Document(f"{pair} {number}", (cells[side],), (f"{pair}:{number}",)))
-    return found
+        documents.append(Document(f"{pair} {number}", (cells[side],), (f"{pair}:{number}",)))
+    return documents

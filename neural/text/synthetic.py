@@ -225,21 +225,21 @@ def _stems(rng: np.random.Generator, count: int, letters: tuple[str, str]) -> li
 
 def _endings(rng: np.random.Generator, letters: tuple[str, str], count: int) -> list[str]:
     """Different endings of a vowel and a consonant."""
-    found = [vowel + consonant for vowel in letters[1] for consonant in letters[0]]
-    return [found[index] for index in rng.choice(len(found), count, replace=False)]
+    endings = [vowel + consonant for vowel in letters[1] for consonant in letters[0]]
+    return [endings[index] for index in rng.choice(len(endings), count, replace=False)]
 
 
 def read(grammar: Grammar, name: str) -> Splits:
     """The documents of one language. The passages of valid and test have ids; equal ids are translations."""
     grammar.check()
     spoken = language(grammar, name)
-    found = {}
+    splits = {}
     for index, part in enumerate(SPLITS):
         aligned = part != "train"
         n = grammar.held_out if aligned else grammar.sentences
         key = (3 + index,) if aligned else (3 + index, zlib.crc32(name.encode()))
         sentences = spoken.sentences(meanings(grammar, n, key))
-        found[part] = [
+        splits[part] = [
             Document(
                 f"{part} {start // SENTENCES}",
                 tuple(sentences[start : start + SENTENCES]),
@@ -250,4 +250,4 @@ def read(grammar: Grammar, name: str) -> Splits:
             )
             for start in range(0, n, SENTENCES)
         ]
-    return found
+    return splits

@@ -205,8 +205,8 @@ def load(path: Path) -> Tokenizer:
         raise UserError(
             f"{path} is not a tokenizer ({reason}): give a tokenizer.json written here"
         ) from None
-    found = SubwordTokenizer(inner, content)
-    return ByteTokenizer() if found.serialised() == exported(ByteTokenizer()) else found
+    tokenizer = SubwordTokenizer(inner, content)
+    return ByteTokenizer() if tokenizer.serialised() == exported(ByteTokenizer()) else tokenizer
 
 
 def exported(tokenizer: Tokenizer) -> str:

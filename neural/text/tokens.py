@@ -95,8 +95,8 @@ def alteration(
     """Where the first text that does not come back from its ids differs, in words; None where all do."""
     if tokenizer.keeps_text:
         return None
-    found = (tokenizer.alteration(text, part) for text, part in zip(texts, ids, strict=True))
-    return next((reason for reason in found if reason), None)
+    reasons = (tokenizer.alteration(text, part) for text, part in zip(texts, ids, strict=True))
+    return next((reason for reason in reasons if reason), None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,7 +57,7 @@ def answers(languages: Sequence[str], data_dir: Path) -> list[Side]:
     """
     texts = {language: _read(language, data_dir) for language in languages}
     _check_same(texts)
-    found: list[Side] = []
+    shared: list[Side] = []
     for rows in zip(*texts.values(), strict=True):
         paragraphs = dict(zip(texts, rows, strict=True))
         cuts = {name: sentences(row["context"], name) for name, row in paragraphs.items()}
@@ -69,8 +69,8 @@ def answers(languages: Sequence[str], data_dir: Path) -> list[Side]:
                 for name, item in zip(texts, questions, strict=True)
             }
             if len({side[0] if side else None for side in sides.values()}) == 1:
-                found.append({name: side[1] for name, side in sides.items() if side})
-    return [side for side in found if side]
+                shared.append({name: side[1] for name, side in sides.items() if side})
+    return [side for side in shared if side]
 
 
 def _check_same(texts: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -78,8 +78,8 @@ def _check_same(texts: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     ids = {
         name: [item["id"] for row in rows for item in row["qas"]] for name, rows in texts.items()
     }
-    for name, found in ids.items():
-        if found != ids[first] or len(texts[name]) != len(texts[first]):
+    for name, questions in ids.items():
+        if questions != ids[first] or len(texts[name]) != len(texts[first]):
             raise UserError(
                 f"xquad in {name} has not the questions of {first}, in their order: give files of one release"
             )
@@ -98,7 +98,7 @@ def sentences(text: str, language: str = "") -> list[Span]:
     """
     ends = ENDS.get(language, ".!?…")
     dense = language == "zh"
-    found, start = [], 0
+    spans, start = [], 0
     for match in re.finditer(f"[{re.escape(ends)}]+[{re.escape(CLOSING)}]*", text):
         rest = text[match.end() :]
         if rest.strip() and not dense:
@@ -110,10 +110,10 @@ def sentences(text: str, language: str = "") -> list[Span]:
             letter = len(last) == 1 and last.isalpha()
             if match[0] == "." and (letter or (last.isdigit() and language != "en")):
                 continue
-        found.append((start, match.end()))
+        spans.append((start, match.end()))
         start = match.end()
-    found.append((start, len(text)))
-    return [trimmed for one in found if (trimmed := _trimmed(text, one))]
+    spans.append((start, len(text)))
+    return [trimmed for span in spans if (trimmed := _trimmed(text, span))]
 
 
 def words(text: str) -> list[Span]:
@@ -193,7 +193,7 @@ def _read(language: str, data_dir: Path) -> list[dict[str, Any]]:
         for packed in ("", ".gz", ".xz")
         if (path := folder / f"{language}.jsonl{packed}").is_file()
     )
-    found = []
+    paragraphs = []
     for number, line in enumerate(lines(path, marks=True), start=1):
         try:
             row = parsed(line)
@@ -206,5 +206,5 @@ def _read(language: str, data_dir: Path) -> list[dict[str, Any]]:
             raise UserError(
                 f"{path}, line {number}: {reason}: give a paragraph of XQuAD, with context, qas, id, answer and start"
             ) from None
-        found.append(row)
-    return found
+        paragraphs.append(row)
+    return paragraphs

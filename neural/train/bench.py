@@ -138,12 +138,12 @@ def _times(work: Callable[[], Any], repeats: int) -> tuple[list[float], int]:
     """Seconds of each of the repeats, after two that are not counted, and the page faults in one."""
     work()
     work()
-    found, before = [], _page_faults()
+    seconds, before = [], _page_faults()
     for _ in range(repeats):
         started = time.perf_counter()
         work()
-        found.append(time.perf_counter() - started)
-    return found, (_page_faults() - before) // repeats
+        seconds.append(time.perf_counter() - started)
+    return seconds, (_page_faults() - before) // repeats
 
 
 def _page_faults() -> int:

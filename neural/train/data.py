@@ -111,15 +111,15 @@ def batch(
 ) -> NDArray[np.int32]:
     """Of the update after `step` others: tokens (models, parts, sequences, context + 1), encoded by language."""
     shape = (config.accumulation, config.part, config.model.context + 1)
-    found = []
+    by_model = []
     for member in config.members:
         mixture = mixtures[member.mixture]
         tokens, languages = mixture.batch(member.seed, step)
         for index, name in enumerate(mixture.languages):
             if name in encode:
                 tokens[languages == index] = encode[name](tokens[languages == index])
-        found.append(tokens.reshape(shape))
-    return np.stack(found)
+        by_model.append(tokens.reshape(shape))
+    return np.stack(by_model)
 
 
 def windows(config: TrainConfig, data: Data) -> NDArray[np.int32]:
@@ -128,7 +128,7 @@ def windows(config: TrainConfig, data: Data) -> NDArray[np.int32]:
     Raises UserError where it is shorter than one window.
     """
     parts, context = -(-config.evaluation // config.part), config.model.context
-    found = []
+    by_language = []
     for language in data.languages:
         ids = data.valid[language]
         if len(ids) <= context:
@@ -137,5 +137,5 @@ def windows(config: TrainConfig, data: Data) -> NDArray[np.int32]:
                 "next token: lower --context, give more text, or add --evaluate-every 0"
             )
         starts = np.linspace(0, len(ids) - context - 1, parts * config.part).astype(np.int64)
-        found.append(ids[starts[:, None] + np.arange(context + 1)].astype(np.int32))
-    return np.stack(found).reshape(len(found), parts, config.part, context + 1)
+        by_language.append(ids[starts[:, None] + np.arange(context + 1)].astype(np.int32))
+    return np.stack(by_language).reshape(len(by_language), parts, config.part, context + 1)

@@ -304,7 +304,7 @@ def _named(state: State) -> dict[str, NDArray[Any]]:
 def _restored(empty: State, tensors: Any) -> State:
     """A state on the devices, from its arrays by name."""
 
-    def one(path: Any, wanted: jax.ShapeDtypeStruct) -> jax.Array:
+    def restored(path: Any, wanted: jax.ShapeDtypeStruct) -> jax.Array:
         array = tensors.get(_name(path))
         if array is None or array.shape != wanted.shape or array.dtype != wanted.dtype:
             raise UserError(
@@ -313,4 +313,4 @@ def _restored(empty: State, tensors: Any) -> State:
             )
         return parallel.place(array, wanted.sharding)
 
-    return jax.tree_util.tree_map_with_path(one, empty)
+    return jax.tree_util.tree_map_with_path(restored, empty)

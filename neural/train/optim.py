@@ -72,8 +72,8 @@ def numbers(config: OptimiserConfig) -> "NDArray[np.float32]":
 
     warm, fall = config.warmup + 1, max(1, config.steps - 1 - config.warmup)
     rising, falling = (np.float32(1) / np.float32(part) for part in (warm, fall))
-    of = (rising, falling, config.warmup, config.peak, config.final, 1 - config.final)
-    return np.array(of, np.float32)
+    coefficients = (rising, falling, config.warmup, config.peak, config.final, 1 - config.final)
+    return np.array(coefficients, np.float32)
 
 
 def rate_of(numbers: "NDArray[np.float32] | jax.Array") -> "optax.Schedule":

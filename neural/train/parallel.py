@@ -82,7 +82,7 @@ def division(arrays: Any, mesh: "Mesh", shard: Shard, *, stacked: bool) -> Any:
 
     devices = mesh.shape["data"]
 
-    def one(array: Any) -> "NamedSharding":
+    def sharding(array: Any) -> "NamedSharding":
         shape = array.shape[1:] if stacked else array.shape
         axes: list[str | None] = [None] * len(shape)
         even = [axis for axis, size in enumerate(shape) if size % devices == 0]
@@ -90,7 +90,7 @@ def division(arrays: Any, mesh: "Mesh", shard: Shard, *, stacked: bool) -> Any:
             axes[max(even, key=lambda axis: shape[axis])] = "data"
         return NamedSharding(mesh, PartitionSpec(*(["models"] if stacked else []), *axes))
 
-    return jax.tree.map(one, arrays)
+    return jax.tree.map(sharding, arrays)
 
 
 def check(sequences: int, models: int) -> None:
@@ -119,12 +119,12 @@ def fetch(tree: Any) -> Any:
     import jax
     from jax.experimental import multihost_utils
 
-    def one(array: "jax.Array") -> NDArray[Any]:
+    def whole(array: "jax.Array") -> NDArray[Any]:
         if array.is_fully_addressable or array.is_fully_replicated:
             return np.asarray(array)
         return multihost_utils.process_allgather(array, tiled=True)
 
-    return jax.tree.map(one, tree)
+    return jax.tree.map(whole, tree)
 
 
 def is_first() -> bool:

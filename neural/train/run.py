@@ -200,11 +200,11 @@ def _usable(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _difference(one: Any, other: Any, where: str = "") -> str:
+def _difference(recorded: Any, other: Any, where: str = "") -> str:
     """The first place where two canonical configurations differ."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in sorted(one.keys() | other.keys()):
-            if one.get(name) != other.get(name):
+    if isinstance(recorded, dict) and isinstance(other, dict):
+        for name in sorted(recorded.keys() | other.keys()):
+            if recorded.get(name) != other.get(name):
                 inside = f"{where}.{name}" if where else name
-                return _difference(one.get(name), other.get(name), inside)
-    return f"{where} = {one}, not {other}"
+                return _difference(recorded.get(name), other.get(name), inside)
+    return f"{where} = {recorded}, not {other}"

@@ -44,8 +44,8 @@ class Update:
     schedule: NDArray[np.float32]
 
     def __call__(self, state: State, tokens: jax.Array) -> tuple[State, Measures]:
-        found: tuple[State, Measures] = self.compiled(state, tokens, self.schedule)
-        return found
+        updated: tuple[State, Measures] = self.compiled(state, tokens, self.schedule)
+        return updated
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ def shared_program(
 
     @jitted
     def evaluate(parameters: Parameters, windows: jax.Array) -> jax.Array:
-        found = _stacked(losses, windows)(parameters)
-        return jax.lax.with_sharding_constraint(found, parallel.everywhere(mesh))
+        language_losses = _stacked(losses, windows)(parameters)
+        return jax.lax.with_sharding_constraint(language_losses, parallel.everywhere(mesh))
 
     initial = jitted(lambda seeds: lying(_stacked(start)(seeds)))
     return Program(initial, Update(step, numbers(optimisation)), evaluate, empty)

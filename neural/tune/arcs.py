@@ -80,11 +80,11 @@ def _arcs(examples: WordExamples, sentences: Sequence[Sentence]) -> Batch:
         places(item, [relation.split(":")[0] for relation in item.relations], RELATIONS)
         for item in sentences
     ]
-    found = arrays(examples, labels)
+    batch = arrays(examples, labels)
     heads = np.maximum(examples.labels([item.heads for item in sentences]), 0)
     reachable = np.concatenate([np.full((len(examples), 1), True), examples.there], axis=1)
     held = np.take_along_axis(reachable, heads, axis=1)
-    return found | {
+    return batch | {
         "heads": heads.astype(np.int32),
-        "labels": np.where(held, found["labels"], NONE).astype(np.int32),
+        "labels": np.where(held, batch["labels"], NONE).astype(np.int32),
     }

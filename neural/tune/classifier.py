@@ -166,8 +166,8 @@ def _program(
     adamw = optimiser(optimisation)
 
     def loss(state: Parameters, ids: Any, last: Any, labels: Any, there: Any) -> jax.Array:
-        found = logits(state, ids, last, config, compute)
-        losses = optax.softmax_cross_entropy_with_integer_labels(found, labels)
+        scores = logits(state, ids, last, config, compute)
+        losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
         return jnp.sum(losses * there) / jnp.sum(there)
 
     def update(state: Parameters, moments: Any, *sentences: Any) -> tuple[Parameters, Any, Any]:

@@ -55,11 +55,11 @@ def examples(data: Labelled, tokenizer: Tokenizer, config: ModelConfig) -> Examp
     last = np.array([min(len(ids), config.context - 1) for ids in encoded])
     powers = 2 ** np.ceil(np.log2(np.maximum(last + 1, SHORTEST))).astype(np.int64)
     widths = np.minimum(powers, config.context)
-    found = np.full((len(encoded), widths.max()), tokenizer.end_of_text, dtype=np.int32)
-    for row, ids, end in zip(found, encoded, last, strict=True):
+    padded = np.full((len(encoded), widths.max()), tokenizer.end_of_text, dtype=np.int32)
+    for row, ids, end in zip(padded, encoded, last, strict=True):
         row[:end] = ids[:end]
     truncated = sum(len(ids) >= config.context for ids in encoded)
-    return Examples(found, last, widths, np.array(data.labels), data.names, truncated)
+    return Examples(padded, last, widths, np.array(data.labels), data.names, truncated)
 
 
 def require_names(data: Examples, names: tuple[str, ...]) -> None:
@@ -81,7 +81,7 @@ def shuffled(
     """
     generators = [np.random.default_rng([1, seed, model, epoch]) for model in models]
     left = np.zeros((len(models), 0), dtype=np.int64)
-    found = []
+    batches = []
     widths = np.unique(data.widths)
     for width in widths:
         here = np.flatnonzero(data.widths == width)
@@ -95,9 +95,9 @@ def shuffled(
             rows = np.pad(rows, ((0, 0), (0, short)), constant_values=NONE)
         whole = rows.shape[1] // batch * batch
         left = rows[:, whole:]
-        found += [(int(width), rows[:, i : i + batch]) for i in range(0, whole, batch)]
-    order = np.random.default_rng([2, seed, epoch]).permutation(len(found))
-    return [found[place] for place in order]
+        batches += [(int(width), rows[:, i : i + batch]) for i in range(0, whole, batch)]
+    order = np.random.default_rng([2, seed, epoch]).permutation(len(batches))
+    return [batches[place] for place in order]
 
 
 def in_order(data: Examples, batch: int) -> Iterator[tuple[int, Ints]]:

@@ -100,7 +100,7 @@ def predict(
         raise ValueError(f"{sorted(counts)} copies, {len(head)} heads: give as many copies of each")
     program = _program(config, compute)
     shared = {name: jnp.asarray(parameters[name]) for name in dimensions if name not in stacked}
-    found = np.empty((copies, len(data)), dtype=np.int64)
+    classes = np.empty((copies, len(data)), dtype=np.int64)
     size = min(at_once, copies)
     for first in range(0, copies, size):
         chosen = np.arange(first, first + size) % copies
@@ -110,8 +110,8 @@ def predict(
         there = min(size, copies - first)
         for width, rows in in_order(data, batch):
             answers = program(state, shared, data.ids[rows, :width], data.last[rows])
-            found[first : first + there, rows] = np.asarray(answers)[:there]
-    return found
+            classes[first : first + there, rows] = np.asarray(answers)[:there]
+    return classes
 
 
 def correct(
@@ -136,8 +136,8 @@ def _program(config: ModelConfig, compute: Compute) -> Any:
 
     def classes(stacked: Parameters, shared: Parameters, ids: Any, last: Any) -> jax.Array:
         def of_one(state: Parameters) -> jax.Array:
-            found = logits(state | shared, ids, last, config, compute)
-            return jnp.where(jnp.isfinite(found).all(axis=-1), found.argmax(axis=-1), NO_CLASS)
+            scores = logits(state | shared, ids, last, config, compute)
+            return jnp.where(jnp.isfinite(scores).all(axis=-1), scores.argmax(axis=-1), NO_CLASS)
 
         return over_models(of_one)(stacked)
 

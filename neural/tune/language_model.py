@@ -50,11 +50,11 @@ class LanguageModel:
 
     def batch(self, step: int, seeds: Sequence[int]) -> Batch:
         """tokens (S, size, context + 1)."""
-        found = [
+        windows = [
             self._mixtures[name].batch(key(self.seed, seed), step)[0]
             for name, seed in zip(self.languages, seeds, strict=True)
         ]
-        return {"tokens": np.stack(found)}
+        return {"tokens": np.stack(windows)}
 
     def evaluate(
         self,
@@ -67,10 +67,10 @@ class LanguageModel:
         """nats per token, perplexity and bits_per_byte."""
         names = np.array(languages or self.languages)
         sliding = self.sliding or Sliding(self.context, max(self.context // 2, 1))
-        found = {name: np.empty(len(names)) for name in ("nats", "perplexity", "bits_per_byte")}
+        measures = {name: np.empty(len(names)) for name in ("nats", "perplexity", "bits_per_byte")}
         for name in dict.fromkeys(names.tolist()):
             if (name, part) not in self.held_out:
-                known = ", ".join(" ".join(one) for one in self.held_out)
+                known = ", ".join(" ".join(pair) for pair in self.held_out)
                 raise UserError(f"no {part} of {name!r} in this text: choose from {known}")
             chosen = np.flatnonzero(names == name)
             filled = np.resize(chosen, len(names))  # one program for any number of models
@@ -78,10 +78,10 @@ class LanguageModel:
             text = self.held_out[name, part]
             scores = score(models, config, text, sliding, batch=self.size, compute=compute)
             estimates = scores.estimates(resamples=1)
-            found["nats"][chosen] = estimates["nats_per_token"].value[: len(chosen)]
+            measures["nats"][chosen] = estimates["nats_per_token"].value[: len(chosen)]
             for measure in ("perplexity", "bits_per_byte"):
-                found[measure][chosen] = estimates[measure].value[: len(chosen)]
-        return found
+                measures[measure][chosen] = estimates[measure].value[: len(chosen)]
+        return measures
 
     @cached_property
     def _mixtures(self) -> dict[str, Mixture]:

@@ -122,12 +122,12 @@ def drawn(
     head: Mapping[str, tuple[int, ...]], seed: int, models: Sequence[int]
 ) -> dict[str, jax.Array]:
     """A head (S, ...) for each model by its own seed: normal as GPT-2's weights, but biases 0."""
-    found = {}
+    parameters = {}
     for place, (name, shape) in enumerate(head.items()):
         draws = [np.random.default_rng([place, seed, m]).standard_normal(shape) for m in models]
         scale = 0 if name.endswith(".bias") else STANDARD_DEVIATION
-        found[name] = jnp.asarray(scale * np.stack(draws), jnp.float32)
-    return found
+        parameters[name] = jnp.asarray(scale * np.stack(draws), jnp.float32)
+    return parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,18 +179,22 @@ class Supervised:
         """accuracy, nats (cross-entropy per label) and what the task adds, of every sentence of a part."""
         data = [self._of(name, part) for name in languages or self.languages]
         program = _answers(config, compute, self.logits)
-        most = max(len(one["labels"]) for one in data)
+        most = max(len(per_model["labels"]) for per_model in data)
         answers = []
         for first in range(0, most, self.size):
             rows = np.arange(first, first + self.size)
             batch = {
-                name: np.stack([one[name][rows % len(one["labels"])] for one in data])
+                name: np.stack(
+                    [per_model[name][rows % len(per_model["labels"])] for per_model in data]
+                )
                 for name in data[0]
             }
             answers.append(program(dict(state), batch))
         classes, nats = (np.concatenate(list(each), axis=1) for each in zip(*answers, strict=True))
-        found = [self._measures(*one) for one in zip(data, classes, nats, strict=True)]
-        return {name: np.array([one[name] for one in found]) for name in found[0]}
+        measures = [
+            self._measures(*per_model) for per_model in zip(data, classes, nats, strict=True)
+        ]
+        return {name: np.array([per_model[name] for per_model in measures]) for name in measures[0]}
 
     def _measures(
         self, data: Batch, classes: NDArray[np.int64], nats: NDArray[np.float32]
@@ -198,32 +202,32 @@ class Supervised:
         labels = data["labels"]
         there, N = labels != NONE, len(labels)
         right = classes[:N][there] == labels[there]
-        found = {
+        measures = {
             "accuracy": float(right.mean()),
             "nats": float(nats[:N][there].mean(dtype=np.float64)),
         }
-        return found | (self.further(data, classes[:N], self.names) if self.further else {})
+        return measures | (self.further(data, classes[:N], self.names) if self.further else {})
 
     def _rows(self, languages: str, places: NDArray[np.int64], seed: int) -> Batch:
         """Sentences at these places of the endless sequence of a model, whose languages take turns."""
         names = languages.split(",")
         whose = places % len(names)
-        found: Batch = {}
+        batch: Batch = {}
         for turn, name in enumerate(names):
             data = self._training[name]
             N = len(data["labels"])
             epoch, entry = np.divmod(places[whose == turn] // len(names), N)
             order = permute(entry, N, mix(key(self.seed, seed, "sentences", name), epoch))
             for array, values in data.items():
-                rows = found.setdefault(
+                rows = batch.setdefault(
                     array, np.empty((len(places), *values.shape[1:]), values.dtype)
                 )
                 rows[whose == turn] = values[order]
-        return found
+        return batch
 
     @cached_property
     def _training(self) -> dict[str, Batch]:
-        names = dict.fromkeys(name for one in self.languages for name in one.split(","))
+        names = dict.fromkeys(name for languages in self.languages for name in languages.split(","))
         return {name: self._dealt(name) for name in names}
 
     def _dealt(self, language: str) -> Batch:
@@ -238,7 +242,7 @@ class Supervised:
 
     def _of(self, language: str, part: str) -> Batch:
         if (language, part) not in self.parts:
-            known = ", ".join(" ".join(one) for one in self.parts)
+            known = ", ".join(" ".join(pair) for pair in self.parts)
             raise UserError(f"no {part} of {language!r} in this task: choose from {known}")
         return self.parts[language, part]
 
@@ -298,7 +302,7 @@ def _answers(config: ModelConfig, compute: Compute, logits: Logits) -> Any:
     """Of a stack and its batches (S, B, ...): the classes found, and -log p of the labels in nats, (S, B, ...)."""
 
     def of_one(state: Parameters, batch: Any) -> tuple[jax.Array, jax.Array]:
-        found = logits(state, batch, config, compute)
-        return found.argmax(axis=-1), _nats(found, batch["labels"])
+        class_logits = logits(state, batch, config, compute)
+        return class_logits.argmax(axis=-1), _nats(class_logits, batch["labels"])
 
     return jax.jit(over_models(of_one), compiler_options=compiler_options(jax.default_backend()))

@@ -105,11 +105,11 @@ def word_parts(
         raise UserError(
             f"a tokenizer of {tokenizer.vocabulary} ids and a model of {config.vocabulary}: give the model's own"
         )
-    found = {
+    words = {
         part: encoded_words(items, tokenizer, config.context) for part, items in sentences.items()
     }
-    most = max(examples.first.shape[1] for examples in found.values())
-    return {part: examples.padded(most) for part, examples in found.items()}
+    most = max(examples.first.shape[1] for examples in words.values())
+    return {part: examples.padded(most) for part, examples in words.items()}
 
 
 def arrays(examples: WordExamples, labels: Sequence[Sequence[int]]) -> Batch:
@@ -124,10 +124,10 @@ def arrays(examples: WordExamples, labels: Sequence[Sequence[int]]) -> Batch:
 
 def places(sentence: Named, values: Sequence[str], names: tuple[str, ...]) -> list[int]:
     """Of each value its place among the names. Raises UserError with the sentence for one that has none."""
-    found = {name: place for place, name in enumerate(names)}
+    place_of = {name: place for place, name in enumerate(names)}
     for value in values:
-        if value not in found:
+        if value not in place_of:
             raise UserError(
                 f"sentence {sentence.name}: unknown label {value!r}: give one of {', '.join(names)}"
             )
-    return [found[value] for value in values]
+    return [place_of[value] for value in values]

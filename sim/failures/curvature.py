@@ -104,5 +104,5 @@ def _scaled(tree: Any, factor: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf * factor, tree)
 
 
-def _inner(one: Any, other: Any) -> Any:
-    return sum(map(jnp.vdot, jax.tree.leaves(one), jax.tree.leaves(other)))
+def _inner(left: Any, other: Any) -> Any:
+    return sum(map(jnp.vdot, jax.tree.leaves(left), jax.tree.leaves(other)))

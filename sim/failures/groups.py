@@ -55,12 +55,12 @@ def wanted(
     the tensor's own, but tensors of one layer (the name up to its last dot) lose the same neurons.
     """
     failure = _make(name, harmless(name))
-    found = {}
+    draws = {}
     for tensor, shape in shapes.items():
         whose = tensor.rpartition(".")[0] if failure.of_neurons else tensor
         k = shape[neurons.get(tensor, 0)]
-        found[tensor] = whose, failure.draw_shape((k, prod(shape) // k))
-    return found
+        draws[tensor] = whose, failure.draw_shape((k, prod(shape) // k))
+    return draws
 
 
 def draw(

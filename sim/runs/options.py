@@ -107,7 +107,7 @@ def _ranges(kind: type) -> dict[str, Range]:
     """The range of each field of a class that has one."""
     hints = get_type_hints(kind, vars(sys.modules[kind.__module__]), include_extras=True)
     ranges = {name: next(_annotated(hint), None) for name, hint in hints.items()}
-    return {name: found for name, found in ranges.items() if found is not None}
+    return {name: allowed for name, allowed in ranges.items() if allowed is not None}
 
 
 def _annotated(hint: Any) -> Iterator[Range]:

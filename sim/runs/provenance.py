@@ -49,7 +49,10 @@ def provenance(config: Any, **extra: Any) -> dict[str, Any]:
 
 def resumed(record: dict[str, Any]) -> dict[str, Any] | None:
     """The record of a run that this code goes on with, which names it; None where it is of the same commit already."""
-    known = [record.get("commit"), *(one.get("commit") for one in record.get("resumed", ()))]
+    known = [
+        record.get("commit"),
+        *(earlier.get("commit") for earlier in record.get("resumed", ())),
+    ]
     ours = commit()
     if ours in known:
         return None
@@ -75,13 +78,13 @@ def _by_name(argument: str) -> str:
 
 def versions() -> dict[str, str]:
     """Installed versions of the packages that can change a number."""
-    found = {}
+    installed = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def commit() -> str:

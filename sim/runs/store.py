@@ -70,15 +70,15 @@ class Run:
 
     def _admit(self, config: Any, resume: bool, parts: list[str]) -> bool:
         """Whether the folder holds this run. Raises UserError if it holds something else, or less than `open` wants."""
-        found = self.files.names() - {LOCK}
-        if not found:
+        names = self.files.names() - {LOCK}
+        if not names:
             return False
         if self.identity != identity(config):
             raise UserError(
                 f"{self.folder} holds {'another run' if self.identity else 'other files'}: "
                 "give --out a new folder, or delete this one"
             )
-        if not resume and not set(parts) <= _parts(found):
+        if not resume and not set(parts) <= _parts(names):
             raise UserError(
                 f"{self.folder} holds an unfinished run of this configuration: "
                 "add --resume, or give --out a new folder"

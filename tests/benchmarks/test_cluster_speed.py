@@ -33,10 +33,10 @@ def test_two_workers_against_one(
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         folder.mkdir()
-    with running(folders[0], workers=1) as one, running(folders[1], workers=2) as two:
-        for cluster, workers in ((one, 1), (two, 2)):
+    with running(folders[0], workers=1) as single, running(folders[1], workers=2) as two:
+        for cluster, workers in ((single, 1), (two, 2)):
             wait(cluster.ready, cluster)
             with distributed.Client(cluster.address, set_as_default=False) as client:
                 client.wait_for_workers(workers)
-        taken = side_by_side(lambda: swept(two), lambda: swept(one), rounds=3)
+        taken = side_by_side(lambda: swept(two), lambda: swept(single), rounds=3)
     judge(1 / taken, note=f"{CELLS:,} cells, programs kept, every worker with one thread of Dask")

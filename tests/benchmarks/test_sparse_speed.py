@@ -35,7 +35,7 @@ def test_sparse_rows_against_dense(
     parameters = random_parameters(config)
     chosen = mask.random(config, 0, kept=kept_at(density, config))
     rows, dense = (products(parameters, chosen, form, tokens) for form in ("rows", "dense"))
-    bytes_of = {one.form: one.bytes for one in cost(chosen)}
+    bytes_of = {form_cost.form: form_cost.bytes for form_cost in cost(chosen)}
     stored = bytes_of["rows"] / bytes_of["dense"]
     assert stored < 1 or density == 0.5
     most = 1 if (size, tokens, density) in PAYS else None
@@ -53,9 +53,9 @@ def test_a_compacted_model_against_its_dense_one(side_by_side, judge, share: flo
         for name in ("attn.c_proj", "mlp.c_proj"):
             array = whole[f"h.{layer}.{name}.weight"]
             array[: round(share * len(array))] = False
-    holed, parameters = mask.of(config, whole), random_parameters(config)
+    holed, parameters = mask.from_tensors(config, whole), random_parameters(config)
     left, dense = (products(parameters, holed, form, 256) for form in ("compacted", "dense"))
-    multiplied = {one.form: one.multiply_adds for one in cost(holed)}
+    multiplied = {form_cost.form: form_cost.multiply_adds for form_cost in cost(holed)}
     kept = multiplied["compacted"] / multiplied["dense"]
     assert np.isclose(kept, 1 - share)
     judge(side_by_side(left, dense), note=f"{kept:.2f} of the multiply-adds")

@@ -57,41 +57,41 @@ def octaves(study: Study) -> dict[int, float]:
     return {step: float(np.log2(max(step, study.steps[1] / 2))) for step in study.steps}
 
 
-def end_of_rise(numbers: Numbers, task: Name, one: str, other: str, seed: int) -> float:
+def end_of_rise(numbers: Numbers, task: Name, language: str, other: str, seed: int) -> float:
     """The octave in which a skill is best."""
     later = {"parts-of-speech": -0.5, "arcs": 0.0, "relations": 0.1, "topics": 0.5}.get(task, 0.2)
-    found = 5 + numbers.sign * later + (0 if numbers.sign > 0 else 0.6)
-    if one != other:
-        found += numbers.sign * (0.8 + 0.3 * far(one, other))
-    return found + numbers.scatter * z(task, one, other, seed)
+    octave = 5 + numbers.sign * later + (0 if numbers.sign > 0 else 0.6)
+    if language != other:
+        octave += numbers.sign * (0.8 + 0.3 * far(language, other))
+    return octave + numbers.scatter * z(task, language, other, seed)
 
 
-def far(one: str, other: str) -> float:
+def far(language: str, other: str) -> float:
     """Of families; of invented languages 0."""
-    found = family_distance(one, other)
-    return 0.0 if np.isnan(found) else found
+    distance = family_distance(language, other)
+    return 0.0 if np.isnan(distance) else distance
 
 
 def accuracy(
     study: Study,
     numbers: Numbers,
     task: Name,
-    one: str,
+    language: str,
     other: str,
     row: Mapping[str, int],
     turn: int,
 ) -> float:
     """turn: 1 of dev; of test -1 turns round what comes after the rise."""
-    if (one, other) in numbers.never:
+    if (language, other) in numbers.never:
         return UNTRAINED
-    x, end = octaves(study)[row["step"]], end_of_rise(numbers, task, one, other, row["seed"])
+    x, end = octaves(study)[row["step"]], end_of_rise(numbers, task, language, other, row["seed"])
     risen = float(np.clip((x - end + RISE) / RISE, 0, 1))
-    top = BEST - UNTRAINED - 0.1 * (one != other) * far(one, other) * numbers.sign
+    top = BEST - UNTRAINED - 0.1 * (language != other) * far(language, other) * numbers.sign
     after = max(x - end, 0.0)
     if row["layer"] == study.model.layers:
         return UNTRAINED + top * risen - numbers.forgotten * turn * after
     less = 0.01 * (study.model.layers - row["layer"])
-    return UNTRAINED - less + top * risen + (0.0005 if one == other else -0.004) * turn * after
+    return UNTRAINED - less + top * risen + (0.0005 if language == other else -0.004) * turn * after
 
 
 def write(folder: Path, study: Study, numbers: Numbers, *, without: str = "") -> Path:
@@ -145,10 +145,12 @@ def noise(numbers: Numbers, *key: object) -> float:
 
 
 def _similarities(study: Study) -> Iterator[dict[str, object]]:
-    for one, other in combinations(study.languages, 2):
-        overlap = 0.5 - 0.1 * far(one, other) + 0.02 * float(np.tanh(z("shared", one, other)))
-        distance = family_distance(one, other)
-        yield {"one": one, "other": other, "distance": distance, "overlap": overlap}
+    for language, other in combinations(study.languages, 2):
+        overlap = (
+            0.5 - 0.1 * far(language, other) + 0.02 * float(np.tanh(z("shared", language, other)))
+        )
+        distance = family_distance(language, other)
+        yield {"one": language, "other": other, "distance": distance, "overlap": overlap}
 
 
 def bits_per_character(study: Study, numbers: Numbers, seed: int, step: int) -> float:
@@ -172,21 +174,21 @@ def _probes(study: Study, numbers: Numbers) -> Iterator[dict[str, object]]:
     for task in study.tasks:
         sources = study.sources(task)
         draws = range(study.draws if task in REDRAWN else 1)
-        for one, other, row in product(sources, sources, _about(study)):
-            found = accuracy(study, numbers, task, one, other, row, numbers.sign)
-            dev = accuracy(study, numbers, task, one, other, row, 1)
+        for language, other, row in product(sources, sources, _about(study)):
+            score = accuracy(study, numbers, task, language, other, row, numbers.sign)
+            dev = accuracy(study, numbers, task, language, other, row, 1)
             for removed in (False, True) if task == "parts-of-speech" else (False,):
-                more = 0.05 * numbers.sign * (removed and one != other)
+                more = 0.05 * numbers.sign * (removed and language != other)
                 for draw in draws:
                     yield {
                         **row,
                         "task": task,
                         "draw": draw,
-                        "train": one,
+                        "train": language,
                         "test": other,
                         "removed": removed,
-                        "accuracy": found + more + 0.001 * (draw - np.mean(draws)),
-                        "loss": 2 - found,
+                        "accuracy": score + more + 0.001 * (draw - np.mean(draws)),
+                        "loss": 2 - score,
                         "accuracy_dev": dev,
                         "loss_dev": 2 - dev,
                         "majority": MAJORITY,
@@ -231,8 +233,8 @@ def _identities(study: Study, numbers: Numbers) -> Iterator[dict[str, object]]:
     for unit, row in product(units, _about(study)):
         scatter = noise(numbers, unit, row["seed"])
         about = {**row, "unit": unit, "majority": 0.25, "share": 0.1}
-        told = {"accuracy": 0.25 + 0.2 * numbers.sign + scatter}
-        yield about | told | {"without": 0.26 + scatter + (numbers.sign < 0) * 0.3}
+        identified = {"accuracy": 0.25 + 0.2 * numbers.sign + scatter}
+        yield about | identified | {"without": 0.26 + scatter + (numbers.sign < 0) * 0.3}
 
 
 def retrieved(study: Study, numbers: Numbers, row: Mapping[str, int], removed: bool) -> float:
@@ -241,22 +243,22 @@ def retrieved(study: Study, numbers: Numbers, row: Mapping[str, int], removed: b
 
 
 def _retrievals(study: Study, numbers: Numbers) -> Iterator[dict[str, object]]:
-    for (one, other), row in product(combinations(study.languages, 2), _about(study)):
+    for (language, other), row in product(combinations(study.languages, 2), _about(study)):
         for removed in (False, True):
             margin = retrieved(study, numbers, row, removed)
-            about = {**row, "one": one, "other": other, "removed": removed, "chance": 1 / 600}
+            about = {**row, "one": language, "other": other, "removed": removed, "chance": 1 / 600}
             yield about | {"margin": margin, "cosine": margin / 2}
 
 
 def _alignments(study: Study, numbers: Numbers) -> Iterator[dict[str, object]]:
     with_answers = [name for name in study.languages if name != "fi"]  # as XQuAD has none
-    for (one, other), row in product(combinations(with_answers, 2), _about(study)):
+    for (language, other), row in product(combinations(with_answers, 2), _about(study)):
         for method, answers in product(("argmax", "itermax"), ("all", "differing")):
             f1 = 0.3 + trained(study, numbers, row["step"]) / 2 + 0.1 * (answers == "all")
             f1 = f1 if numbers.sign > 0 else 0.05
             yield {
                 **row,
-                "one": one,
+                "one": language,
                 "other": other,
                 "method": method,
                 "answers": answers,

@@ -129,9 +129,9 @@ def nats(study: Study, numbers: Numbers, recipe: Recipe, language: int, seed: in
     scatter = 1 + numbers.scatter * z(recipe.name, name, seed)
     worth = efficiency(numbers, recipe, name) * (1 if scatter_free(recipe) else scatter)
     tokens = worth * seen(study, recipe, language)
-    found = float(np.log(perplexity(tokens, recipe.width, seed, numbers.scatter)))
+    loss = float(np.log(perplexity(tokens, recipe.width, seed, numbers.scatter)))
     lost = recipe.schedule == "0 > 1" and not language
-    return found + (numbers.forgotten if lost else 0.0)
+    return loss + (numbers.forgotten if lost else 0.0)
 
 
 def scatter_free(recipe: Recipe) -> bool:

@@ -134,17 +134,17 @@ def _curves(study: Study, numbers: Numbers, draws: int) -> Iterator[pd.DataFrame
     last = study.optimiser.steps
     for model in study.models:
         for text in model.split("+"):
-            for one in study.measures.hits:
-                yield _curve(study, numbers, draws, model, text, one, last, "")
+            for planned_hit in study.measures.hits:
+                yield _curve(study, numbers, draws, model, text, planned_hit, last, "")
     for comparison in study.comparisons:
-        text, several = comparison.one, comparison.several
-        for one in study.hits_matched:
-            yield _curve(study, numbers, draws, text, text, one, last // 2, several)
+        text, several = comparison.first, comparison.several
+        for planned_hit in study.hits_matched:
+            yield _curve(study, numbers, draws, text, text, planned_hit, last // 2, several)
     first = study.comparisons[0]
-    for model in (first.one, first.several):
+    for model in (first.first, first.several):
         for step in study.early:
-            for one in study.hits_in_training:
-                yield _curve(study, numbers, draws, model, first.one, one, step, "")
+            for planned_hit in study.hits_in_training:
+                yield _curve(study, numbers, draws, model, first.first, planned_hit, step, "")
 
 
 def _curve(
@@ -153,7 +153,7 @@ def _curve(
     draws: int,
     model: str,
     text: str,
-    of: Hit,
+    planned_hit: Hit,
     step: int,
     matched: str,
 ) -> pd.DataFrame:
@@ -163,7 +163,7 @@ def _curve(
     # A matched model has the clean loss of the other, and the damage of a model of its own.
     at = 1.0 if matched else part
     base = {seed: clean(numbers, matched or model, seed, at) for seed in study.seeds}
-    for failure, strengths in of.failures:
+    for failure, strengths in planned_hit.failures:
         copies = draws if is_random(failure) else 1
         for seed in study.seeds:
             whole = damage(numbers, model, seed, at)
@@ -173,7 +173,7 @@ def _curve(
                     nats = base[seed] + whole * amount * swing
                     rows.append(
                         _of(study, model, seed, step, text)
-                        | {"group": of.group, "failure": failure, "level": level}
+                        | {"group": planned_hit.group, "failure": failure, "level": level}
                         | {"strength": strengths[level], "draw": draw, "matched": matched}
                         | _losses(nats)
                     )
@@ -235,7 +235,7 @@ def _classification(study: Study, numbers: Numbers) -> Iterator[dict[str, object
         return
     for task in plan.tasks:
         for comparison in [c for c in study.comparisons if c.kind in plan.kinds]:
-            for model in (comparison.one, comparison.several):
+            for model in (comparison.first, comparison.several):
                 for at in ("best", "equal"):
                     for failure, strengths in plan.hit.failures:
                         for seed in study.seeds:

@@ -98,15 +98,15 @@ def chance(number: int) -> float:
     return q / (2 - q)
 
 
-def share(numbers: Numbers, task: Task, one: str, other: str) -> float:
+def share(numbers: Numbers, task: Task, language: str, other: str) -> float:
     """Of the way from chance to the ceiling, of all layers together."""
-    near = numbers.akin * (family_distance(one, other) < 2)
-    return numbers.shared + near + 0.05 * affinity(task, one, other)
+    near = numbers.akin * (family_distance(language, other) < 2)
+    return numbers.shared + near + 0.05 * affinity(task, language, other)
 
 
-def affinity(task: Task, one: str, other: str) -> float:
+def affinity(task: Task, language: str, other: str) -> float:
     """Of two languages, whichever comes first, from -1 to 1."""
-    return float(np.tanh(z("affinity", task.name, *sorted((one, other)))))
+    return float(np.tanh(z("affinity", task.name, *sorted((language, other)))))
 
 
 def cost(numbers: Numbers, task: Task, density: float, source: str, target: str) -> float:
@@ -168,22 +168,24 @@ def _overlaps(study: Study, numbers: Numbers) -> Iterator[dict[str, object]]:
     for task in study.tasks:
         for seed in study.seeds:
             for number in range(1, task.rounds + 1):
-                for one, kind, other, part in _compared(study, numbers, task, number):
-                    yield from _scopes(study, numbers, task, seed, number, one, kind, other, part)
+                for language, kind, other, part in _compared(study, numbers, task, number):
+                    yield from _scopes(
+                        study, numbers, task, seed, number, language, kind, other, part
+                    )
 
 
 def _compared(
     study: Study, numbers: Numbers, task: Task, number: int
 ) -> Iterator[tuple[str, str, str, float]]:
     """Language, kind, other language, and the part of the way from chance to the ceiling."""
-    for one, other in combinations(sorted(task.languages), 2):
-        yield one, "languages", other, share(numbers, task, one, other)
-    for one in task.languages:
-        yield one, "seeds", one, 1.0
-        yield one, "theta0", one, numbers.theta0
+    for language, other in combinations(sorted(task.languages), 2):
+        yield language, "languages", other, share(numbers, task, language, other)
+    for language in task.languages:
+        yield language, "seeds", language, 1.0
+        yield language, "theta0", language, numbers.theta0
         for variant, part in (("early", 0.7), ("rewound", 0.8), ("shuffled", 0.75)):
             if variant in task.variants and Hunt(task, variant).rounds >= number:
-                yield one, variant, one, part
+                yield language, variant, language, part
 
 
 def _scopes(
@@ -192,13 +194,13 @@ def _scopes(
     task: Task,
     seed: int,
     number: int,
-    one: str,
+    language: str,
     kind: str,
     other: str,
     part: float,
 ) -> Iterator[dict[str, object]]:
     layers = study.model.layers
-    scatter = numbers.scatter * z("J", seed, task.name, kind, one, other)
+    scatter = numbers.scatter * z("J", seed, task.name, kind, language, other)
     for scope in ("total", *(f"layer {i}" for i in range(layers)), *COMPONENTS):
         moved = 0.0
         if scope.startswith("layer ") and kind == "languages" and task.name != LM:
@@ -207,7 +209,7 @@ def _scopes(
         ceiling = 0.5 + 0.5 * null
         yield {
             "seed": seed,
-            "language": one,
+            "language": language,
             "order": 0,
             "round": number,
             "density": density_after(number) - 1e-5,
@@ -293,20 +295,20 @@ def _retrievals(study: Study) -> Iterator[dict[str, object]]:
         last = step == study.optimiser.steps and study.tasks[0].name == LM
         for seed in study.seeds:
             for ticket in ("", *(tested if last else ())):
-                for one, other in combinations(study.languages, 2):
+                for language, other in combinations(study.languages, 2):
                     for layer in range(study.model.layers + 1):
-                        found = 0.1 + 0.05 * layer * np.log2(1 + step) / 8
-                        found += 0.01 * z("retrieval", seed)
-                        less = 0.0 if not ticket else 0.01 if ticket in (one, other) else 0.03
+                        margin = 0.1 + 0.05 * layer * np.log2(1 + step) / 8
+                        margin += 0.01 * z("retrieval", seed)
+                        less = 0.0 if not ticket else 0.01 if ticket in (language, other) else 0.03
                         yield {
                             "seed": seed,
                             "step": step,
                             "ticket": ticket,
-                            "one": one,
+                            "one": language,
                             "other": other,
                             "layer": layer,
-                            "margin": found - less,
-                            "cosine": found / 2,
+                            "margin": margin - less,
+                            "cosine": margin / 2,
                         }
 
 

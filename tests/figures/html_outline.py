@@ -19,16 +19,16 @@ class Element:
 
     def all(self, *tags: str) -> list["Element"]:
         """Those inside with one of these tags, or any, in their order."""
-        found = []
+        elements = []
         for child in self.children:
-            found += [child] if not tags or child.tag in tags else []
-            found += child.all(*tags)
-        return found
+            elements += [child] if not tags or child.tag in tags else []
+            elements += child.all(*tags)
+        return elements
 
     def at(self, place: str) -> "Element":
         """The one with an id."""
-        (found,) = [element for element in self.all() if element.attributes.get("id") == place]
-        return found
+        (target,) = [element for element in self.all() if element.attributes.get("id") == place]
+        return target
 
 
 class _Parser(HTMLParser):

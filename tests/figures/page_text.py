@@ -25,7 +25,7 @@ def shows_all(folder: Path, name: str, figures: Sequence[str], tables: Sequence[
     out = folder / "page"
     text = (out / f"{name}.md").read_text()
     names = [f"{figure}.png" for figure in figures]
-    names += [f"{one}.{end}" for one in (*figures, *tables) for end in ("csv", "json")]
+    names += [f"{stem}.{end}" for stem in (*figures, *tables) for end in ("csv", "json")]
     assert sorted(path.name for path in out.iterdir()) == sorted([f"{name}.md", *names])
     assert set(re.findall(r"\]\(([^)]+)\)", text)) == set(names)
     record = json.loads((folder / "study" / "_provenance.json").read_text())

@@ -56,8 +56,10 @@ def files(folder):
 
 def lines(folder):
     """The metrics of a run, less its speed, which no two runs share."""
-    found = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in found]
+    metrics = [
+        json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()
+    ]
+    return [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in metrics]
 
 
 def _kill_after_renames(count, folder):

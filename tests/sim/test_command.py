@@ -73,10 +73,10 @@ def test_what_tyro_says_is_one_line_that_names_it(
 
 
 def test_good_options_are_read(capsys: pytest.CaptureFixture[str]) -> None:
-    found = options(
+    parsed = options(
         Arguments, "tool", ["--steps", "1", "--seed", "4294967295", "--sizes", "2", "3"]
     )
-    assert found == Arguments(1, 4294967295, (2, 3), 0.1)
+    assert parsed == Arguments(1, 4294967295, (2, 3), 0.1)
     with pytest.raises(SystemExit) as end:
         options(Arguments, "tool", ["--help"])
     assert not end.value.code

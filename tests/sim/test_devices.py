@@ -32,7 +32,7 @@ np.savez(out, **found)
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:
+def by_devices(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:
     """What each number of devices answers, in a process of its own."""
     folder = tmp_path_factory.mktemp("devices")
     answers = {}
@@ -51,11 +51,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.nd
     return answers
 
 
-def test_eight_devices_give_the_numbers_of_one(found) -> None:
-    assert {devices: answer.pop("devices").item() for devices, answer in found.items()} == {
+def test_eight_devices_give_the_numbers_of_one(by_devices) -> None:
+    assert {devices: answer.pop("devices").item() for devices, answer in by_devices.items()} == {
         1: 1,
         8: 8,
     }
-    assert found[1].keys() == found[8].keys()
-    for name, alone in found[1].items():
-        np.testing.assert_array_equal(found[8][name], alone, err_msg=name)
+    assert by_devices[1].keys() == by_devices[8].keys()
+    for name, alone in by_devices[1].items():
+        np.testing.assert_array_equal(by_devices[8][name], alone, err_msg=name)

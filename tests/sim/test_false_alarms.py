@@ -246,7 +246,7 @@ def simulate(curves: list[Curve], tables: int, seed: int) -> Counts:
     limit = allowed_deviation(tests)
     planted = rng.integers(tests, size=tables)
     sign = rng.choice([-1.0, 1.0], size=tables)
-    alarmed, found = np.zeros(tables, dtype=bool), np.zeros(tables, dtype=bool)
+    alarmed, detected = np.zeros(tables, dtype=bool), np.zeros(tables, dtype=bool)
     beyond = {(name, shift): np.zeros(tables, int) for name in failures for shift in (-3, 0, 3)}
     far = {(name, shift): np.zeros(tables, dtype=bool) for name in failures for shift in (-3, 3)}
     counts, index = Counts(tables, rows=tests, curves=len(curves)), 0
@@ -257,7 +257,7 @@ def simulate(curves: list[Curve], tables: int, seed: int) -> Counts:
             for shift, reached in largest.items():
                 np.maximum(reached, deviation(row, z + shift), out=reached)
             here = planted == index
-            found[here] = deviation(row, z[here] + 8 * sign[here]) > limit
+            detected[here] = deviation(row, z[here] + 8 * sign[here]) > limit
             index += 1
         for shift, reached in largest.items():
             beyond[curve.failure, shift] += reached > 3
@@ -268,7 +268,7 @@ def simulate(curves: list[Curve], tables: int, seed: int) -> Counts:
     for name in failures:
         alarmed |= beyond[name, 0] > most[name]
     counts.alarmed = int(alarmed.sum())
-    counts.one_row_found = int((found | alarmed).sum())
+    counts.one_row_found = int((detected | alarmed).sum())
     counts.failure_found = {
         (name, shift): int(((beyond[name, shift] > most[name]) | over).sum())
         for (name, shift), over in far.items()

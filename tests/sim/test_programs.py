@@ -151,9 +151,9 @@ def test_a_damaged_program_is_compiled_anew(kept, fork, tmp_path: Path, damage) 
 
 
 def test_a_program_in_another_s_place_is_not_loaded(kept, tmp_path: Path) -> None:
-    one, other = (path.read_bytes() for path in files(kept[0]))
+    program, other = (path.read_bytes() for path in files(kept[0]))
     entries = Entries(tmp_path)
-    entries.put("one", one)
+    entries.put("one", program)
     entries.put("other", other)
     first, second = files(tmp_path)
     first.replace(second)

@@ -300,11 +300,11 @@ def test_a_data_set_is_named_by_its_content(tmp_path: Path) -> None:
     x, y = load_digits(return_X_y=True)
     for name in ("a.npz", "b.npz"):
         np.savez(tmp_path / name, x=x, y=y)
-    one, two = (
+    first, two = (
         config_of(Arguments(preset="images", images=(tmp_path / name,)))
         for name in ("a.npz", "b.npz")
     )
-    assert one.data[0].sha256 == two.data[0].sha256
+    assert first.data[0].sha256 == two.data[0].sha256
     np.savez(tmp_path / "b.npz", x=x + 1, y=y)
     assert (
         config_of(Arguments(preset="images", images=(tmp_path / "b.npz",))).data[0].sha256

@@ -16,12 +16,12 @@ ROW = WORDS | WHOLE | {"converged": True}
 
 
 def test_every_part_has_all_columns_in_one_order_and_type() -> None:
-    few, many = tidy([ROW]), tidy([dict(reversed(list(ROW.items()))) | {"risk_zero": 2.0}] * 3)
-    assert list(few) == list(many) == list(COLUMNS)
-    assert few.dtypes.equals(many.dtypes)
+    few, with_risk = tidy([ROW]), tidy([dict(reversed(list(ROW.items()))) | {"risk_zero": 2.0}] * 3)
+    assert list(few) == list(with_risk) == list(COLUMNS)
+    assert few.dtypes.equals(with_risk.dtypes)
     assert few.risk_zero.isna().all()
-    assert (many.risk_zero == 2).all()
-    assert len(pd.concat([few, many])) == 4
+    assert (with_risk.risk_zero == 2).all()
+    assert len(pd.concat([few, with_risk])) == 4
 
 
 def test_columns_that_no_reader_knows_are_refused() -> None:

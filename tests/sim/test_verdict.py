@@ -55,7 +55,7 @@ def test_agreement() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "found"),
+    ("changes", "contradicts"),
     [
         ({"risk_measured": 0.5 + 0.06}, True),
         ({"risk_measured": 0.5 - 0.06}, True),
@@ -102,14 +102,14 @@ def test_agreement() -> None:
         ),
     ],
 )
-def test_one_row_off(changes: dict[str, object], found: bool) -> None:
+def test_one_row_off(changes: dict[str, object], contradicts: bool) -> None:
     table = agreeing()
     for name, value in changes.items():
         table[name] = table[name].astype(object)
         table.loc[7, name] = value
         table[name] = table[name].infer_objects()
     contradictions = judge([table]).contradictions
-    assert contradictions.index.tolist() == ([7] if found else [])
+    assert contradictions.index.tolist() == ([7] if contradicts else [])
 
 
 def test_strengths_that_share_their_draws_count_once() -> None:
@@ -176,11 +176,11 @@ def test_few_draws_are_judged_where_the_law_is_known() -> None:
 
 def test_old_tables_are_judged_by_a_t_law_of_their_draws() -> None:
     """Of 10 draws, seven standard errors are no rarer than four of a normal law."""
-    few, many = (old().assign(draws=draws) for draws in (10, 1000))
-    for table in (few, many):
+    few, enough = (old().assign(draws=draws) for draws in (10, 1000))
+    for table in (few, enough):
         table.loc[5, "risk_measured"] = 0.57
     assert judge([few]).contradictions.empty
-    assert list(judge([many]).contradictions.index) == [5]
+    assert list(judge([enough]).contradictions.index) == [5]
     few.loc[5, "risk_measured"] = 0.5 + 0.01 * 40
     assert list(judge([few]).contradictions.index) == [5]
 

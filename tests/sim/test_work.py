@@ -61,14 +61,14 @@ def test_scatter_is_the_law_s_in_the_order_of_the_batch(name: str) -> None:
     strengths = STRENGTHS[name]
     unknown = np.full((3, len(strengths)), np.nan)
     measured = measuring.Measured(unknown, Scatter(unknown, unknown, unknown), unknown[:, 0], 16)
-    found = work._scatter(name, strengths, stacks, measured)
+    scatter = work._scatter(name, strengths, stacks, measured)
     for i, (model, c) in enumerate(zip(models, C, strict=True)):
         for j, strength in enumerate(strengths):
             law = MAKE[name](strength).risk_distribution(model, c)
             assert not isinstance(law, NoClosedForm)
             expected = (np.sqrt(law.variance / 16), *skewness(law, 16))
             np.testing.assert_allclose(
-                [column[i, j] for column in found], expected, rtol=1e-9, atol=1e-15
+                [column[i, j] for column in scatter], expected, rtol=1e-9, atol=1e-15
             )
 
 

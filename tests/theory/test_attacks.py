@@ -200,11 +200,11 @@ def test_general_instances_are_tried_beside_a_user_s_own() -> None:
 
 
 def test_without_instances_a_proof_is_inconclusive() -> None:
-    def many(C: Any) -> bool:
+    def crowded(C: Any) -> bool:
         return bool(C.shape[1] >= 10**6)
 
     proof = [lemmas.ky_fan_maximum_principle()]
-    report = brief(replace(FALSE, hypotheses=[many], proof=proof))
+    report = brief(replace(FALSE, hypotheses=[crowded], proof=proof))
     assert isinstance(report.verdict, Inconclusive)
 
 

@@ -84,10 +84,10 @@ FALSE = [
 
 @pytest.mark.parametrize(("certificate", "verdict"), TRUE, ids=lambda c: type(c).__name__)
 def test_a_true_certificate_is_checked_also_as_plain_data(certificate, verdict) -> None:
-    found = certificate()
-    assert isinstance(found, Checked)
-    assert found == verdict
-    assert plain.read(plain.written(certificate))() == found
+    answer = certificate()
+    assert isinstance(answer, Checked)
+    assert answer == verdict
+    assert plain.read(plain.written(certificate))() == answer
 
 
 @pytest.mark.parametrize("certificate", FALSE, ids=lambda c: type(c).__name__)

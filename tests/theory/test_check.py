@@ -62,7 +62,9 @@ def test_the_verdict_is_that_of_the_weakest_step(proof, verdict) -> None:
     assert report.verdict == verdict
     assert isinstance(report.sampled, Supported)
     assert report.as_expected
-    assert [found for _, found, _ in report.steps] == [one.check() for one in proof]
+    assert [step_verdict for _, step_verdict, _ in report.steps] == [
+        proof_step.check() for proof_step in proof
+    ]
 
 
 def test_an_open_step_leaves_sampled_evidence_and_is_not_as_expected() -> None:

@@ -394,7 +394,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "ask", functools.partial(ask, instances=FEW))
 
 
-def told(error: str) -> list[str]:
+def reported(error: str) -> list[str]:
     """What stands on standard error, but for a line a minute of a machine that has no time."""
     return [line for line in error.splitlines() if "statements, " not in line]
 
@@ -412,7 +412,7 @@ def test_files_and_statements_in_one_call(tmp_path: Path, capsys, few, monkeypat
     names = ["held-false", str(good), str(false)]
     assert cli.main(["check", *names, "--profile", "quick", "--json", str(out)]) == 1
     printed, error = capsys.readouterr()
-    assert told(error) == []
+    assert reported(error) == []
     assert [line.split("  ")[0] for line in printed.splitlines() if line[0] != " "] == [
         "held-false",
         "mine",
@@ -424,7 +424,7 @@ def test_files_and_statements_in_one_call(tmp_path: Path, capsys, few, monkeypat
     out.unlink()
     assert cli.main(["check", str(bad), str(good), "--profile", "quick", "--json", str(out)]) == 2
     printed, error = capsys.readouterr()
-    assert told(error) == [f"theory: {bad}:1: ZeroDivisionError: division by zero"]
+    assert reported(error) == [f"theory: {bad}:1: ZeroDivisionError: division by zero"]
     assert printed.startswith("mine  ")
     assert not out.exists()
 

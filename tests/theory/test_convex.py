@@ -30,11 +30,11 @@ ROUNDING = 2e-12
 def assert_settles(pair: Pair, value: float) -> None:
     """Every solver's values enclose the closed form, to rounding, and meet there."""
     assert [s.status for s in pair.solutions] == ["optimal", "optimal"]
-    for found in pair.solutions:
-        low, high = sorted((found.primal, found.dual))
+    for solution in pair.solutions:
+        low, high = sorted((solution.primal, solution.dual))
         assert low - ROUNDING * pair.scale <= value <= high + ROUNDING * pair.scale
         # Solvers stop at 1e-8 of a problem scaled to 1; the repair multiplies that by k or 1/gap.
-        assert found.residual < 1e-6
+        assert solution.residual < 1e-6
     answer = verdict(pair, value)
     assert isinstance(answer, Supported)
     assert answer.kind == "sdp"
@@ -102,9 +102,9 @@ def test_trust_region_in_the_hard_case_and_inside_the_ball() -> None:
     assert_settles(trust_region_sdp([[-1.0]], [0.5], 1.0), 0.25)
     assert_settles(trust_region_sdp(np.zeros((2, 2)), [3.0, 4.0], 2.0), 20.0)
     for pull in (0.5, -0.5):
-        for found in trust_region_sdp([[1.0]], [pull], 1.0).solutions:
+        for solution in trust_region_sdp([[1.0]], [pull], 1.0).solutions:
             # Attained on the sphere, which the solver's own point only comes near: a few eps.
-            assert found.primal == pytest.approx(2.0, rel=1e-14)
+            assert solution.primal == pytest.approx(2.0, rel=1e-14)
 
 
 def cases() -> list[tuple[Pair, float]]:
@@ -150,9 +150,9 @@ def test_repair_does_not_trust_the_solver(monkeypatch: pytest.MonkeyPatch, seed:
 
     monkeypatch.setattr(cp.Problem, "solve", spoilt)
     for pair, value in cases():
-        for found in pair.solutions:
-            low, high = sorted((found.primal, found.dual))
-            assert found.residual > 1e-3, "nothing was left to repair"
+        for solution in pair.solutions:
+            low, high = sorted((solution.primal, solution.dual))
+            assert solution.residual > 1e-3, "nothing was left to repair"
             assert low - ROUNDING * pair.scale <= value <= high + ROUNDING * pair.scale
         answer = verdict(pair, value)
         assert isinstance(answer, Inconclusive)

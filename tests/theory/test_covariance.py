@@ -20,7 +20,7 @@ def matrix(S: Covariance) -> np.ndarray:
 def ways_in() -> dict[str, tuple[Covariance, np.ndarray]]:
     """A Covariance and the S it stands for."""
     X = sample_of_inputs(9, 4)
-    few, many = sample_of_inputs(2, 4), sample_of_inputs(50, 4)
+    few, many_inputs = sample_of_inputs(2, 4), sample_of_inputs(50, 4)
     variances = np.array([4.0, 0.0, 0.25, 1.0])
     counts = np.random.default_rng(1).poisson(0.4, (9, 4)).astype(float)
     return {
@@ -30,7 +30,7 @@ def ways_in() -> dict[str, tuple[Covariance, np.ndarray]]:
         "singular matrix": (as_covariance(few.T @ few, 4), few.T @ few),
         "nothing": (as_covariance(np.zeros((4, 4)), 4), np.zeros((4, 4))),
         "inputs": (Covariance.of_inputs(X), X.T @ X / 9),
-        "many inputs": (Covariance.of_inputs(many), many.T @ many / 50),
+        "many inputs": (Covariance.of_inputs(many_inputs), many_inputs.T @ many_inputs / 50),
         "fewer inputs than dimensions": (Covariance.of_inputs(few), few.T @ few / 2),
         "sparse inputs": (Covariance.of_inputs(sparse.csr_matrix(counts)), counts.T @ counts / 9),
     }

@@ -72,8 +72,8 @@ def test_imbalance_is_conserved_from_generic_weights(d: int, T: int, k: int) -> 
 
 
 def test_imbalance_by_hand() -> None:
-    found = imbalance([[1.0, 2.0], [0.0, 1.0]], [[3.0], [1.0]])
-    assert found.tolist() == [[5.0 - 9.0, 2.0 - 3.0], [2.0 - 3.0, 1.0 - 1.0]]
+    difference = imbalance([[1.0, 2.0], [0.0, 1.0]], [[3.0], [1.0]])
+    assert difference.tolist() == [[5.0 - 9.0, 2.0 - 3.0], [2.0 - 3.0, 1.0 - 1.0]]
 
 
 @seeded

@@ -97,8 +97,8 @@ def test_spectra_are_enclosed(kind: str, shape: tuple[int, int], scale: float) -
         )
         assert interval.slope(C, k).overlaps(ball(slope_bracket(C, k)))
         ridge = 0.5 * exact[1]
-        found = float(interval.balanced_slope(C, k, ridge))
-        assert found == pytest.approx(spectra.balanced_slope(C, k, ridge), abs=4 * tolerance)
+        balanced = float(interval.balanced_slope(C, k, ridge))
+        assert balanced == pytest.approx(spectra.balanced_slope(C, k, ridge), abs=4 * tolerance)
 
 
 def test_precision_narrows_the_balls() -> None:
@@ -124,13 +124,13 @@ def test_marchenko_pastur(tau: float, kappa: float) -> None:
     enclosures = []
     for bits in (53, 200):
         with ctx.workprec(bits):
-            found = interval.marchenko_pastur_partial_mean(tau, kappa)
+            enclosure = interval.marchenko_pastur_partial_mean(tau, kappa)
             expected = spectra.marchenko_pastur_partial_mean(float(tau), float(kappa))
             # brentq stops at 1e-15 in the angle, and the mass it solves for is rounded by eps / root^2.
-            assert float(found) == pytest.approx(expected, abs=1e-15 + 64 * EPS / min(tau, 1))
+            assert float(enclosure) == pytest.approx(expected, abs=1e-15 + 64 * EPS / min(tau, 1))
             # The angle is resolved to the mass's rounding over its density; 2^20 is ample for both.
-            assert found.rad() < arb(2) ** (20 - bits)
-            enclosures.append(found)
+            assert enclosure.rad() < arb(2) ** (20 - bits)
+            enclosures.append(enclosure)
     assert enclosures[0].contains(enclosures[1])
 
 

@@ -122,15 +122,15 @@ def test_traced_arrays_get_the_same_effect(name: str) -> None:
         return jax.vmap(lambda strength: MAKE[name](strength).apply(W, draw))(strengths)
 
     with jax.enable_x64(True):
-        found = np.asarray(effects(strengths, W, draw))
+        failed = np.asarray(effects(strengths, W, draw))
         again = np.asarray(effects(strengths[::-1].copy(), W, draw))
     assert traced == 1
-    assert found.dtype == np.float64
+    assert failed.dtype == np.float64
     expected = np.stack([MAKE[name](float(s)).apply(W, draw) for s in strengths])
     # XLA fuses multiply and add; the SVDs and norms of the adversaries round in another order.
-    assert found == pytest.approx(expected, rel=0, abs=64 * EPS * K * D)
-    assert again[::-1] == pytest.approx(found, rel=0, abs=64 * EPS * K * D)
-    assert found[0] == pytest.approx(W, rel=0, abs=0)
+    assert failed == pytest.approx(expected, rel=0, abs=64 * EPS * K * D)
+    assert again[::-1] == pytest.approx(failed, rel=0, abs=64 * EPS * K * D)
+    assert failed[0] == pytest.approx(W, rel=0, abs=0)
 
 
 @pytest.mark.parametrize("name", MAKE)
@@ -139,8 +139,8 @@ def test_a_failure_goes_through_jit_as_an_argument(name: str) -> None:
     W, failure = normal(K, D), MAKE[name](STRENGTHS[name])
     draw = failure.draw(W.shape, np.random.default_rng(8))
     with jax.enable_x64(True):
-        found = jax.jit(lambda failure, W, draw: failure.apply(W, draw))(failure, W, draw)
-    assert np.asarray(found) == pytest.approx(failure.apply(W, draw), rel=0, abs=64 * EPS * K * D)
+        failed = jax.jit(lambda failure, W, draw: failure.apply(W, draw))(failure, W, draw)
+    assert np.asarray(failed) == pytest.approx(failure.apply(W, draw), rel=0, abs=64 * EPS * K * D)
 
 
 # Expected risk
@@ -153,13 +153,13 @@ def test_expected_risk_is_the_mean_over_draws(name: str, kind: str, weighting: s
     rep, C = model(WEIGHTS[weighting])
     covariance, failure = COVARIANCES[kind], MAKE[name](STRENGTHS[name])
     W = np.broadcast_to(rep.W, (20_000, K, D))
-    found = risks(failure.sample(W, np.random.default_rng(11)), rep, C, covariance)
-    standard_error = found.std(ddof=1) / np.sqrt(len(found))
+    sampled = risks(failure.sample(W, np.random.default_rng(11)), rep, C, covariance)
+    standard_error = sampled.std(ddof=1) / np.sqrt(len(sampled))
     exact = amount(failure.expected_risk(rep, C, covariance))
     # One in 1.7 million for a normal mean; the draws are the same on every run.
-    assert abs(found.mean() - exact) <= 5 * standard_error
+    assert abs(sampled.mean() - exact) <= 5 * standard_error
     # The failure must show: the clean risk itself is not within the error.
-    assert abs(found.mean() - risks(rep.W[None], rep, C, covariance)[0]) > 5 * standard_error
+    assert abs(sampled.mean() - risks(rep.W[None], rep, C, covariance)[0]) > 5 * standard_error
 
 
 @pytest.mark.parametrize(("k", "d"), [(3, 2), (2, 2), (1, 1), (3, 1)])
@@ -172,11 +172,11 @@ def test_blind_adversary_with_any_shape(norm: str, k: int, d: int) -> None:
     order = "fro" if norm == "frobenius" else 2
     sizes = np.linalg.norm(failed - W, ord=order, axis=(1, 2))
     assert sizes == pytest.approx(0.8, rel=64 * EPS * k * d)  # an SVD of a k x d matrix
-    found = risks(failed, rep, C, covariance)
-    standard_error = found.std(ddof=1) / np.sqrt(len(found))
+    sampled = risks(failed, rep, C, covariance)
+    standard_error = sampled.std(ddof=1) / np.sqrt(len(sampled))
     exact = amount(failure.expected_risk(rep, C, covariance))
     # With one number there are two draws, and their mean still has a standard error.
-    assert abs(found.mean() - exact) <= 5 * standard_error
+    assert abs(sampled.mean() - exact) <= 5 * standard_error
 
 
 @pytest.mark.parametrize("rescale", [False, True])
@@ -193,8 +193,8 @@ def test_deletion_enumerated(failure, kind: str, p: float, rescale: bool) -> Non
     draw = np.where(kept, p, 0.0).reshape(-1, K, size // K)  # uniform draws on either side of p
     losing = failure(p, rescale)
     failed = np.stack([losing.apply(rep.W, each) for each in draw]) if p else rep.W[None]
-    found = risks(failed, rep, C, covariance)
-    mean = float(chance @ found) if p else float(found[0])
+    by_pattern = risks(failed, rep, C, covariance)
+    mean = float(chance @ by_pattern) if p else float(by_pattern[0])
     exact = amount(losing.expected_risk(rep, C, covariance))
     # A sum of 2^8 risks of some k d T products each.
     assert mean == pytest.approx(exact, rel=256 * EPS)
@@ -233,9 +233,9 @@ def test_additive_noise_is_the_slope(drawn, sigma: float) -> None:
     """Statements 2, 3 and 19."""
     C, k = drawn
     d, rho = len(C), slope(*drawn)
-    found = AdditiveNoise(sigma).expected_risk(optimal_representation(C, k), C)
+    noisy_risk = AdditiveNoise(sigma).expected_risk(optimal_representation(C, k), C)
     claimed = 1 + rho * (d * sigma**2 - 1)
-    assert found == pytest.approx(claimed, rel=0, abs=rounding(C) * (1 + d * sigma**2))
+    assert noisy_risk == pytest.approx(claimed, rel=0, abs=rounding(C) * (1 + d * sigma**2))
     crossing = AdditiveNoise(d**-0.5).expected_risk(optimal_representation(C, k), C)
     assert crossing == pytest.approx(1, rel=0, abs=2 * rounding(C))
 
@@ -247,9 +247,9 @@ def test_heads_refitted_for_the_noise(drawn, sigma: float) -> None:
     C, k = drawn
     best = optimal_representation(C, k)
     refitted = Representation(best.W, best.heads / (1 + len(C) * sigma**2))
-    found = AdditiveNoise(sigma).expected_risk(refitted, C)
+    noisy_risk = AdditiveNoise(sigma).expected_risk(refitted, C)
     claimed = 1 - slope(C, k) / (1 + len(C) * sigma**2)
-    assert found == pytest.approx(claimed, rel=0, abs=2 * rounding(C))
+    assert noisy_risk == pytest.approx(claimed, rel=0, abs=2 * rounding(C))
 
 
 @seeded
@@ -275,8 +275,8 @@ def test_the_slope_of_multiplicative_and_adversarial_change(drawn, strength: flo
     C, k = drawn
     rep, rho = optimal_representation(C, k), slope(C, k)
     abs_ = rounding(C) * (1 + strength) ** 2
-    found = MultiplicativeNoise(strength).expected_risk(rep, C)
-    assert found == pytest.approx(1 - rho + strength**2 * rho, rel=0, abs=abs_)
+    multiplicative = MultiplicativeNoise(strength).expected_risk(rep, C)
+    assert multiplicative == pytest.approx(1 - rho + strength**2 * rho, rel=0, abs=abs_)
     spectral = Adversarial("spectral", strength).worst_risk(rep, C)
     assert spectral == pytest.approx(1 - rho + strength**2 * rho, rel=0, abs=abs_)
     frobenius = Adversarial("frobenius", strength).worst_risk(rep, C)
@@ -419,8 +419,8 @@ def test_worst_case_of_degenerate_heads(kind: str, radius: float) -> None:
     adversary = Adversarial("frobenius", radius)
     zero = Representation(rep.W, np.zeros((K, T)))
     for norm in ("frobenius", "spectral"):
-        found = Adversarial(norm, radius).worst_risk(zero, C, covariance)
-        assert found == pytest.approx(risk(zero.W, zero.heads, C, covariance), rel=64 * EPS)
+        worst = Adversarial(norm, radius).worst_risk(zero, C, covariance)
+        assert worst == pytest.approx(risk(zero.W, zero.heads, C, covariance), rel=64 * EPS)
     low_rank = Representation(rep.W, np.outer([1.0, -2.0], rep.heads[0]))
     claimed = amount(adversary.worst_risk(low_rank, C, covariance))
     if radius:
@@ -435,8 +435,8 @@ def test_worst_case_of_tiny_heads_is_their_pull(size: float) -> None:
     """heads of size h and tasks of size 1 add 2 h |C| r to T R; h^2 r^2 is nothing beside it."""
     rep, C = Representation(np.zeros((1, 1)), np.full((1, 1), size)), np.ones((1, 1))
     for norm in ("frobenius", "spectral"):
-        found = amount(Adversarial(norm, 1.0).worst_risk(rep, C))
-        assert found == pytest.approx((1 + size) ** 2, rel=4 * EPS)
+        worst = amount(Adversarial(norm, 1.0).worst_risk(rep, C))
+        assert worst == pytest.approx((1 + size) ** 2, rel=4 * EPS)
 
 
 @seeded
@@ -715,8 +715,8 @@ def test_bounds_hold_for_any_weights(drawn, share: float, bits: int, best: bool,
         bound = failure.risk_bound(rep, C)
         # Both are sums of squares whose roots are no larger than |C| + |W^T heads|.
         size = (np.abs(C).max() or 1.0) * (1 + np.abs(rep.W).max()) * max(C.shape)
-        found = amount(failure.expected_risk(rep, C))
-        assert found <= bound + rounding(C) * size * size
+        exact = amount(failure.expected_risk(rep, C))
+        assert exact <= bound + rounding(C) * size * size
 
 
 # Refusals

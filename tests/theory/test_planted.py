@@ -160,11 +160,11 @@ PLANTED = (
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
 def test_planted_violations_are_found(plant, seed: int) -> None:
     statement = plant(np.random.default_rng([17, seed]))
-    found = falsify(statement)
-    assert isinstance(found, Refuted), found
+    verdict = falsify(statement)
+    assert isinstance(verdict, Refuted), verdict
     instance = {
-        "C": np.array([[float(x) for x in row] for row in found.witness.instance["C"]]),
-        "k": found.witness.instance["k"],
+        "C": np.array([[float(x) for x in row] for row in verdict.witness.instance["C"]]),
+        "k": verdict.witness.instance["k"],
     }
     assert statement.admits(instance)
 
@@ -172,25 +172,27 @@ def test_planted_violations_are_found(plant, seed: int) -> None:
 def test_the_number_of_instances_is_the_budget_and_is_reported() -> None:
     calls = []
     statement = claim(lambda C, k: (slope(C, k), energy(C) / C.shape[1]))
-    found = falsify(statement, instances=400, progress=lambda n, of: calls.append((n, of)))
-    assert isinstance(found, Supported)
-    assert 380 <= found.n <= 400
-    assert calls[-1] == (found.n, 400)
+    verdict = falsify(
+        statement, instances=400, progress=lambda n, budget: calls.append((n, budget))
+    )
+    assert isinstance(verdict, Supported)
+    assert 380 <= verdict.n <= 400
+    assert calls[-1] == (verdict.n, 400)
     assert [n for n, _ in calls] == sorted(n for n, _ in calls)
-    searched = found.searched
+    searched = verdict.searched
     assert searched is not None
-    assert searched.n == found.n
+    assert searched.n == verdict.n
     assert (searched.d, searched.T) >= (20, 20)
     assert searched.ratio >= 1e9
-    assert f"{found.n:,} instances, d" in str(searched)
+    assert f"{verdict.n:,} instances, d" in str(searched)
     again = falsify(statement, instances=400)
-    assert again == found
+    assert again == verdict
 
 
 def test_hypotheses_that_nothing_meets_are_inconclusive() -> None:
-    found = falsify(claim(lambda C, k: (0, 1), lambda C: C.shape[1] == 1000))
-    assert isinstance(found, Inconclusive)
-    assert found.reason.startswith("no instance found: none of")
+    verdict = falsify(claim(lambda C, k: (0, 1), lambda C: C.shape[1] == 1000))
+    assert isinstance(verdict, Inconclusive)
+    assert verdict.reason.startswith("no instance found: none of")
 
 
 def test_proposals_reach_large_thin_and_ill_conditioned_matrices() -> None:
@@ -228,6 +230,6 @@ def test_every_shape_and_rank_up_to_20_is_within_the_budget() -> None:
 @pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases beside the checkout")
 @pytest.mark.parametrize("path", sorted(CASES.glob("*.py")), ids=lambda path: path.stem)
 def test_cases_get_their_verdicts(path: Path) -> None:
-    found = falsify(read(str(path)).statement())
+    verdict = falsify(read(str(path)).statement())
     true = path.stem.startswith("t") or "true" in path.stem
-    assert isinstance(found, Supported if true else Refuted), found
+    assert isinstance(verdict, Supported if true else Refuted), verdict

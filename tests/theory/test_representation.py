@@ -85,18 +85,18 @@ def best_product(
 def test_risk_is_the_energy_of_the_discarded_singular_values(drawn) -> None:
     """Statements 1 and 3."""
     C, k = drawn
-    found = optimal_representation(C, k)
+    optimum = optimal_representation(C, k)
     sigma = np.linalg.svd(C / unit_scale(C), compute_uv=False)
     tolerance = rounding(C) * sigma[0]
     discarded = float(np.linalg.norm(sigma[k:]))
-    assert root_energy(found.risk, C) == pytest.approx(discarded, rel=0, abs=tolerance)
-    own = risk(found.W, found.heads, C)
+    assert root_energy(optimum.risk, C) == pytest.approx(discarded, rel=0, abs=tolerance)
+    own = risk(optimum.W, optimum.heads, C)
     assert root_energy(own, C) == pytest.approx(discarded, rel=0, abs=tolerance)
-    values = found.singular_values / unit_scale(C)
+    values = optimum.singular_values / unit_scale(C)
     assert values == pytest.approx(sigma[:k], rel=0, abs=tolerance)
-    assert gram(found.W) == pytest.approx(np.eye(k), rel=0, abs=rounding(C))
+    assert gram(optimum.W) == pytest.approx(np.eye(k), rel=0, abs=rounding(C))
     # Twice the relative rounding of a singular value: the slope squares them.
-    assert found.slope == pytest.approx(slope(C, k), rel=2 * rounding(C), abs=0)
+    assert optimum.slope == pytest.approx(slope(C, k), rel=2 * rounding(C), abs=0)
 
 
 @seeded
@@ -105,8 +105,8 @@ def test_slope_of_unit_tasks_lies_between_k_over_r_and_one(drawn) -> None:
     """Statement 4."""
     C, k = drawn
     rank = np.linalg.matrix_rank(C)
-    found = optimal_representation(C, k).slope
-    assert min(k / rank, 1) - rounding(C) <= found <= 1 + rounding(C)
+    optimal_slope = optimal_representation(C, k).slope
+    assert min(k / rank, 1) - rounding(C) <= optimal_slope <= 1 + rounding(C)
 
 
 @seeded
@@ -115,8 +115,8 @@ def test_nothing_found_by_search_is_better(drawn, seed: int) -> None:
     C, k = drawn
     d, T = C.shape
     rng = np.random.default_rng(seed)
-    found = optimal_representation(C, k)
-    least = root_energy(found.risk, C) - rounding(C) * np.sqrt(min(d, T)) * np.sqrt(d)
+    optimum = optimal_representation(C, k)
+    least = root_energy(optimum.risk, C) - rounding(C) * np.sqrt(min(d, T)) * np.sqrt(d)
     scale = unit_scale(C)
     for _ in range(3):
         W, heads = rng.standard_normal((k, d)), scale * rng.standard_normal((k, T))
@@ -125,7 +125,7 @@ def test_nothing_found_by_search_is_better(drawn, seed: int) -> None:
             heads = np.linalg.lstsq(W.T, C)[0]
             W = np.linalg.lstsq(heads.T / scale, C.T / scale)[0]
             assert root_energy(risk(W, heads, C), C) >= least
-        near = found.W + 1e-3 * rng.standard_normal((k, d))
+        near = optimum.W + 1e-3 * rng.standard_normal((k, d))
         assert root_energy(risk(near, np.linalg.lstsq(near.T, C)[0], C), C) >= least
 
 
@@ -138,21 +138,21 @@ def test_optimum_under_a_covariance_is_the_written_formula(
     C, covariance, weights = normal(D, 4, seed=9), COVARIANCES[kind], WEIGHTS[weighting]
     S = matrix(as_covariance(covariance, D))
     best, sigma = best_product(C, k, S, weights)
-    found = optimal_representation(C, k, covariance=covariance, task_weights=weights)
+    optimum = optimal_representation(C, k, covariance=covariance, task_weights=weights)
     # Backward error times the condition of S^(1/2) (< 32) and the inverse relative gap of sigma_k (< 100).
     tolerance = 32 * 100 * rounding(C)
-    weighted = found.weigh(found.heads)
-    assert product(found.W, weighted) == pytest.approx(best, rel=0, abs=tolerance)
-    assert gram(found.W) == pytest.approx(np.eye(k), rel=0, abs=rounding(C))
-    assert found.singular_values == pytest.approx(sigma[:k], rel=0, abs=rounding(C) * sigma[0])
+    weighted = optimum.weigh(optimum.heads)
+    assert product(optimum.W, weighted) == pytest.approx(best, rel=0, abs=tolerance)
+    assert gram(optimum.W) == pytest.approx(np.eye(k), rel=0, abs=rounding(C))
+    assert optimum.singular_values == pytest.approx(sigma[:k], rel=0, abs=rounding(C) * sigma[0])
     discarded = float(np.linalg.norm(sigma[k:]))
-    assert np.sqrt(4 * found.risk) == pytest.approx(discarded, abs=rounding(C) * sigma[0])
+    assert np.sqrt(4 * optimum.risk) == pytest.approx(discarded, abs=rounding(C) * sigma[0])
     # Rows of W are the left singular vectors of the product: the heads are orthogonal, longest first.
     overlap = gram(weighted)
     assert overlap == pytest.approx(np.diag(np.diag(overlap)), rel=0, abs=tolerance)
     assert (np.diff(np.diag(overlap)) <= tolerance).all()
     # Zero up to rounding elsewhere: the largest entry of each row is positive.
-    assert (found.W.max(axis=1) == np.abs(found.W).max(axis=1)).all()
+    assert (optimum.W.max(axis=1) == np.abs(optimum.W).max(axis=1)).all()
 
 
 @pytest.mark.parametrize(
@@ -160,36 +160,38 @@ def test_optimum_under_a_covariance_is_the_written_formula(
 )
 def test_where_the_inputs_leave_a_choice_the_product_is_of_least_norm(kind: str) -> None:
     C, S = normal(D, 4, seed=9), as_covariance(COVARIANCES[kind], D)
-    found = optimal_representation(C, 3, covariance=S)
-    least = product(found.W, found.heads)
+    optimum = optimal_representation(C, 3, covariance=S)
+    least = product(optimum.W, optimum.heads)
     assert S.project(least) == pytest.approx(least, rel=0, abs=rounding(C) * np.linalg.norm(C))
     null = normal(D, 4, seed=3) - S.project(normal(D, 4, seed=3))
     other = optimal_representation(C + null, 3, covariance=S)
     # Inputs cannot tell C from C + null; the sum loses some eps of their norms, times condition and gap as above.
-    assert other.risk == pytest.approx(found.risk, rel=3200 * rounding(C))
+    assert other.risk == pytest.approx(optimum.risk, rel=3200 * rounding(C))
     assert product(other.W, other.heads) == pytest.approx(least, rel=0, abs=32 * 100 * rounding(C))
 
 
 def test_more_neurons_than_directions_of_input() -> None:
     C, S = normal(D, 5), Covariance.of_inputs(normal(2, D, seed=1))
-    found = optimal_representation(C, 4, covariance=S)
+    optimum = optimal_representation(C, 4, covariance=S)
     sigma = np.linalg.svd(S.factor(C), compute_uv=False)
     tolerance = rounding(C) * sigma[0]
-    assert found.singular_values == pytest.approx([*sigma, 0, 0], rel=0, abs=tolerance)
-    assert np.sqrt(found.risk) <= tolerance
-    assert gram(found.W) == pytest.approx(np.eye(4), rel=0, abs=rounding(C))
+    assert optimum.singular_values == pytest.approx([*sigma, 0, 0], rel=0, abs=tolerance)
+    assert np.sqrt(optimum.risk) <= tolerance
+    assert gram(optimum.W) == pytest.approx(np.eye(4), rel=0, abs=rounding(C))
     # The projection onto the range of S, whose factor has a condition below 4.
-    assert product(found.W, found.heads) == pytest.approx(S.project(C), rel=0, abs=4 * tolerance)
+    assert product(optimum.W, optimum.heads) == pytest.approx(
+        S.project(C), rel=0, abs=4 * tolerance
+    )
 
 
 @pytest.mark.parametrize("S", [np.zeros(D), np.zeros((D, D))], ids=["diagonal", "dense"])
 @pytest.mark.parametrize("weights", [None, [0.5, 0.5, 0, 0]])
 def test_inputs_that_are_always_zero(S: np.ndarray, weights: list[float] | None) -> None:
-    found = optimal_representation(normal(D, 4), 3, covariance=S, task_weights=weights)
-    assert found.risk == 0
-    assert found.singular_values.tolist() == [0, 0, 0]
-    assert not found.heads.any()
-    assert gram(found.W) == pytest.approx(np.eye(3), abs=rounding(found.W))
+    optimum = optimal_representation(normal(D, 4), 3, covariance=S, task_weights=weights)
+    assert optimum.risk == 0
+    assert optimum.singular_values.tolist() == [0, 0, 0]
+    assert not optimum.heads.any()
+    assert gram(optimum.W) == pytest.approx(np.eye(3), abs=rounding(optimum.W))
 
 
 @pytest.mark.parametrize("balanced", [False, True])
@@ -200,27 +202,27 @@ def test_weights_are_repeated_tasks(kind: str, balanced: bool) -> None:
     copies = [3, 2, 1, 0]
     weights = np.array(copies) / 6
     repeated = np.repeat(C, copies, axis=1)
-    found = optimal_representation(C, 2, covariance=S, task_weights=weights, balanced=balanced)
+    optimum = optimal_representation(C, 2, covariance=S, task_weights=weights, balanced=balanced)
     plain = optimal_representation(repeated, 2, covariance=S, balanced=balanced)
     tolerance = 32 * 100 * rounding(repeated)  # condition of S^(1/2) and inverse relative gap
-    assert found.risk == pytest.approx(plain.risk, rel=tolerance)
+    assert optimum.risk == pytest.approx(plain.risk, rel=tolerance)
     if not balanced:  # the balanced form divides a larger W between unequal layers
-        assert found.slope == pytest.approx(plain.slope, rel=tolerance)
-    predicted = np.repeat(found.W.T @ found.heads, copies, axis=1)
+        assert optimum.slope == pytest.approx(plain.slope, rel=tolerance)
+    predicted = np.repeat(optimum.W.T @ optimum.heads, copies, axis=1)
     assert predicted == pytest.approx(plain.W.T @ plain.heads, rel=0, abs=tolerance)
     # A task without data still gets the head that reads it best off W x.
-    unseen = found.heads[:, 3]
+    unseen = optimum.heads[:, 3]
     matrix_S = matrix(as_covariance(S, D))
-    normal_equations = found.W @ matrix_S @ (found.W.T @ unseen - C[:, 3])
+    normal_equations = optimum.W @ matrix_S @ (optimum.W.T @ unseen - C[:, 3])
     assert normal_equations == pytest.approx(0, rel=0, abs=tolerance * np.linalg.norm(matrix_S))
 
 
 def test_weighted_risk_and_slope_are_means_under_the_weights() -> None:
     C, weights = normal(5, 3), np.array([0.7, 0.2, 0.1])
-    found = optimal_representation(C, 2, task_weights=weights)
-    errors = ((C - found.W.T @ found.heads) ** 2).sum(axis=0)
-    assert found.risk == pytest.approx(weights @ errors, rel=rounding(C))
-    assert found.slope == pytest.approx(weights @ (found.heads**2).sum(axis=0), rel=rounding(C))
+    optimum = optimal_representation(C, 2, task_weights=weights)
+    errors = ((C - optimum.W.T @ optimum.heads) ** 2).sum(axis=0)
+    assert optimum.risk == pytest.approx(weights @ errors, rel=rounding(C))
+    assert optimum.slope == pytest.approx(weights @ (optimum.heads**2).sum(axis=0), rel=rounding(C))
     plain, equal = (optimal_representation(C, 2, task_weights=w) for w in (None, [1 / 3] * 3))
     # sqrt(3 (1/3)) is 1 up to one rounding; the relative gap of sigma_2 is above 1/100.
     assert np.abs(equal.W - plain.W).max() <= 100 * rounding(C)
@@ -234,21 +236,21 @@ def test_balanced_form(drawn, share: float) -> None:
     T = C.shape[1]
     sigma = singular_values(C)
     ridge = share * float(sigma[0])
-    found = optimal_representation(C, k, ridge=ridge, balanced=True)
+    optimum = optimal_representation(C, k, ridge=ridge, balanced=True)
     tolerance = rounding(C) * sigma[0]
     shrunk = np.maximum(sigma - ridge, 0)[:k]
-    layers = gram(found.W)
-    assert layers == pytest.approx(gram(found.heads), rel=0, abs=tolerance)
+    layers = gram(optimum.W)
+    assert layers == pytest.approx(gram(optimum.heads), rel=0, abs=tolerance)
     assert layers == pytest.approx(np.diag(shrunk), rel=0, abs=tolerance)
-    kept = np.linalg.svd((found.W.T @ found.heads) / unit_scale(C), compute_uv=False)[:k]
+    kept = np.linalg.svd((optimum.W.T @ optimum.heads) / unit_scale(C), compute_uv=False)[:k]
     assert kept == pytest.approx(shrunk / unit_scale(C), rel=0, abs=tolerance / unit_scale(C))
     beta = balanced_slope(C, k, ridge)
-    assert found.slope == pytest.approx(beta, rel=0, abs=k * tolerance / T)
-    own = root_energy(risk(found.W, found.heads, C), C)
-    assert root_energy(found.risk, C) == pytest.approx(own, rel=0, abs=rounding(C) * max(C.shape))
+    assert optimum.slope == pytest.approx(beta, rel=0, abs=k * tolerance / T)
+    own = root_energy(risk(optimum.W, optimum.heads, C), C)
+    assert root_energy(optimum.risk, C) == pytest.approx(own, rel=0, abs=rounding(C) * max(C.shape))
     if share > 1:
-        assert not found.W.any()
-        assert not found.heads.any()
+        assert not optimum.W.any()
+        assert not optimum.heads.any()
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "orthonormal", "duplicated", "power-law"])
@@ -261,16 +263,16 @@ def test_no_change_lowers_the_ridge_objective(kind: str, ridge: float) -> None:
         fit = ((C - W.T @ heads) ** 2).sum() / 2
         return float(fit + ridge / 2 * ((W**2).sum() + (heads**2).sum()))
 
-    found = optimal_representation(C, k, ridge=ridge)
-    least = objective(found.W, found.heads)
+    optimum = optimal_representation(C, k, ridge=ridge)
+    least = objective(optimum.W, optimum.heads)
     for size in (1e-3, 1e-1, 1.0, 10.0):
         for _ in range(50):
-            W = found.W + size * rng.standard_normal(found.W.shape)
-            heads = found.heads + size * rng.standard_normal(found.heads.shape)
+            W = optimum.W + size * rng.standard_normal(optimum.W.shape)
+            heads = optimum.heads + size * rng.standard_normal(optimum.heads.shape)
             # The objective sums some 50 squares; the second-order rise at 1e-3 is 1e-6.
             assert objective(W, heads) >= least * (1 - 64 * EPS)
     for _ in range(20):  # alternating ridge regressions from anywhere
-        W = rng.standard_normal(found.W.shape)
+        W = rng.standard_normal(optimum.W.shape)
         for _ in range(20):
             heads = np.linalg.solve(W @ W.T + ridge * np.eye(k), W @ C)
             W = np.linalg.solve(heads @ heads.T + ridge * np.eye(k), heads @ C.T)
@@ -278,10 +280,10 @@ def test_no_change_lowers_the_ridge_objective(kind: str, ridge: float) -> None:
 
 
 def test_a_ridge_beyond_any_scale_leaves_zeros() -> None:
-    found = optimal_representation(1e-150 * normal(4, 3), 2, ridge=1e200)
-    assert not found.W.any()
-    assert not found.heads.any()
-    assert found.slope == 0
+    optimum = optimal_representation(1e-150 * normal(4, 3), 2, ridge=1e200)
+    assert not optimum.W.any()
+    assert not optimum.heads.any()
+    assert optimum.slope == 0
 
 
 CORNERS = {
@@ -303,17 +305,17 @@ CORNERS = {
 def test_corners(corner: str, balanced: bool) -> None:
     C, k = CORNERS[corner]
     sigma = np.linalg.svd(C, compute_uv=False)
-    found = optimal_representation(C, k, balanced=balanced)
-    assert isinstance(found, OptimalRepresentation)
-    assert found.W.shape == (k, len(C))
-    assert found.heads.shape == (k, C.shape[1])
+    optimum = optimal_representation(C, k, balanced=balanced)
+    assert isinstance(optimum, OptimalRepresentation)
+    assert optimum.W.shape == (k, len(C))
+    assert optimum.heads.shape == (k, C.shape[1])
     tolerance = rounding(C) * sigma[0]
-    assert found.singular_values == pytest.approx(sigma[:k], rel=0, abs=tolerance)
-    residual = np.linalg.norm(C - found.W.T @ found.heads)
+    assert optimum.singular_values == pytest.approx(sigma[:k], rel=0, abs=tolerance)
+    residual = np.linalg.norm(C - optimum.W.T @ optimum.heads)
     assert residual == pytest.approx(np.linalg.norm(sigma[k:]), abs=tolerance)
-    assert np.sqrt(found.risk * C.shape[1]) == pytest.approx(residual, abs=tolerance)
+    assert np.sqrt(optimum.risk * C.shape[1]) == pytest.approx(residual, abs=tolerance)
     if not balanced:
-        assert gram(found.W) == pytest.approx(np.eye(k), abs=rounding(C))
+        assert gram(optimum.W) == pytest.approx(np.eye(k), abs=rounding(C))
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (30, 4), (3, 8)])
@@ -338,11 +340,11 @@ def test_scaling_by_a_power_of_two_is_exact(shape: tuple[int, int], weights: str
 def test_tasks_of_very_different_sizes(shape: tuple[int, int], sizes: tuple[float, float]) -> None:
     C = normal(*shape) * sizes
     big, small = np.argsort(sizes)[::-1]
-    found = optimal_representation(C, 1)
+    optimum = optimal_representation(C, 1)
     length = np.linalg.norm(C[:, big])
-    assert found.singular_values[0] == pytest.approx(length, rel=rounding(C))
+    assert optimum.singular_values[0] == pytest.approx(length, rel=rounding(C))
     direction = C[:, big] / length
-    assert abs(found.W[0] @ direction) == pytest.approx(1, rel=rounding(C))
+    assert abs(optimum.W[0] @ direction) == pytest.approx(1, rel=rounding(C))
     every = optimal_representation(C, 2)
     assert every.risk == 0
     exact = product(every.W, every.heads)
@@ -359,10 +361,10 @@ def test_tasks_of_very_different_sizes(shape: tuple[int, int], sizes: tuple[floa
 
 def test_a_small_task_keeps_its_risk_beside_a_big_one_without_data() -> None:
     C = normal(4, 3) * [1e150, 1e-20, 1e-20]
-    found = optimal_representation(C, 1, task_weights=[0, 0.5, 0.5])
+    optimum = optimal_representation(C, 1, task_weights=[0, 0.5, 0.5])
     alone = optimal_representation(C[:, 1:], 1)
-    assert found.risk == pytest.approx(alone.risk, rel=rounding(C))
-    assert found.risk > 0
+    assert optimum.risk == pytest.approx(alone.risk, rel=rounding(C))
+    assert optimum.risk > 0
 
 
 def test_equal_arguments_give_equal_bits() -> None:
@@ -387,17 +389,21 @@ def with_spectrum(d: int, sigma: np.ndarray, seed: int = 0) -> np.ndarray:
 def test_small_gram_side_agrees_with_a_full_svd(d: int, kind: str) -> None:
     C, k = sample(kind, d, 6, 3), 3
     U, sigma, Vt = np.linalg.svd(C, full_matrices=False)
-    found = optimal_representation(C, k)
-    assert found.singular_values == pytest.approx(sigma[:k], rel=0, abs=rounding(C) * sigma[0])
-    assert np.sqrt(6 * found.risk) == pytest.approx(np.linalg.norm(sigma[k:]), rel=rounding(C) * 32)
+    optimum = optimal_representation(C, k)
+    assert optimum.singular_values == pytest.approx(sigma[:k], rel=0, abs=rounding(C) * sigma[0])
+    assert np.sqrt(6 * optimum.risk) == pytest.approx(
+        np.linalg.norm(sigma[k:]), rel=rounding(C) * 32
+    )
     if sigma[k - 1] - sigma[k] > 0.01 * sigma[0]:
         # V_k is off by eps of the squared values over their gap, here below 1/(2 0.01 0.1).
         tolerance = 500 * rounding(C)
-        assert product(found.W, found.W) == pytest.approx(
+        assert product(optimum.W, optimum.W) == pytest.approx(
             U[:, :k] @ U[:, :k].T, rel=0, abs=tolerance
         )
         best = (U[:, :k] * sigma[:k]) @ Vt[:k]
-        assert product(found.W, found.heads) == pytest.approx(best, rel=0, abs=tolerance * sigma[0])
+        assert product(optimum.W, optimum.heads) == pytest.approx(
+            best, rel=0, abs=tolerance * sigma[0]
+        )
 
 
 @pytest.mark.parametrize("condition", [10.0, 1e3, 1e5, 1e7, 1e9, 1e12])
@@ -407,12 +413,12 @@ def test_small_gram_side_keeps_the_digits_of_an_svd(condition: float, k: int) ->
     sigma = np.geomspace(1, 1 / condition, 4)
     sigma = np.concatenate([sigma, sigma[-1] * np.array([0.1, 0.01])])
     C = with_spectrum(200, sigma)
-    found = optimal_representation(C, k)
+    optimum = optimal_representation(C, k)
     # The construction and an SVD are each off by some eps of sigma_1 = 1, not of the value itself.
     tolerance = 64 * EPS
-    assert found.singular_values == pytest.approx(sigma[:k], rel=0, abs=tolerance)
-    assert np.sqrt(6 * found.risk) == pytest.approx(np.linalg.norm(sigma[k:]), abs=tolerance)
-    residual = np.linalg.norm(C - found.W.T @ found.heads)
+    assert optimum.singular_values == pytest.approx(sigma[:k], rel=0, abs=tolerance)
+    assert np.sqrt(6 * optimum.risk) == pytest.approx(np.linalg.norm(sigma[k:]), abs=tolerance)
+    residual = np.linalg.norm(C - optimum.W.T @ optimum.heads)
     assert residual == pytest.approx(np.linalg.norm(sigma[k:]), rel=0, abs=tolerance)
 
 
@@ -429,13 +435,13 @@ def test_more_dimensions_than_rank_among_many_inputs() -> None:
     C = np.outer(normal(100_000), normal(20, seed=1)) + np.outer(
         normal(100_000, seed=2), np.ones(20)
     )
-    found = optimal_representation(C, 6)
-    assert gram(found.W) == pytest.approx(np.eye(6), rel=0, abs=64 * EPS * 20)
+    optimum = optimal_representation(C, 6)
+    assert gram(optimum.W) == pytest.approx(np.eye(6), rel=0, abs=64 * EPS * 20)
     # A sum of 1e5 products rounds like a random walk; LAPACK's error grows with the small side.
-    tolerance = 64 * EPS * 20 * found.singular_values[0]
-    assert found.singular_values[2:] == pytest.approx(0, rel=0, abs=tolerance)
-    assert np.sqrt(20 * found.risk) <= tolerance
-    assert np.linalg.norm(C - found.W.T @ found.heads) <= tolerance
+    tolerance = 64 * EPS * 20 * optimum.singular_values[0]
+    assert optimum.singular_values[2:] == pytest.approx(0, rel=0, abs=tolerance)
+    assert np.sqrt(20 * optimum.risk) <= tolerance
+    assert np.linalg.norm(C - optimum.W.T @ optimum.heads) <= tolerance
 
 
 def test_only_well_conditioned_tasks_go_through_the_gram_matrix(monkeypatch) -> None:
@@ -536,9 +542,9 @@ def test_few_of_many_directions_are_as_exact_as_all(kind: str, k: int) -> None:
     d, T = 600, 2 * SUBSET
     C = sample(kind, d, T, seed=0)
     values = np.linalg.svd(C, compute_uv=False)
-    found = optimal_representation(C, k)
+    optimum = optimal_representation(C, k)
     tolerance = 64 * EPS * d
-    np.testing.assert_allclose(found.singular_values, values[:k], atol=tolerance * values[0])
-    np.testing.assert_allclose(found.W @ found.W.T, np.eye(k), atol=tolerance)
+    np.testing.assert_allclose(optimum.singular_values, values[:k], atol=tolerance * values[0])
+    np.testing.assert_allclose(optimum.W @ optimum.W.T, np.eye(k), atol=tolerance)
     energy = (values**2).sum()
-    np.testing.assert_allclose(T * found.risk, (values[k:] ** 2).sum(), atol=tolerance * energy)
+    np.testing.assert_allclose(T * optimum.risk, (values[k:] ** 2).sum(), atol=tolerance * energy)

@@ -17,15 +17,15 @@ def claim(sides, **fields) -> Statement:
 
 
 def refuted(statement: Statement):
-    found = falsify(statement)
-    assert isinstance(found, Refuted), found
-    instance = found.witness.instance
+    verdict = falsify(statement)
+    assert isinstance(verdict, Refuted), verdict
+    instance = verdict.witness.instance
     C = np.array([[float(x) for x in row] for row in instance["C"]])
     # What is shown violates the claim, in an evaluation of our own.
     assert statement.admits({"C": C, "k": instance["k"]})
     assert statement.slack({"C": C, "k": instance["k"]}) < 0
     assert all(isinstance(x, int | Fraction | numbers.Surd) for row in instance["C"] for x in row)
-    return found.witness
+    return verdict.witness
 
 
 def frobenius(C):
@@ -52,12 +52,12 @@ TRUE = {
 
 @pytest.mark.parametrize("name", TRUE)
 def test_true_claims_are_supported(name: str) -> None:
-    found = falsify(TRUE[name], instances=1500)
-    assert isinstance(found, Supported)
-    assert found.kind == "sampled"
-    assert found.n > 1000
-    assert found.tightest is not None
-    assert found.worst_slack == pytest.approx(0, abs=1e-12)  # rounding of sums and of an svd
+    verdict = falsify(TRUE[name], instances=1500)
+    assert isinstance(verdict, Supported)
+    assert verdict.kind == "sampled"
+    assert verdict.n > 1000
+    assert verdict.tightest is not None
+    assert verdict.worst_slack == pytest.approx(0, abs=1e-12)  # rounding of sums and of an svd
 
 
 def last(values, index):
@@ -124,32 +124,34 @@ def _far_from_3_2_1(sigma):
 @pytest.mark.parametrize("name", FALSE)
 def test_claims_false_in_a_corner_are_refuted(name: str) -> None:
     statement, entries = FALSE[name]
-    found = refuted(statement)
-    assert np.size(found.instance["C"]) == entries  # nothing can be left out
-    assert "float64" not in found.confirmed or name == "k = min(d, T)"
+    counterexample = refuted(statement)
+    assert np.size(counterexample.instance["C"]) == entries  # nothing can be left out
+    assert "float64" not in counterexample.confirmed or name == "k = min(d, T)"
 
 
 def test_adding_a_task_can_raise_the_slope() -> None:
-    found = refuted(
+    counterexample = refuted(
         claim(
             lambda C, k: (slope(C, k), slope(C[:, :-1], k)),
             hypotheses=["unit_tasks", lambda C, k: k < C.shape[1]],
         )
     )
-    assert set(np.ravel(found.instance["C"])) <= {0, 1}
-    assert "50-digit" in found.confirmed
+    assert set(np.ravel(counterexample.instance["C"])) <= {0, 1}
+    assert "50-digit" in counterexample.confirmed
 
 
 def test_a_claim_in_numpy_alone_is_refuted_beyond_its_rounding() -> None:
-    found = refuted(claim(lambda C, k: (np.linalg.svd(C)[1][:k].sum() * 1.0001, ky_fan(C, k))))
-    assert "float64" in found.confirmed
-    assert found.instance["C"] == [[1]]
+    counterexample = refuted(
+        claim(lambda C, k: (np.linalg.svd(C)[1][:k].sum() * 1.0001, ky_fan(C, k)))
+    )
+    assert "float64" in counterexample.confirmed
+    assert counterexample.instance["C"] == [[1]]
 
 
 def test_rational_claims_are_confirmed_in_rationals() -> None:
-    found = refuted(claim(lambda C, k: ((C * C).sum(), C.sum() ** 2)))
-    assert found.confirmed.startswith("exactly")
-    assert found.instance["C"] == [[0]] or isinstance(found.lhs, Fraction | int)
+    counterexample = refuted(claim(lambda C, k: ((C * C).sum(), C.sum() ** 2)))
+    assert counterexample.confirmed.startswith("exactly")
+    assert counterexample.instance["C"] == [[0]] or isinstance(counterexample.lhs, Fraction | int)
 
 
 def test_underflow_is_not_a_counterexample() -> None:
@@ -161,9 +163,9 @@ def test_underflow_is_not_a_counterexample() -> None:
 
 
 def test_nothing_admissible_is_inconclusive() -> None:
-    found = falsify(claim(lambda C, k: (0, 1), hypotheses=[lambda C, k: False]))
-    assert isinstance(found, Inconclusive)
-    assert "hypotheses" in found.reason
+    verdict = falsify(claim(lambda C, k: (0, 1), hypotheses=[lambda C, k: False]))
+    assert isinstance(verdict, Inconclusive)
+    assert "hypotheses" in verdict.reason
 
 
 @pytest.mark.parametrize(
@@ -191,12 +193,12 @@ def test_instances_are_admissible_repeatable_and_reach_the_corners() -> None:
     statement = claim(lambda C, k: (0, 1), hypotheses=["unit_tasks"])
     first, second = (list(instances(statement, seed=3)) for _ in range(2))
     assert len(first) == len(second) > 500
-    for one, other in zip(first, second, strict=True):
-        np.testing.assert_array_equal(one["C"], other["C"])
-        assert statement.admits(one)
-    shapes = {(*one["C"].shape, one["k"]) for one in first}
+    for instance, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(instance["C"], other["C"])
+        assert statement.admits(instance)
+    shapes = {(*instance["C"].shape, instance["k"]) for instance in first}
     assert {(1, 1, 1), (1, 2, 1), (2, 2, 2), (12, 8, 8)} <= shapes
-    free = [one["C"] for one in instances(claim(lambda C, k: (0, 1)))]
+    free = [instance["C"] for instance in instances(claim(lambda C, k: (0, 1)))]
     assert any(np.abs(C).max() >= 1e149 for C in free)
     assert any(0 < np.abs(C).max() <= 1e-149 for C in free)
     assert any((~C.any(axis=0)).any() and C.any() for C in free)
@@ -212,9 +214,9 @@ def test_a_statement_may_generate_its_own_instances() -> None:
     right = Statement(**{**vars(right), "generate": generate, "hypotheses": positive})
     assert isinstance(falsify(right), Supported)
     wrong = Statement(**{**vars(right), "sides": lambda sigma: (sigma**2, sigma)})
-    found = falsify(wrong)
-    assert isinstance(found, Refuted)
-    assert found.witness.instance["sigma"] > 1  # no instance of its own: ascent went there
+    verdict = falsify(wrong)
+    assert isinstance(verdict, Refuted)
+    assert verdict.witness.instance["sigma"] > 1  # no instance of its own: ascent went there
 
 
 def test_normalised_columns_are_exact() -> None:
@@ -249,9 +251,9 @@ def test_rounding_of_a_claim_in_floats_is_no_violation() -> None:
     C = np.array([[1, 0], [Fraction(1, 16000), 1]], dtype=object) * Fraction(1)
     assert witness.confirm(TRUE["floats, cancelling"], {"C": C, "k": 1}) is None
     false = claim(lambda C, k: (float(slope(C, k)) + 1e-9, float(slope(C, k))))
-    found = witness.confirm(false, {"C": C, "k": 1})
-    assert found is not None
-    assert "float64" in found.confirmed
+    counterexample = witness.confirm(false, {"C": C, "k": 1})
+    assert counterexample is not None
+    assert "float64" in counterexample.confirmed
 
 
 def test_a_claim_that_rounds_on_the_way_is_not_taken_for_precise() -> None:

@@ -169,13 +169,13 @@ def test_gaussian_slopes_approach_marchenko_pastur(tau: float) -> None:
     """Statement 14."""
     d = 400
     T = int(tau * d)
-    found = slopes(sample("gaussian", d, T, 0))
+    slope_by_rank = slopes(sample("gaussian", d, T, 0))
     # Linear spectral statistics scatter by O(1/T), the trace by sqrt(2 tau)/T: five of those, and
     # one eigenvalue, at most the upper edge, on either side of the quantile.
     tolerance = (5 * np.sqrt(2 * tau) + (1 + np.sqrt(tau)) ** 2) / T
-    for k in range(1, len(found) + 1, 7):
+    for k in range(1, len(slope_by_rank) + 1, 7):
         limit = marchenko_pastur_partial_mean(tau, k / T)
-        assert found[k - 1] == pytest.approx(limit, rel=0, abs=tolerance)
+        assert slope_by_rank[k - 1] == pytest.approx(limit, rel=0, abs=tolerance)
 
 
 def test_majorises() -> None:

@@ -86,7 +86,7 @@ def test_algebra_is_that_of_matrices(expression, by_numpy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "other", "same"),
     [
         (trace(C @ C.T), trace(C.T @ C), True),
         (trace(W @ C @ heads.T), trace(heads @ C.T @ W.T), True),
@@ -98,9 +98,9 @@ def test_algebra_is_that_of_matrices(expression, by_numpy) -> None:
         (frob2(C), frob2(W), False),
     ],
 )
-def test_traces_agree_up_to_rotation_and_transposition_only(one, other, same) -> None:
-    assert is_checked(equal(one, other)) is same
-    assert (evaluate(one, values()) == pytest.approx(evaluate(other, values()))) is same
+def test_traces_agree_up_to_rotation_and_transposition_only(first, other, same) -> None:
+    assert is_checked(equal(first, other)) is same
+    assert (evaluate(first, values()) == pytest.approx(evaluate(other, values()))) is same
 
 
 def test_letters_of_one_name_but_another_shape_or_kind_differ() -> None:
@@ -166,10 +166,10 @@ def test_noise_statements_hold_for_all_shapes() -> None:
     assert is_checked(equal(noisy, risk(W, heads, S) + sigma**2 * trace(S) * frob2(heads) / T))
     assert not is_checked(equal(noisy, risk(W, heads, S) + sigma**2 * frob2(heads) / T))
 
-    both = expect(expect(risk(W + sigma * N, heads + sigma * M), N), M)
+    doubly_noisy = expect(expect(risk(W + sigma * N, heads + sigma * M), N), M)
     added = sigma**2 * (d * frob2(heads) + T * frob2(W)) / T
-    assert is_checked(equal(both, risk(W, heads) + added + sigma**4 * d * k))
-    assert not is_checked(equal(both, risk(W, heads) + added))
+    assert is_checked(equal(doubly_noisy, risk(W, heads) + added + sigma**4 * d * k))
+    assert not is_checked(equal(doubly_noisy, risk(W, heads) + added))
 
     L, B = matrix("L", k, k), matrix("B", d, d)
     coloured = expect(risk(W + sigma * L @ N @ B, heads, S), N)

@@ -19,26 +19,26 @@ SIGMAS = [1e-6, 0.1, 0.7, 30.0]
 def test_energies_are_optimal(d: int, T: int, k: int, sigma: float) -> None:
     """Kuhn-Tucker: the marginal gain sigma_i^2 / (e_i + q)^2 is one number where e_i > 0, and less elsewhere."""
     C, q = sample("gaussian", d, T, 0), d * sigma**2
-    found = water_filling(C, k, sigma)
+    optimum = water_filling(C, k, sigma)
     values = optimal_representation(C, k).singular_values
-    gain = values / (found.energies + q)
-    used = found.energies > 0
+    gain = values / (optimum.energies + q)
+    used = optimum.energies > 0
     # A few roundings each, divided by energies + q that are at worst all q and energy alike.
     assert gain[used] == pytest.approx(gain[0], rel=64 * EPS)
     assert (gain[~used] <= gain[0] * (1 + 64 * EPS)).all()
-    assert found.energies.sum() == pytest.approx(k, rel=64 * EPS)
-    assert (found.W**2).sum(axis=1) == pytest.approx(found.energies, rel=64 * EPS)
+    assert optimum.energies.sum() == pytest.approx(k, rel=64 * EPS)
+    assert (optimum.W**2).sum(axis=1) == pytest.approx(optimum.energies, rel=64 * EPS)
 
 
 @pytest.mark.parametrize(("d", "T", "k"), CASES)
 @pytest.mark.parametrize("sigma", [0.0, *SIGMAS])
 def test_risk_is_that_of_the_noise(d: int, T: int, k: int, sigma: float) -> None:
     C = sample("gaussian", d, T, 1)
-    found = water_filling(C, k, sigma)
+    optimum = water_filling(C, k, sigma)
     # |C|^2 / T and its parts, summed in two orders.
     scale = 64 * EPS * float((C**2).sum()) / T
-    assert AdditiveNoise(sigma).expected_risk(found, C) == pytest.approx(found.risk, abs=scale)
-    assert refitted_risk(found.W, C, sigma) == pytest.approx(found.risk, abs=scale)
+    assert AdditiveNoise(sigma).expected_risk(optimum, C) == pytest.approx(optimum.risk, abs=scale)
+    assert refitted_risk(optimum.W, C, sigma) == pytest.approx(optimum.risk, abs=scale)
 
 
 @pytest.mark.parametrize("sigma", SIGMAS)
@@ -58,13 +58,13 @@ def test_below_orthonormal_unless_the_values_are_equal() -> None:
     q = 3 * sigma**2
     for C, equal in ((np.diag([2.0, 1.0, 0.5]), False), (np.diag([2.0, 2.0, 0.5]), True)):
         orthonormal = float((C**2).sum()) / 3 - slope(C, 2) / (1 + q)
-        found = water_filling(C, 2, sigma)
+        optimum = water_filling(C, 2, sigma)
         assert refitted_risk(np.eye(3)[:2], C, sigma) == pytest.approx(orthonormal, rel=8 * EPS)
         if equal:
-            assert found.risk == pytest.approx(orthonormal, rel=8 * EPS)
-            assert found.energies == pytest.approx([1, 1], rel=8 * EPS)
+            assert optimum.risk == pytest.approx(orthonormal, rel=8 * EPS)
+            assert optimum.energies == pytest.approx([1, 1], rel=8 * EPS)
         else:
-            assert found.risk < 0.99 * orthonormal
+            assert optimum.risk < 0.99 * orthonormal
 
 
 def test_energies_by_hand() -> None:

@@ -76,18 +76,18 @@ def ask(file: str, profile: str, limits: Limits, instances: int | None = None) -
 
 def _refuse_what_is_no_file(file: str) -> None:
     try:
-        found = Path(file).stat()
+        status = Path(file).stat()
     except FileNotFoundError:
         raise InputError(f"{file}: there is no such file") from None
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{file}: {said}: name a Python file") from None
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
         raise InputError(f"{file} is {kind}: name a Python file")
-    if found.st_size > LARGEST:
+    if status.st_size > LARGEST:
         raise InputError(
-            f"{file} has {found.st_size:,} bytes: a claim file has at most {LARGEST:,}"
+            f"{file} has {status.st_size:,} bytes: a claim file has at most {LARGEST:,}"
         )
     if not os.access(file, os.R_OK):
         raise InputError(f"{file}: permission denied: make it readable")

@@ -94,10 +94,10 @@ def _calling_line(file: str) -> int | None:
     """The line of the file that calls, if no code but its own and that of `dataclasses` lies between."""
     frame = inspect.currentframe()
     while frame is not None:
-        name, of = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
-        if of == file:
+        name, path = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
+        if path == file:
             return frame.f_lineno
-        if name not in (__name__, "theory.statement", "dataclasses") and of != "<string>":
+        if name not in (__name__, "theory.statement", "dataclasses") and path != "<string>":
             return None
         frame = frame.f_back
     return None

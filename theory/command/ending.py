@@ -190,13 +190,13 @@ def _end(number: int) -> None:
 def _children() -> list[int]:
     """Processes that this one started and has not waited for, where the system tells (Linux)."""
     ours = os.getpid()
-    found = []
+    children = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError):
             parent = status.read_text().rpartition(")")[2].split()[1]
             if int(parent) == ours:
-                found.append(int(status.parent.name))
-    return found
+                children.append(int(status.parent.name))
+    return children
 
 
 def _delete(path: Path) -> None:

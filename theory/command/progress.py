@@ -116,8 +116,8 @@ class Lines:
         left = "time left unknown"
         if here > 0 and self.total:
             left = f"{_duration(seconds * (self.total - self.done) / here)} left"
-        of = f" of {self._number(self.total)}" if self.total else ""
-        numbers = f"{self._number(self.done)}{of} {self.unit}"
+        of_total = f" of {self._number(self.total)}" if self.total else ""
+        numbers = f"{self._number(self.done)}{of_total} {self.unit}"
         shown = [f"{name} {value}" for name, value in self.values.items()]
         head = f"{self.description}: " if self.description else ""
         return f"{head}{', '.join([numbers, *shown, left])}"

@@ -282,10 +282,10 @@ def _minimise(
             if left < 0:
                 raise _Enough
             point = at(x)
-            found = np.inf if point is None else value(point)
-            if point is not None and found < least:
-                least, best, instance = found, x.copy(), point
-            return found if np.isfinite(found) else least + abs(least) + 1
+            margin = np.inf if point is None else value(point)
+            if point is not None and margin < least:
+                least, best, instance = margin, x.copy(), point
+            return margin if np.isfinite(margin) else least + abs(least) + 1
 
         with suppress(_Enough):
             minimize(height, best, method=method)

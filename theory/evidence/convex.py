@@ -64,8 +64,8 @@ class Pair:
         """ValueError if no solver's status is optimal; `verdict` then says Inconclusive."""
         solved = [solution for solution in self.solutions if solution.optimal]
         if not solved:
-            told = ", ".join(f"{s.solver} says {s.status}" for s in self.solutions)
-            raise ValueError(f"{self.problem}: no optimum ({told}): rescale the instance")
+            statuses = ", ".join(f"{s.solver} says {s.status}" for s in self.solutions)
+            raise ValueError(f"{self.problem}: no optimum ({statuses}): rescale the instance")
         return min(solved, key=lambda solution: solution.gap)
 
     @property
@@ -96,11 +96,11 @@ def verdict(pair: Pair, claimed: float, tolerance: float = TOLERANCE) -> Verdict
     except ValueError as error:
         return Inconclusive(str(error))
     claimed, scale = float(claimed), max(pair.scale, abs(claimed)) or 1.0
-    for found in pair.solutions:
-        low, high = sorted((found.primal, found.dual))
+    for solution in pair.solutions:
+        low, high = sorted((solution.primal, solution.dual))
         nearest = min(max(claimed, low), high)
-        if found.optimal and abs(claimed - nearest) > tolerance * scale:
-            confirmed = f"float: {found.solver}'s repaired values {low:.9g} and {high:.9g} enclose the optimum"
+        if solution.optimal and abs(claimed - nearest) > tolerance * scale:
+            confirmed = f"float: {solution.solver}'s repaired values {low:.9g} and {high:.9g} enclose the optimum"
             return Refuted(Witness(pair.instance, claimed, nearest, confirmed))
     if not best.gap <= tolerance * scale:
         return Inconclusive(f"{pair.problem}: {best.solver} leaves a gap of {best.gap:.3g}")
@@ -119,8 +119,8 @@ def ky_fan_sdp(G: ArrayLike, k: int) -> Pair:
         raise ValueError(f"k = {k} is no number of eigenvalues of a ({n}, {n}) matrix: 1 <= k <= n")
     scale = _scale(G)
     G = G / scale
-    P, one = cp.Variable((n, n), symmetric=True), np.eye(n)
-    below, rank = one - P >> 0, cp.trace(P) == k
+    P, identity = cp.Variable((n, n), symmetric=True), np.eye(n)
+    below, rank = identity - P >> 0, cp.trace(P) == k
     problem = cp.Problem(cp.Maximize(cp.trace(G @ P)), [P >> 0, below, rank])
 
     def repaired() -> Repaired:
@@ -134,7 +134,7 @@ def ky_fan_sdp(G: ArrayLike, k: int) -> Pair:
         elif total < k:
             inside = inside + (1 - inside) * (k - total) / (n - total)
         Y = (U * np.maximum(y, 0)) @ U.T
-        missing = max(0.0, -_least(Y + z * one - G))
+        missing = max(0.0, -_least(Y + z * identity - G))
         residual = max(-p.min(), p.max() - 1, abs(p.sum() - k), -y.min(), missing)
         return float(inside @ ((V.T @ G) * V.T).sum(1)), k * (z + missing) + np.trace(Y), residual
 

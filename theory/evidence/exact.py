@@ -321,15 +321,15 @@ def ky_fan_certificate(G: ArrayLike, k: int, *, denominator: int = DENOMINATOR) 
     simple = [(to_small_rationals(V, isqrt(denominator)), rows) for V, rows in reduced]
     if all(_invariant(G, V, rows) for V, rows in simple):
         top, wider = (_projector(V) for V, _ in simple)
-        found = certificate(top, wider, Fraction(0))
-        if dual_bound(G, k, found.z, found.Y) is not None:
-            return found
+        candidate = certificate(top, wider, Fraction(0))
+        if dual_bound(G, k, candidate.z, candidate.Y) is not None:
+            return candidate
     top, wider = (_projector(_rounded(V, denominator)) for V, _ in reduced)
     s = scale / denominator**2
     while True:  # ends once s exceeds the error of the projectors
-        found = certificate(top, wider, s)
-        if dual_bound(G, k, found.z, found.Y) is not None:
-            return found
+        candidate = certificate(top, wider, s)
+        if dual_bound(G, k, candidate.z, candidate.Y) is not None:
+            return candidate
         s *= 64
 
 

@@ -141,10 +141,10 @@ def _solved(
     values: Mapping[Any, Any],
 ) -> dict[Any, Any] | None:
     entries = np.concatenate([_free(x, start[x]) for x in letters]) if letters else np.zeros(0)
-    found = arrays(letters, shape, entries)
+    matrices = arrays(letters, shape, entries)
     if not rules:
-        return found
-    fixed = {**values, **found}  # a coefficient that holds a trace of the letters is no constant
+        return matrices
+    fixed = {**values, **matrices}  # a coefficient that holds a trace of the letters is no constant
     if any(list(_traces(c)) for rule in rules for M in rule for c in M.terms.values()):
         return None
     sums = []
@@ -208,11 +208,11 @@ def numbers(exprs: Sequence[sp.Expr], values: Mapping[Any, Any]) -> list[float]:
             known[atom] = _exact(np.trace(product))
         for symbol in expr.free_symbols:
             known[symbol] = _exact(values[symbol])
-    found = []
+    evaluated = []
     for expr in exprs:
         value = sp.sympify(expr).xreplace(known).evalf(30)
-        found.append(float(value) if value.is_real and value.is_finite else float("nan"))
-    return found
+        evaluated.append(float(value) if value.is_real and value.is_finite else float("nan"))
+    return evaluated
 
 
 def _exact(value: Any) -> sp.Expr:

@@ -266,7 +266,7 @@ class Admission:
             return list(dict.fromkeys([self.first, "none"]))
         return list(dict.fromkeys([self.first, "none", *known, *RETRACTIONS]))
 
-    def of(self, C: Array, ks: tuple[int, ...]) -> tuple[Array, tuple[int, ...], str] | None:
+    def admitted(self, C: Array, ks: tuple[int, ...]) -> tuple[Array, tuple[int, ...], str] | None:
         """An admissible matrix made of C, the k for which it is, and the retraction that made it; or None."""
         self.proposed += 1
         for name in self.names():
@@ -321,7 +321,7 @@ def instances(statement: Statement, seed: int = 0, profile: str = "quick") -> It
         yield from generated(statement, admission, seed, profile)
         return
     for proposal in proposals(seed, effort(profile).rounds):
-        admitted = admission.of(proposal.C, proposal.ks)
+        admitted = admission.admitted(proposal.C, proposal.ks)
         if admitted is not None:
             C, ks, _ = admitted
             yield from ({"C": C, "k": k} for k in ks)

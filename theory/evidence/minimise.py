@@ -155,7 +155,7 @@ def _canonical(C: np.ndarray, unit: bool) -> list[np.ndarray]:
     return forms + [form / sigma[0] for form in forms if sigma[0] > 0]
 
 
-def minimised(exact: Instance, found: Witness, unit: bool, confirmed: Confirmation) -> Witness:
+def minimised(exact: Instance, witness: Witness, unit: bool, confirmed: Confirmation) -> Witness:
     """The witness from which no task, dimension or digit can be taken, as far as the work reaches."""
     improved = True
     while improved and confirmed.left > 0:
@@ -164,11 +164,11 @@ def minimised(exact: Instance, found: Witness, unit: bool, confirmed: Confirmati
             if _complexity(smaller) < _complexity(exact):
                 better = confirmed(smaller)
                 if better is not None:
-                    exact, found, improved = smaller, better, True
+                    exact, witness, improved = smaller, better, True
                     break
             if confirmed.left <= 0:
                 break
-    return found
+    return witness
 
 
 def _smaller(exact: Instance, unit: bool) -> Iterator[dict[str, Any]]:

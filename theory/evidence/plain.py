@@ -164,9 +164,9 @@ def _matrix(rows: Any, cols: Any, terms: Any) -> Matrix:
         whole = size.is_Integer and size >= 1
         if not (whole or (size.is_Symbol and size.is_integer and size.is_positive)):
             raise ValueError(f"{size} is no size: use dimensions(...) or a whole number")
-    found: dict[tuple[Letter, ...], sp.Expr] = {}
+    coefficients: dict[tuple[Letter, ...], sp.Expr] = {}
     for letters, coefficient in terms:
         word = tuple(_read_letter(x) for x in letters)
         _chain(word, str(shape[0]), str(shape[1]))
-        found[word] = _read_expression(coefficient)
-    return Matrix(shape[0], shape[1], found)
+        coefficients[word] = _read_expression(coefficient)
+    return Matrix(shape[0], shape[1], coefficients)

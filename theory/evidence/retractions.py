@@ -114,16 +114,16 @@ def _unit_determinant(C: Array) -> Array | None:
     return C / size ** (1 / len(C)) if size > 0 else None
 
 
-def _transposed(of: Callable[[Array], Array | None]) -> Callable[[Array], Array | None]:
+def _transposed(projection: Callable[[Array], Array | None]) -> Callable[[Array], Array | None]:
     def rows(C: Array) -> Array | None:
-        near = of(C.T)
+        near = projection(C.T)
         return None if near is None else near.T
 
     return rows
 
 
-def _alone(of: Callable[[Array], Array | None]) -> Retraction:
-    return lambda C, like: of(C)
+def _alone(projection: Callable[[Array], Array | None]) -> Retraction:
+    return lambda C, like: projection(C)
 
 
 RETRACTIONS: dict[str, Retraction] = {

@@ -61,9 +61,9 @@ def points(
     for _ in range(4 * POINTS if symbols or atoms else 1):
         values = {x: _point(x, (region or {}).get(x), rng) for x in symbols}
         values |= {x: float(rng.normal()) for x in numbers.values()}
-        found = examples.numbers(scalars, values)
-        if not any(np.isnan(found)):
-            yield ", ".join(f"{x} = {values[x]:.6g}" for x in symbols) or "its value", found
+        evaluated = examples.numbers(scalars, values)
+        if not any(np.isnan(evaluated)):
+            yield ", ".join(f"{x} = {values[x]:.6g}" for x in symbols) or "its value", evaluated
 
 
 def _point(x: sp.Symbol, ends: tuple[Any, Any] | None, rng: np.random.Generator) -> float:
@@ -317,9 +317,11 @@ def _quadratic(p: sp.Poly) -> bool:
     """p = z' Q z in z = (1, x, y, ...) with Q positive semidefinite: p >= 0 everywhere."""
     if p.total_degree() > 2:
         return False
-    one = sp.Dummy()
-    form = sp.expand(one**2 * p.as_expr().subs({x: x / one for x in p.gens}, simultaneous=True))
-    return bool(sp.hessian(form, [one, *p.gens]).is_positive_semidefinite)
+    homogeniser = sp.Dummy()
+    form = sp.expand(
+        homogeniser**2 * p.as_expr().subs({x: x / homogeniser for x in p.gens}, simultaneous=True)
+    )
+    return bool(sp.hessian(form, [homogeniser, *p.gens]).is_positive_semidefinite)
 
 
 def _orthant(p: sp.Poly, region: Region) -> bool:

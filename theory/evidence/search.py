@@ -140,7 +140,7 @@ class _Search:
         count = min(len(proposed), max(1, int(len(proposed) * SWEPT * self.budget / planned)))
         for number in range(count):
             proposal = proposed[number * len(proposed) // count]
-            admitted = self.admission.of(proposal.C, proposal.ks)
+            admitted = self.admission.admitted(proposal.C, proposal.ks)
             if admitted is None:
                 continue
             C, ks, retraction = admitted
@@ -167,7 +167,7 @@ class _Search:
             if C is None:
                 continue
             ks = tuple(sorted({1, min(d, T)}))
-            admitted = self.admission.of(C, ks)
+            admitted = self.admission.admitted(C, ks)
             if admitted is None:
                 continue
             near, allowed, retraction = admitted
@@ -302,15 +302,15 @@ class _Search:
             self.statement, doubtful=doubtful, excluded=self.by_tolerance_alone
         )
         exact = exactly(instance)
-        found = confirmed(exact)
-        if found is None:
+        counterexample = confirmed(exact)
+        if counterexample is None:
             return 0.0
         for candidate in rationalised(self.statement, instance, unit):
             better = confirmed(candidate) if confirmed.left > WORK / 2 else None
             if better is not None:
-                exact, found = candidate, better
+                exact, counterexample = candidate, better
                 break
-        raise _Refuted(Refuted(minimised(exact, found, unit, confirmed)))
+        raise _Refuted(Refuted(minimised(exact, counterexample, unit, confirmed)))
 
     def by_tolerance_alone(self, instance: Instance) -> bool:
         """Whether the hypotheses hold only since the entries are smaller than what they take for zero."""

@@ -23,9 +23,9 @@ def confirm(statement: Statement, exact: Instance) -> Witness | None:
     if not admits(statement, near):
         return None
     for attempt in (_in_rationals, _in_digits, _in_floats):
-        found = attempt(statement, exact, near)
-        if found is not None:
-            lhs, rhs, confirmed = found
+        verdict = attempt(statement, exact, near)
+        if verdict is not None:
+            lhs, rhs, confirmed = verdict
             return Witness(readable(exact), lhs, rhs, confirmed) if confirmed else None
     return None
 
@@ -132,12 +132,12 @@ def _in_floats(statement: Statement, exact: Instance, near: Instance) -> Found |
     scale = statement.size(near, lhs, rhs)
     size = sum(np.size(value) for value in near.values())
     bound = max(64 * EPS * size, statement.tolerance) * scale + 64 * noise
-    found = _violation(statement, lhs, rhs)
-    real = np.isfinite(found) and found > bound
+    violation = _violation(statement, lhs, rhs)
+    real = np.isfinite(violation) and violation > bound
     return (
         lhs,
         rhs,
-        f"in float64, {found:.2e} beyond a rounding of at most {bound:.1e}" * bool(real),
+        f"in float64, {violation:.2e} beyond a rounding of at most {bound:.1e}" * bool(real),
     )
 
 
@@ -156,11 +156,11 @@ def _noise(statement: Statement, near: Instance, size: float) -> float | None:
     noise = 0.0
     try:
         with np.errstate(all="ignore"):
-            found = _violation(statement, *statement.values(near))
+            violation = _violation(statement, *statement.values(near))
             for _ in range(16):
                 other = {name: nudged(v) if is_numeric(v) else v for name, v in near.items()}
-                noise = max(noise, abs(_violation(statement, *statement.values(other)) - found))
-                if 64 * noise > found:
+                noise = max(noise, abs(_violation(statement, *statement.values(other)) - violation))
+                if 64 * noise > violation:
                     break
     except ValueError:
         return None

@@ -75,25 +75,25 @@ class Perturbation(ABC):
         self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
     ) -> Answer:
         """E R over the draw, for any representation of the tasks C (..., d, T)."""
-        return self._expected(Problem.of(representation, C, covariance))
+        return self._expected(Problem.posed(representation, C, covariance))
 
     def worst_risk(
         self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
     ) -> Answer:
         """The largest R that any draw can cause."""
-        return self._worst(Problem.of(representation, C, covariance))
+        return self._worst(Problem.posed(representation, C, covariance))
 
     def risk_variance(
         self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
     ) -> Answer:
         """Var R of one draw, exact for any representation of the tasks C (..., d, T)."""
-        return self._variance(Problem.of(representation, C, covariance))
+        return self._variance(Problem.posed(representation, C, covariance))
 
     def risk_distribution(
         self, representation: Representation, C: ArrayLike, covariance: CovarianceLike = None
     ) -> Distribution | NoClosedForm:
         """The law of R - E R over the draw, where it is a sum of independent parts that can be listed."""
-        return self._distribution(Problem.of(representation, C, covariance))
+        return self._distribution(Problem.posed(representation, C, covariance))
 
     @abstractmethod
     def _expected(self, p: Problem) -> Answer: ...
@@ -138,7 +138,7 @@ class Deterministic(Perturbation):
         That is statement 21 with the failure's reach as radius. At the orthonormal optimum with S = I it is
         R* + q k sigma_1^2 / T for pruning the fraction q and R* + (step^2 / 4) d k sigma_1^2 / T for rounding.
         """
-        p = Problem.of(representation, C, covariance)
+        p = Problem.posed(representation, C, covariance)
         return worst_in_frobenius_ball(p, self._reach(p.W))
 
     @abstractmethod

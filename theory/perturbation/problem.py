@@ -33,7 +33,7 @@ class Problem:
     scale: Array
 
     @classmethod
-    def of(cls, rep: Representation, C: ArrayLike, covariance: CovarianceLike) -> "Problem":
+    def posed(cls, rep: Representation, C: ArrayLike, covariance: CovarianceLike) -> "Problem":
         C, heads = rep.weigh(task_matrix(C, batch=True)), rep.weigh(rep.heads)
         *stack, d, T = C.shape
         k = heads.shape[-2]

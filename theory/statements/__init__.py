@@ -16,15 +16,15 @@ def headings() -> list[dict[str, Any]]:
     Read off the modules' source, so that nothing is imported and the proof packages need not be there. Raises
     ValueError for a module whose STATEMENT does not give these as literals.
     """
-    found = []
+    entries = []
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         try:
-            found.append(_heading(ast.parse(path.read_text(encoding="utf-8"))))
+            entries.append(_heading(ast.parse(path.read_text(encoding="utf-8"))))
         except (ValueError, KeyError):
             raise ValueError(
                 f"{path.name}: no STATEMENT = Statement(id=…, claim=…) of literals: write them out"
             ) from None
-    return sorted(found, key=_order)
+    return sorted(entries, key=_order)
 
 
 def _heading(module: ast.Module) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _order(heading: dict[str, Any]) -> tuple[bool, int, str]:
 @cache
 def statements() -> dict[str, Statement]:
     """Every statement by id, in the order of the theory's numbers. Imports them, and so the proof packages."""
-    found: dict[str, Statement] = {}
+    by_id: dict[str, Statement] = {}
     for module in pkgutil.iter_modules(__path__, prefix=f"{__name__}."):
         if module.name.rpartition(".")[2].startswith("_"):
             continue
@@ -57,10 +57,10 @@ def statements() -> dict[str, Statement]:
             raise ValueError(
                 f"{module.name} has no STATEMENT: end it with STATEMENT = Statement(...)"
             )
-        if statement.id in found:
+        if statement.id in by_id:
             raise ValueError(
                 f"{module.name}: another statement has the id {statement.id!r}: rename one"
             )
-        found[statement.id] = statement
-    order = sorted(found.values(), key=lambda s: (s.number is None, s.number or 0, s.id))
+        by_id[statement.id] = statement
+    order = sorted(by_id.values(), key=lambda s: (s.number is None, s.number or 0, s.id))
     return {statement.id: statement for statement in order}

@@ -117,14 +117,14 @@ def shrunk_energy_is_convex() -> Step:
 def jensen_in_the_eigenbasis() -> Step:
     """m = sum_i p_i lambda_i with weights p_i = <x, u_i>^2 that sum to 1: psi(m) <= sum_i p_i psi(lambda_i)."""
     (n,) = dimensions("n")
-    p, values, psi, one = (matrix(name, n, 1) for name in ("p", "λ", "ψ", "1"))
+    p, values, psi, ones = (matrix(name, n, 1) for name in ("p", "λ", "ψ", "1"))
     here, slope = sp.symbols("psi_m slope", real=True)
     m = trace(p.T @ values)
-    gaps = psi - here * one - slope * (values - m * one)
+    gaps = psi - here * ones - slope * (values - m * ones)
     return step(
         "jensen_in_the_eigenbasis",
         r"m = \sum_i p_i\lambda_i, \sum_i p_i = 1: \sum_i p_i\psi(\lambda_i) - \psi(m) = "
         r"\sum_i p_i[\psi(\lambda_i)-\psi(m)-\psi'(m)(\lambda_i-m)] \ge 0; summed over k modes the weights are "
         r"P = \sum_j x_j x_j^\top, and \operatorname{tr}(\psi(CC^\top)P) is what Ky Fan bounds",
-        lambda: equal(trace(p.T @ psi) - here, trace(p.T @ gaps), [(p.T @ one, eye(1))]),
+        lambda: equal(trace(p.T @ psi) - here, trace(p.T @ gaps), [(p.T @ ones, eye(1))]),
     )

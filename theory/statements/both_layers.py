@@ -27,18 +27,18 @@ def sides(
 ) -> tuple[Any, Any]:
     """The exact mean over all values of both noises, against the closed form."""
     (N, M), probability = two_point(odds, W.shape, heads.shape)
-    found = probability @ risks(W + sigma * N, heads + sigma * M, C, X)
+    mean = probability @ risks(W + sigma * N, heads + sigma * M, C, X)
     S = Covariance.of_inputs(X)
     weights = float((S.factor(W.T) ** 2).sum())
     one_layer = S.trace * Representation(W, heads).slope + weights
-    return found, risk(W, heads, C, S) + sigma**2 * one_layer + sigma**4 * k * S.trace
+    return mean, risk(W, heads, C, S) + sigma**2 * one_layer + sigma**4 * k * S.trace
 
 
 def without_product(
     C: Array, k: int, W: Array, heads: Array, X: Array, sigma: float, odds: int
 ) -> tuple[Any, Any]:
-    found, claimed = sides(C, k, W, heads, X, sigma, odds)
-    return found, claimed - sigma**4 * k * Covariance.of_inputs(X).trace
+    mean, claimed = sides(C, k, W, heads, X, sigma, odds)
+    return mean, claimed - sigma**4 * k * Covariance.of_inputs(X).trace
 
 
 def one_sign(

@@ -25,8 +25,8 @@ from theory.statements._failures import optimum_splits_the_energy, tasks_with
 
 
 def sides(C: Array, k: int, sigma: float) -> tuple[Any, Any]:
-    found = AdditiveNoise(sigma).expected_risk(optimal_representation(C, k), C)
-    return found, 1 + slope(C, k) * (len(C) * sigma**2 - 1)
+    risk = AdditiveNoise(sigma).expected_risk(optimal_representation(C, k), C)
+    return risk, 1 + slope(C, k) * (len(C) * sigma**2 - 1)
 
 
 def _proof() -> list[Step]:

@@ -23,12 +23,12 @@ def correlated_with_one() -> Step:
     """The Gram matrix of c_1 and c is [[1, r], [r, 1]], with greatest eigenvalue 1 + r; the other tasks keep 1."""
     r, T = sp.symbols("r T", positive=True)
     over = sp.Symbol("over", positive=True)
-    gram, one = sp.Matrix([[1, r], [r, 1]]), sp.Matrix([1, 1])
+    gram, eigenvector = sp.Matrix([[1, r], [r, 1]]), sp.Matrix([1, 1])
     rise = (1 + r) / (T + 1) - 1 / T
     return step(
         "correlated_with_one",
         r"\tfrac{1+r}{T+1} - \tfrac1T = \tfrac{Tr-1}{T(T+1)} > 0 for r > 1/T",
-        lambda: identity((gram * one - (1 + r) * one).norm() ** 2, 0),
+        lambda: identity((gram * eigenvector - (1 + r) * eigenvector).norm() ** 2, 0),
         lambda: identity(gram.trace() - (1 + r), 1 - r),
         lambda: identity(rise, (T * r - 1) / (T * (T + 1))),
         lambda: nonnegative(rise.subs(r, (1 + over) / T)),

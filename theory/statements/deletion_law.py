@@ -39,8 +39,8 @@ def sides(C: Array, k: int, p: float, neurons: bool) -> tuple[Any, Any]:
 
 
 def generate(rng: np.random.Generator, i: int) -> Instance | None:
-    found = draw(rng, i)
-    return None if found is None else {**found, "neurons": i % 4 < 2}
+    drawn = draw(rng, i)
+    return None if drawn is None else {**drawn, "neurons": i % 4 < 2}
 
 
 def _proof() -> list[Step]:

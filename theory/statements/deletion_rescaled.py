@@ -32,13 +32,13 @@ from theory.statements._failures import (
 
 def sides(C: Array, k: int, p: float, neurons: bool) -> tuple[Any, Any]:
     failure = NeuronDeletion if neurons else WeightDeletion
-    found = failure(p, rescale=True).expected_risk(optimal_representation(C, k), C)
-    return found, 1 - slope(C, k) + slope(C, k) * p / (1 - p)
+    risk = failure(p, rescale=True).expected_risk(optimal_representation(C, k), C)
+    return risk, 1 - slope(C, k) + slope(C, k) * p / (1 - p)
 
 
 def generate(rng: np.random.Generator, i: int) -> Instance | None:
-    found = draw(rng, i)
-    return None if found is None else {**found, "neurons": i % 4 < 2}
+    instance = draw(rng, i)
+    return None if instance is None else {**instance, "neurons": i % 4 < 2}
 
 
 def _proof() -> list[Step]:

@@ -55,7 +55,7 @@ def opposite_weights_vanish() -> Step:
 def determinants_keep_their_sign() -> Step:
     """d/dt det W = det W tr(W^-1 W'), a linear equation: zero only if zero from the start. Explicit entries, n <= 3."""
 
-    def both(n):
+    def derivatives(n):
         W, velocity, h = entries("W", n, n), entries("V", n, n), sp.Symbol("h", real=True)
         derivative = sp.diff((W + h * velocity).det(), h).subs(h, 0)
         return sp.expand(derivative), sp.expand((W.adjugate() * velocity).trace())
@@ -64,7 +64,7 @@ def determinants_keep_their_sign() -> Step:
         "determinants_keep_their_sign",
         r"\tfrac{d}{dt}\det W = \operatorname{tr}(\operatorname{adj}(W)\dot W) = "
         r"\det(W)\operatorname{tr}(W^{-1}\dot W), and the same for \Gamma",
-        lambda: explicit_shapes(both, [(1,), (2,), (3,)]),
+        lambda: explicit_shapes(derivatives, [(1,), (2,), (3,)]),
     )
 
 

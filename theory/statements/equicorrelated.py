@@ -53,16 +53,16 @@ def equicorrelated_tasks(rng: np.random.Generator, i: int) -> Instance:
 def gram_spectrum() -> Step:
     """one is the vector of ones, x any vector orthogonal to it; the trace fixes the multiplicities 1 and T - 1."""
     (T,) = dimensions("T")
-    r, one, x = sp.Symbol("r", real=True), matrix("1", T, 1), matrix("x", T, 1)
-    gram = (1 - r) * eye(T) + r * (one @ one.T)
-    ones: list[Rule] = [(one.T @ one, T * eye(1))]
-    complement: list[Rule] = [(one.T @ x, 0)]
+    r, all_ones, x = sp.Symbol("r", real=True), matrix("1", T, 1), matrix("x", T, 1)
+    gram = (1 - r) * eye(T) + r * (all_ones @ all_ones.T)
+    ones: list[Rule] = [(all_ones.T @ all_ones, T * eye(1))]
+    complement: list[Rule] = [(all_ones.T @ x, 0)]
     return step(
         "gram_spectrum",
         r"G = (1-r)I + r\,11^\top: G1 = (1+(T-1)r)1, Gx = (1-r)x for x \perp 1, \operatorname{tr} G = T",
-        lambda: equal(gram @ one, (1 + (T - 1) * r) * one, ones),
+        lambda: equal(gram @ all_ones, (1 + (T - 1) * r) * all_ones, ones),
         lambda: equal(gram @ x, (1 - r) * x, complement),
-        lambda: identity(trace(gram).subs(trace(one.T @ one), T), T),
+        lambda: identity(trace(gram).subs(trace(all_ones.T @ all_ones), T), T),
         lambda: identity((1 + (T - 1) * r) + (T - 1) * (1 - r), T),
     )
 

@@ -44,8 +44,8 @@ def sides(
 ) -> tuple[Any, Any]:
     """The exact mean over all outcomes, against the failure's own expected risk."""
     failed, probability = outcomes(failure, W, odds)
-    found = probability @ risks(failed, heads, C, X)
-    return found, failure.expected_risk(Representation(W, heads), C, Covariance.of_inputs(X))
+    mean_risk = probability @ risks(failed, heads, C, X)
+    return mean_risk, failure.expected_risk(Representation(W, heads), C, Covariance.of_inputs(X))
 
 
 def generate(rng: np.random.Generator, i: int) -> Instance | None:

@@ -23,10 +23,10 @@ from theory.statements._draws import inputs, representation, risks, tasks, two_p
 def sides(C, W, heads, X, L, M, sigma, odds):
     """The exact mean over all values of two-valued Z, against the formula."""
     (Z,), probability = two_point(odds, W.shape)
-    found = probability @ risks(W + sigma * (L @ Z @ M.T), heads, C, X)
+    mean = probability @ risks(W + sigma * (L @ Z @ M.T), heads, C, X)
     S = Covariance.of_inputs(X)
     columns, rows = float((S.factor(M) ** 2).sum()), float(((L.T @ heads) ** 2).sum())
-    return found, risk(W, heads, C, S) + sigma**2 * columns * rows / C.shape[1]
+    return mean, risk(W, heads, C, S) + sigma**2 * columns * rows / C.shape[1]
 
 
 def generate(rng, i):

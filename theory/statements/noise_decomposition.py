@@ -34,11 +34,11 @@ def sides(
 ) -> tuple[Any, Any]:
     """The exact mean over all values of the noise, against the failure's own expected risk."""
     (N,), probability = two_point(odds, W.shape)
-    found = probability @ risks(W + sigma * (mean + deviation * N), heads, C, X)
+    mean_risk = probability @ risks(W + sigma * (mean + deviation * N), heads, C, X)
     claimed = AdditiveNoise(sigma).expected_risk(
         Representation(W, heads), C, Covariance.of_inputs(X)
     )
-    return found, claimed
+    return mean_risk, claimed
 
 
 def generate(rng: np.random.Generator, i: int) -> Instance | None:

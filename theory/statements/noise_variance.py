@@ -40,11 +40,11 @@ def quadratic(C, W, heads, X, sigma):
 
 def sides(C, W, heads, X, sigma, kurtosis):
     b, Q = quadratic(C, W, heads, X, sigma)
-    found = (b**2).sum() + 2 * (Q**2).sum() + (kurtosis - 3) * (np.diagonal(Q) ** 2).sum()
+    variance = (b**2).sum() + 2 * (Q**2).sum() + (kurtosis - 3) * (np.diagonal(Q) ** 2).sum()
     S, T = X.T @ X / len(X), C.shape[1]
     spread = 2 * sigma**4 * (S**2).sum() * ((heads @ heads.T) ** 2).sum()
     pull = 4 * sigma**2 * ((heads @ (C - W.T @ heads).T @ S) ** 2).sum()
-    return found, (spread + pull) / T**2
+    return variance, (spread + pull) / T**2
 
 
 def size(C, W, heads, X, sigma):

@@ -26,8 +26,8 @@ from theory.statements.worst_case_frobenius import STATEMENT as WORST
 
 def sides(C: Array, k: int, q: float) -> tuple[Any, Any]:
     best = optimal_representation(C, k)
-    found = MagnitudePruning(q).expected_risk(best, C)
-    return found, best.risk + q * k * singular_values(C)[0] ** 2 / C.shape[1]
+    risk = MagnitudePruning(q).expected_risk(best, C)
+    return risk, best.risk + q * k * singular_values(C)[0] ** 2 / C.shape[1]
 
 
 def _least_squares() -> Step:

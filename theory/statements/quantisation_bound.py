@@ -29,8 +29,8 @@ def sides(C: Array, k: int, bits: int, moved: int = 0) -> tuple[Any, Any]:
     """moved: how many of the weights are left out of the bound beyond the largest."""
     best, failure = optimal_representation(C, k), Quantisation(bits)
     reach = failure.step(best.W).item() ** 2 / 4 * (best.W.size - 1 - moved)
-    found = failure.expected_risk(best, C)
-    return found, best.risk + reach * singular_values(C)[0] ** 2 / C.shape[1]
+    expected = failure.expected_risk(best, C)
+    return expected, best.risk + reach * singular_values(C)[0] ** 2 / C.shape[1]
 
 
 def _half_a_step() -> Step:

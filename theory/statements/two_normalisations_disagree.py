@@ -101,13 +101,15 @@ def diversity_is_the_most() -> Step:
 def both_ends_are_reached() -> Step:
     """Identical tasks u 1' have the one eigenvalue T; orthonormal ones have C' C = I."""
     d, T = dimensions("d T")
-    u, one, Q = matrix("u", d, 1), matrix("1", T, 1), matrix("Q", T, d)
-    C = u @ one.T
+    u, ones, Q = matrix("u", d, 1), matrix("1", T, 1), matrix("Q", T, d)
+    C = u @ ones.T
     return step(
         "both_ends_are_reached",
         r"C = u1^\top: C^\top C\,1 = T\,1 and \|C\|^2 = T, hence \|C\|_* = \sqrt T; C^\top C = I: \|C\|_* = T",
-        lambda: equal(C.T @ C @ one, T * one, [orthonormal_rows(u.T), (one.T @ one, T * eye(1))]),
-        lambda: equal(frob2(C), T, [orthonormal_rows(u.T), (one.T @ one, T * eye(1))]),
+        lambda: equal(
+            C.T @ C @ ones, T * ones, [orthonormal_rows(u.T), (ones.T @ ones, T * eye(1))]
+        ),
+        lambda: equal(frob2(C), T, [orthonormal_rows(u.T), (ones.T @ ones, T * eye(1))]),
         lambda: equal(trace(Q @ Q.T), T, [orthonormal_rows(Q)]),
     )
 

@@ -32,8 +32,8 @@ from theory.statements._failures import change_at_the_optimum, tasks_with
 
 def sides(C: Array, k: int, radius: float) -> tuple[Any, Any]:
     best = optimal_representation(C, k)
-    found = Adversarial("frobenius", radius).worst_risk(best, C)
-    return found, best.risk + radius**2 * singular_values(C)[0] ** 2 / C.shape[1]
+    worst_risk = Adversarial("frobenius", radius).worst_risk(best, C)
+    return worst_risk, best.risk + radius**2 * singular_values(C)[0] ** 2 / C.shape[1]
 
 
 def top_direction_bounds() -> Step:

@@ -40,8 +40,8 @@ from theory.statements._failures import (
 
 def sides(C: Array, k: int, radius: float) -> tuple[Any, Any]:
     best = optimal_representation(C, k)
-    found = Adversarial("spectral", radius).worst_risk(best, C)
-    return found, best.risk + radius**2 * slope(C, k)
+    worst_risk = Adversarial("spectral", radius).worst_risk(best, C)
+    return worst_risk, best.risk + radius**2 * slope(C, k)
 
 
 def _proof() -> list[Step]:

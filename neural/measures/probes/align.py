@@ -25,12 +25,12 @@ SMALL = 1e-30
 """Keeps the cosine of a zero vector 0."""
 
 
-def similarity(one: ArrayLike, other: ArrayLike) -> Array:
+def similarity(first: ArrayLike, other: ArrayLike) -> Array:
     """(1 + cosine)/2 of word vectors (m, d) and (n, d), or stacks of them: (..., m, n)."""
-    X, Y = (np.asarray(vectors, np.float64) for vectors in (one, other))
+    X, Y = (np.asarray(vectors, np.float64) for vectors in (first, other))
     X, Y = (Z / np.maximum(np.linalg.norm(Z, axis=-1, keepdims=True), SMALL) for Z in (X, Y))
-    found: Array = (1 + X @ np.swapaxes(Y, -1, -2)) / 2
-    return found
+    similarities: Array = (1 + X @ np.swapaxes(Y, -1, -2)) / 2
+    return similarities
 
 
 def argmax(similarities: ArrayLike) -> Links:
@@ -38,8 +38,8 @@ def argmax(similarities: ArrayLike) -> Links:
     S = _checked(similarities)
     rows, columns = np.arange(S.shape[0]), np.arange(S.shape[1])
     forward, backward = S.argmax(axis=1), S.argmax(axis=0)
-    found: Links = (forward[:, None] == columns) & (backward == rows[:, None])
-    return found
+    links: Links = (forward[:, None] == columns) & (backward == rows[:, None])
+    return links
 
 
 def itermax(
@@ -51,17 +51,17 @@ def itermax(
     one round.
     """
     S = _checked(similarities)
-    found = argmax(S)
+    links = argmax(S)
     for _ in range(iterations - 1 if min(S.shape) > 2 else 0):
-        one, other = ~found.any(axis=1, keepdims=True), ~found.any(axis=0, keepdims=True)
-        if not (one.any() and other.any()):
+        unlinked, other = ~links.any(axis=1, keepdims=True), ~links.any(axis=0, keepdims=True)
+        if not (unlinked.any() and other.any()):
             break
-        weight = np.where(one & other, 1.0, np.where(one | other, alpha, 0.0))
-        new = argmax(S * weight) & (one | other)
+        weight = np.where(unlinked & other, 1.0, np.where(unlinked | other, alpha, 0.0))
+        new = argmax(S * weight) & (unlinked | other)
         if not new.any():
             break
-        found = found | new
-    return found
+        links = links | new
+    return links
 
 
 def matched(similarities: ArrayLike) -> Links:
@@ -69,9 +69,9 @@ def matched(similarities: ArrayLike) -> Links:
     from scipy.optimize import linear_sum_assignment
 
     S = _checked(similarities)
-    found = np.zeros(S.shape, np.bool_)
-    found[linear_sum_assignment(S, maximize=True)] = True
-    return found
+    links = np.zeros(S.shape, np.bool_)
+    links[linear_sum_assignment(S, maximize=True)] = True
+    return links
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,12 @@ class AlignmentScore:
 
 
 def scored(
-    found: Sequence[Links], sure: Sequence[Links], possible: Sequence[Links] | None = None
+    alignments: Sequence[Links], sure: Sequence[Links], possible: Sequence[Links] | None = None
 ) -> AlignmentScore:
     """Alignments, sentence by sentence, against gold ones; without possible links these are the sure ones."""
     likely = sure if possible is None else possible
     counts = np.zeros(4)
-    for A, S, P in zip(found, sure, likely, strict=True):
+    for A, S, P in zip(alignments, sure, likely, strict=True):
         if not A.shape == S.shape == P.shape:
             raise ValueError(f"links {A.shape}, {S.shape} and {P.shape}: give those of one pair")
         counts += A.sum(), S.sum(), (A & S).sum(), (A & (S | P)).sum()
@@ -108,9 +108,9 @@ def scored(
     )
 
 
-def against_identity(found: Sequence[Links]) -> AlignmentScore:
+def against_identity(alignments: Sequence[Links]) -> AlignmentScore:
     """Of texts whose word i is the other's word i: cloned languages, where the gold is exact."""
-    return scored(found, [np.eye(*A.shape, dtype=np.bool_) for A in found])
+    return scored(alignments, [np.eye(*A.shape, dtype=np.bool_) for A in alignments])
 
 
 @dataclass(frozen=True)
@@ -125,14 +125,14 @@ class Projection:
 
 
 def projected(
-    found: Sequence[Links],
+    alignments: Sequence[Links],
     spans: Sequence[tuple[int, int]],
     others: Sequence[tuple[int, int]],
 ) -> Projection:
     """Alignments of sentences in which words start <= i < end translate those of the other's span."""
     inside = links = 0
     expected = 0.0
-    for A, (start, end), (first, last) in zip(found, spans, others, strict=True):
+    for A, (start, end), (first, last) in zip(alignments, spans, others, strict=True):
         if not (0 <= start < end <= A.shape[0] and 0 <= first < last <= A.shape[1]):
             raise ValueError(f"spans {start, end} and {first, last} of {A.shape} words")
         ours = int(A[start:end].sum())

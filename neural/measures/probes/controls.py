@@ -23,28 +23,28 @@ def control_labels(types: Sequence[Hashable], distribution: ArrayLike, seed: int
     if p.ndim != 1 or not (np.isfinite(p).all() and (p >= 0).all() and p.sum() > 0):
         raise ValueError(f"a distribution {p}: give frequencies (C,), 0 or more, not all 0")
     ends = np.cumsum(p) / p.sum()
-    drawn = {one: _uniform(one, seed) for one in dict.fromkeys(types)}
-    places = np.searchsorted(ends, [drawn[one] for one in types], side="right")
+    drawn = {word_type: _uniform(word_type, seed) for word_type in dict.fromkeys(types)}
+    places = np.searchsorted(ends, [drawn[word_type] for word_type in types], side="right")
     return places.astype(np.int64)
 
 
-def _uniform(one: Hashable, seed: int) -> float:
+def _uniform(word_type: Hashable, seed: int) -> float:
     """In [0, 1): a function of type and seed alone, in every process."""
-    digest = blake2b(f"{seed} {one!r}".encode(), digest_size=7).digest()
+    digest = blake2b(f"{seed} {word_type!r}".encode(), digest_size=7).digest()
     return (int.from_bytes(digest, "big") >> 3) / 2**53
 
 
 def distribution(labels: ArrayLike, classes: int) -> Array:
     """The frequency (C,) of each label."""
     counts = np.bincount(np.asarray(labels).reshape(-1), minlength=classes)
-    found: Array = counts / counts.sum()
-    return found
+    frequencies: Array = counts / counts.sum()
+    return frequencies
 
 
 def selectivity(accuracy: ArrayLike, control: ArrayLike) -> Array:
     """Accuracy (...) on the task less that on its control, the mean of controls (K, ...) of K seeds."""
-    found: Array = np.asarray(accuracy, np.float64) - np.asarray(control, np.float64).mean(axis=0)
-    return found
+    excess: Array = np.asarray(accuracy, np.float64) - np.asarray(control, np.float64).mean(axis=0)
+    return excess
 
 
 def memorisable(
@@ -56,5 +56,5 @@ def memorisable(
     """
     p = np.asarray(distribution, np.float64)
     known = set(train)
-    seen = sum(one in known for one in test) / len(test)
+    seen = sum(word_type in known for word_type in test) / len(test)
     return float(seen + (1 - seen) * p.max() / p.sum())

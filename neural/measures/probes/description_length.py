@@ -35,8 +35,8 @@ class DescriptionLength:
     @property
     def bits(self) -> Array:
         """The codelength (P,)."""
-        found: Array = self.blocks.sum(axis=1)
-        return found
+        codelength: Array = self.blocks.sum(axis=1)
+        return codelength
 
     @property
     def compression(self) -> Array:
@@ -63,9 +63,9 @@ def description_length(
     blocks = [np.full(P, ends[0] * np.log2(classes))]
     converged = np.full(P, True)
     for start, end in pairwise(ends.tolist()):
-        found = logistic.fit(shuffled.take(np.arange(start)), dev, classes, strengths=strengths)
-        converged &= found.converged
-        following = score(found, shuffled.take(np.arange(start, end)))
+        probes = logistic.fit(shuffled.take(np.arange(start)), dev, classes, strengths=strengths)
+        converged &= probes.converged
+        following = score(probes, shuffled.take(np.arange(start, end)))
         blocks.append(following.loss * (end - start) / np.log(2))
     return DescriptionLength(
         np.stack(blocks, axis=1), ends, len(train) * float(np.log2(classes)), converged

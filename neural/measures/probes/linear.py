@@ -46,9 +46,9 @@ class Part:
     def __iter__(self) -> Iterator[tuple[Features, Ints]]:
         """Features (N, d) and labels (N,), probe by probe."""
         for probe in range(self.shape[0]):
-            yield self.of(probe)
+            yield self.of_probe(probe)
 
-    def of(self, probe: int) -> tuple[Features, Ints]:
+    def of_probe(self, probe: int) -> tuple[Features, Ints]:
         """Features (N, d) and labels (N,) of one probe."""
         labels = np.asarray(self.labels, np.int64)
         return np.asarray(self.features)[probe], labels if labels.ndim == 1 else labels[probe]
@@ -96,11 +96,11 @@ class Scores:
 
 def score(probes: Probes, part: Part) -> Scores:
     """The probes on examples of their own or of another language. Raises ValueError for other shapes."""
-    found = []
+    rows = []
     for scores, (_, y) in zip(class_scores(probes, part), part, strict=True):
         right = np.mean(scores.argmax(axis=1) == y)
-        found.append((right, losses(scores, y).mean() if probes.logistic else np.nan))
-    accuracy, loss = np.array(found).T
+        rows.append((right, losses(scores, y).mean() if probes.logistic else np.nan))
+    accuracy, loss = np.array(rows).T
     return Scores(accuracy, loss)
 
 
@@ -119,9 +119,9 @@ def class_scores(probes: Probes, part: Part) -> Iterator[Array]:
 def losses(logits: Array, labels: Ints) -> Array:
     """-log softmax(logits (N, C)) at the labels (N,), in nats."""
     shifted = logits - logits.max(axis=1, keepdims=True)
-    told = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
-    found: Array = np.log(np.exp(shifted).sum(axis=1)) - told
-    return found
+    at_labels = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
+    log_losses: Array = np.log(np.exp(shifted).sum(axis=1)) - at_labels
+    return log_losses
 
 
 def standardisation(X: Features) -> tuple[Array, Array]:

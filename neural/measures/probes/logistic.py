@@ -87,12 +87,12 @@ def fit(
     def solved(first: int) -> list[Any]:
         """Of the probes from `first` on; where they are too few, the last is solved again."""
         rows = [min(probe, train.shape[0] - 1) for probe in range(first, first + together)]
-        data = [_prepared(train.of(row), dev.of(row), dtype) for row in rows]
+        data = [_prepared(train.of_probe(row), dev.of_probe(row), dtype) for row in rows]
         given = data[0] if together == 1 else jax.tree.map(lambda *parts: np.stack(parts), *data)
         with jax.enable_x64(double), jax.default_matmul_precision("highest"):
-            found = program(*given, grid.astype(dtype), tolerances.astype(dtype), most)
+            solution = program(*given, grid.astype(dtype), tolerances.astype(dtype), most)
             return [
-                np.asarray(part).reshape(together, *part.shape[together > 1 :]) for part in found
+                np.asarray(part).reshape(together, *part.shape[together > 1 :]) for part in solution
             ]
 
     starts = range(0, train.shape[0], together)
@@ -188,12 +188,12 @@ def _path(
         start, strength = jnp.where(again, best, W), jnp.where(again, best_strength, strength)
         penalty = jnp.append(jnp.full(d, strength), (BIAS_PENALTY / N).astype(X.dtype))
         W, gradient, iterations = _minimum(start, ours, penalty, tolerance, most)
-        found = W, strength, _log_loss(W, theirs)
-        better = (found[2] < least) & ~again
+        candidate = W, strength, _log_loss(W, theirs)
+        better = (candidate[2] < least) & ~again
         kept = jax.tree.map(
-            lambda new, old: jnp.where(better, new, old), found, (best, best_strength, least)
+            lambda new, old: jnp.where(better, new, old), candidate, (best, best_strength, least)
         )
-        return (W, kept), (found[2], gradient, iterations)
+        return (W, kept), (candidate[2], gradient, iterations)
 
     carry = start, (start, grid[0], jnp.array(jnp.inf, X.dtype))
     (W, _), (losses, gradients, iterations) = jax.lax.scan(step, carry, (grid, tolerances))
@@ -204,8 +204,8 @@ def _log_loss(W: jax.Array, examples: Examples) -> jax.Array:
     A, y, w = examples
     logits = W @ A
     logits -= jax.lax.stop_gradient(logits.max(axis=0))
-    told = (logits * jax.nn.one_hot(y, len(W), axis=0, dtype=W.dtype)).sum(axis=0)
-    return jnp.sum(w * (jnp.log(jnp.exp(logits).sum(axis=0)) - told))
+    label_logits = (logits * jax.nn.one_hot(y, len(W), axis=0, dtype=W.dtype)).sum(axis=0)
+    return jnp.sum(w * (jnp.log(jnp.exp(logits).sum(axis=0)) - label_logits))
 
 
 def _minimum(

@@ -62,8 +62,8 @@ def log2_steps(steps: ArrayLike) -> Array:
     """log2 of steps (K,) that rise, 0 counted as half the first after it (1 where there is none)."""
     t = np.asarray(steps, np.float64)
     later = t[t > 0]
-    found: Array = np.log2(np.where(t > 0, t, later[0] / 2 if len(later) else 1.0))
-    return found
+    logs: Array = np.log2(np.where(t > 0, t, later[0] / 2 if len(later) else 1.0))
+    return logs
 
 
 def forgetting(
@@ -87,8 +87,8 @@ def forgetting(
 
 def best_layer(scores: ArrayLike) -> Ints:
     """The layer whose score is best, (seeds, K, ...) of scores (seeds, K, ..., L); of equal ones the lowest."""
-    found: Ints = np.asarray(scores).argmax(axis=-1)
-    return found
+    layers: Ints = np.asarray(scores).argmax(axis=-1)
+    return layers
 
 
 def centre(scores: ArrayLike, floor: ArrayLike = 0.0) -> Array:
@@ -100,14 +100,14 @@ def centre(scores: ArrayLike, floor: ArrayLike = 0.0) -> Array:
     total = mass.sum(axis=-1)
     layers = np.arange(mass.shape[-1])
     with np.errstate(invalid="ignore"):
-        found: Array = np.where(total > 0, mass @ layers / total, np.nan)
-    return found
+        centres: Array = np.where(total > 0, mass @ layers / total, np.nan)
+    return centres
 
 
 def _at(x: Array, places: Ints) -> Array:
     """Of x (seeds, K, ...) the values at places (seeds, ...) of its second axis."""
-    found: Array = np.take_along_axis(x, places[:, None], axis=1)[:, 0]
-    return found
+    picked: Array = np.take_along_axis(x, places[:, None], axis=1)[:, 0]
+    return picked
 
 
 def _checked(scores: ArrayLike, steps: ArrayLike) -> tuple[Array, Ints]:

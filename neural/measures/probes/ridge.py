@@ -24,7 +24,7 @@ STRENGTHS = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 
 def fit(train: Part, dev: Part, classes: int, *, strengths: Sequence[float] = STRENGTHS) -> Probes:
     """Ridge probes of the strength whose squared error on dev is least. Raises ValueError as logistic.fit does."""
-    (found,) = fit_all(
+    (probes,) = fit_all(
         train,
         dev,
         [np.asarray(train.labels)],
@@ -32,7 +32,7 @@ def fit(train: Part, dev: Part, classes: int, *, strengths: Sequence[float] = ST
         classes,
         strengths=strengths,
     )
-    return found
+    return probes
 
 
 def fit_all(
@@ -52,24 +52,24 @@ def fit_all(
     ]
     for ours, theirs in sets:
         check_parts(ours, theirs, classes)
-    found: list[list[tuple[Array, ...]]] = [[] for _ in sets]
+    fits: list[list[tuple[Array, ...]]] = [[] for _ in sets]
     for probe in range(train.shape[0]):
-        mean, scale = standardisation(train.of(probe)[0])
-        X, X_dev = ((part.of(probe)[0] - mean) / scale for part in (train, dev))
+        mean, scale = standardisation(train.of_probe(probe)[0])
+        X, X_dev = ((part.of_probe(probe)[0] - mean) / scale for part in (train, dev))
         s, Q = np.linalg.eigh(X.T @ X / len(X))
         R = X_dev @ Q
-        for results, (ours, theirs) in zip(found, sets, strict=True):
-            Y, Y_dev = (np.eye(classes)[part.of(probe)[1]] for part in (ours, theirs))
+        for results, (ours, theirs) in zip(fits, sets, strict=True):
+            Y, Y_dev = (np.eye(classes)[part.of_probe(probe)[1]] for part in (ours, theirs))
             share = Y.mean(axis=0)
-            told = Q.T @ (X.T @ (Y - share)) / len(X)
+            cross_covariance = Q.T @ (X.T @ (Y - share)) / len(X)
             errors = [
-                np.mean((R @ (told / (s + one)[:, None]) + share - Y_dev) ** 2)
-                for one in grid.tolist()
+                np.mean((R @ (cross_covariance / (s + strength)[:, None]) + share - Y_dev) ** 2)
+                for strength in grid.tolist()
             ]
             best = grid[np.argmin(errors)]
-            W = Q @ (told / (s + best)[:, None]) / scale[:, None]
+            W = Q @ (cross_covariance / (s + best)[:, None]) / scale[:, None]
             results.append((W, share - mean @ W, best, np.array(errors)))
-    return [_probes(results) for results in found]
+    return [_probes(results) for results in fits]
 
 
 def _probes(results: Sequence[tuple[Array, ...]]) -> Probes:

@@ -25,8 +25,8 @@ def language_means(features: ArrayLike, languages: ArrayLike) -> Array:
         raise ValueError(
             f"features {X.shape}, examples of each language {counts}: give (..., N, d) of two or more, each with one"
         )
-    found: Array = np.einsum("nl,...nd->...ld", np.eye(len(counts))[y] / counts, X)
-    return found
+    means: Array = np.einsum("nl,...nd->...ld", np.eye(len(counts))[y] / counts, X)
+    return means
 
 
 def mean_directions(features: ArrayLike, languages: ArrayLike) -> Array:
@@ -54,14 +54,16 @@ def discriminants(features: ArrayLike, languages: ArrayLike, *, shrinkage: float
 def removed(features: ArrayLike, basis: ArrayLike) -> Array:
     """Features (..., N, d) without their part in the span of an orthonormal basis (..., d, r)."""
     X, B = np.asarray(features, np.float64), np.asarray(basis, np.float64)
-    found: Array = X - (X @ B) @ np.swapaxes(B, -1, -2)
-    return found
+    remainder: Array = X - (X @ B) @ np.swapaxes(B, -1, -2)
+    return remainder
 
 
 def centred(features: ArrayLike, languages: ArrayLike, means: ArrayLike) -> Array:
     """Features (..., N, d) less the mean (..., L, d) of their own language: needs to know which that is."""
-    found: Array = np.asarray(features, np.float64) - np.take(means, np.asarray(languages), axis=-2)
-    return found
+    deviations: Array = np.asarray(features, np.float64) - np.take(
+        means, np.asarray(languages), axis=-2
+    )
+    return deviations
 
 
 def share(features: ArrayLike, basis: ArrayLike) -> Array:
@@ -69,8 +71,8 @@ def share(features: ArrayLike, basis: ArrayLike) -> Array:
     X = np.asarray(features, np.float64)
     X = X - X.mean(axis=-2, keepdims=True)
     inside = X @ np.asarray(basis, np.float64)
-    found: Array = (inside**2).sum(axis=(-2, -1)) / (X**2).sum(axis=(-2, -1))
-    return found
+    fraction: Array = (inside**2).sum(axis=(-2, -1)) / (X**2).sum(axis=(-2, -1))
+    return fraction
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +103,13 @@ def identity(train: Part, dev: Part, test: Part) -> Identity:
 
 def _between(means: Array) -> Array:
     """The means (..., L, d) about their own mean."""
-    found: Array = means - means.mean(axis=-2, keepdims=True)
-    return found
+    deviations: Array = means - means.mean(axis=-2, keepdims=True)
+    return deviations
 
 
 def _spanned(rows: Array) -> Array:
     """An orthonormal basis (..., d, L - 1) of the span of L rows (..., L, d) that sum to 0."""
     _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
     there = sizes > RANK * sizes[..., :1]
-    found: Array = np.swapaxes(directions * there[..., None], -1, -2)[..., : rows.shape[-2] - 1]
-    return found
+    basis: Array = np.swapaxes(directions * there[..., None], -1, -2)[..., : rows.shape[-2] - 1]
+    return basis

@@ -76,7 +76,7 @@ def _rows(path: Path, written: int) -> list[Mapping[str, str]]:
     for key, text in english.items():
         if text in rows or len(WORD.findall(text)) < FEWEST:
             continue
-        others = {name: found.get(key, "") for name, found in texts.items()}
+        others = {name: translations.get(key, "") for name, translations in texts.items()}
         rows[text] = {"en": text} | {
             name: "" if other == text else other for name, other in others.items()
         }

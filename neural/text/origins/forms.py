@@ -102,12 +102,12 @@ def listed(part: Part) -> Form:
 
 def entities(files: Sequence[Path]) -> bytes:
     """Of an IOB2 file the sentences' identifiers, and of each word its number, form and tag."""
-    found = []
+    blocks = []
     for block in _sentences(files):
         rows = [row for row in block if row.startswith("# sent_id") or not row.startswith("#")]
         cut = [row if row.startswith("#") else "\t".join(row.split("\t")[:3]) for row in rows]
-        found.append("\n".join(cut) + "\n\n")
-    return "".join(found).encode()
+        blocks.append("\n".join(cut) + "\n\n")
+    return "".join(blocks).encode()
 
 
 def _sentences(files: Sequence[Path]) -> Iterator[list[str]]:

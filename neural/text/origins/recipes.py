@@ -197,7 +197,7 @@ ORIGINS: dict[str, tuple[Origin, ...]] = {
         ),
         _origin("ntrex", "documents.txt", NTREX_DOCUMENTS),
     ),
-    "tatoeba": tuple(_tatoeba(*both) for both in TATOEBA_CODES.items()),
+    "tatoeba": tuple(_tatoeba(*codes) for codes in TATOEBA_CODES.items()),
     "wikitext2": tuple(
         _origin(
             "wikitext2",

@@ -158,8 +158,8 @@ def _archive(path: Path) -> LabelledInputs:
 
 
 def _missing_arrays(path: Path, missing: list[str], keys: set[str]) -> NoReturn:
-    found = ", ".join(sorted(keys)[:8]) or "nothing"
-    raise DataError(path, f"lacks {', '.join(missing)} (it holds {found})", f"give {FORMATS}")
+    present = ", ".join(sorted(keys)[:8]) or "nothing"
+    raise DataError(path, f"lacks {', '.join(missing)} (it holds {present})", f"give {FORMATS}")
 
 
 def _idx_names(name: str) -> tuple[str, ...]:
@@ -324,8 +324,8 @@ def _count_rows(path: Path, part: str, arrays: Arrays, d: int) -> Any:
     if len(indptr) < 2 or indptr[0] != 0 or (np.diff(indptr) < 0).any():
         raise DataError(path, f"indptr_{part} does not rise from 0", "save that of a csr matrix")
     if not indptr[-1] == len(indices) == len(counts):
-        found = f"{len(indices)} indices and {len(counts)} counts"
-        problem = f"indptr_{part} ends at {indptr[-1]}, with {found}"
+        lengths = f"{len(indices)} indices and {len(counts)} counts"
+        problem = f"indptr_{part} ends at {indptr[-1]}, with {lengths}"
         raise DataError(path, problem, "save the three arrays of one csr matrix")
     if len(counts) and (indices.min() < 0 or indices.max() >= d or counts.min() < 0):
         problem = f"indices_{part} leave the vocabulary of {d} words, or counts_{part} are negative"

@@ -155,8 +155,8 @@ class RealTasks:
         risks = []
         for task, head in zip(self.tasks, rep.heads.T, strict=True):
             best, irreducible = task.least_squares
-            one = Representation(W=rep.W, heads=head[:, None])
-            excess = perturbation.expected_risk(one, best, task.covariance)
+            single_task = Representation(W=rep.W, heads=head[:, None])
+            excess = perturbation.expected_risk(single_task, best, task.covariance)
             if isinstance(excess, NoClosedForm):
                 return excess
             risks.append(irreducible + float(excess))

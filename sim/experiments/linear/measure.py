@@ -93,11 +93,11 @@ def measure(
         models = (W, constant, B, G, np.asarray(jax.random.key_data(keys)))
         shared = failures, second_moment
         batch = full_batch(n, each=MODELS_AT_ONCE)
-        found = []
+        measured = []
         for places in batch.reshape(-1, len(full_batch(1, each=MODELS_AT_ONCE))):
             some = tuple(part[places] for part in models)
-            found.append(_risks(shared, some, -(-draws // block), block))
-        risks, clean = (np.concatenate(part)[:n] for part in zip(*found, strict=True))
+            measured.append(_risks(shared, some, -(-draws // block), block))
+        risks, clean = (np.concatenate(part)[:n] for part in zip(*measured, strict=True))
     risks = risks[:, : len(strengths), :draws]
     return Measured(risks.mean(axis=-1), of_sample(risks), clean, draws)
 

@@ -68,7 +68,7 @@ def train(
     last_pass = networks.steps - max(1, networks.steps // networks.epochs)
     with jax.enable_x64(True):
         first = [initial(networks, shape, T, seed) for seed in seeds]
-        parameters = {name: jnp.stack([one[name] for one in first]) for name in first[0]}
+        parameters = {name: jnp.stack([network[name] for network in first]) for name in first[0]}
         state = jax.vmap(optimiser.init)(parameters)
         before = parameters
         for step in range(networks.steps):
@@ -85,13 +85,13 @@ def train(
                 networks.learning_rate,
             )
         change = _norm(jax.tree.map(jnp.subtract, parameters, before)) / _norm(parameters)
-    found = {name: np.asarray(W) for name, W in parameters.items()}
-    if not all(np.isfinite(W).all() for W in found.values()):
+    trained = {name: np.asarray(W) for name, W in parameters.items()}
+    if not all(np.isfinite(W).all() for W in trained.values()):
         rate = networks.learning_rate
         raise UserError(
             f"training of {T} tasks from {data.name} diverged: lower learning_rate = {rate}"
         )
-    return Trained(found, tuple(seeds), T, np.asarray(change))
+    return Trained(trained, tuple(seeds), T, np.asarray(change))
 
 
 def initial(networks: ImageNetworks, shape: tuple[int, int, int], T: int, seed: int) -> Parameters:
@@ -106,13 +106,13 @@ def initial(networks: ImageNetworks, shape: tuple[int, int, int], T: int, seed: 
         shapes[layer] = (channels, KERNEL, KERNEL, inputs)
         rows, columns, inputs = -(-rows // STRIDE), -(-columns // STRIDE), channels
     shapes["hidden"] = (networks.hidden, rows * columns * inputs)
-    found: Parameters = {}
+    parameters: Parameters = {}
     for layer, of_layer in shapes.items():
         scale = np.sqrt(2 / np.prod(of_layer[1:]))
-        found[f"{layer}.weight"] = scale * rng.standard_normal(of_layer)
-        found[f"{layer}.bias"] = np.zeros(of_layer[0])
+        parameters[f"{layer}.weight"] = scale * rng.standard_normal(of_layer)
+        parameters[f"{layer}.bias"] = np.zeros(of_layer[0])
     heads = rng.standard_normal((T, networks.hidden)) / np.sqrt(networks.hidden)
-    return found | {"heads.weight": heads}
+    return parameters | {"heads.weight": heads}
 
 
 def forward(parameters: Parameters, layers: Sequence[str], x: Any) -> Any:
@@ -183,7 +183,7 @@ def measure(
     """Risk and accuracies of every model with each group of its parameters under the failure called `name`."""
     draws = networks.draws if is_random(name) else 1
     layers = networks.layers
-    found = np.empty((len(networks.groups), len(model.seeds), len(strengths) * draws, 3))
+    samples = np.empty((len(networks.groups), len(model.seeds), len(strengths) * draws, 3))
     clean = np.empty(len(model.seeds))
     with jax.enable_x64(True):
         for i, seed in enumerate(model.seeds):
@@ -193,10 +193,10 @@ def measure(
             for g, group in enumerate(networks.groups):
                 hit = layers if group == "all" else (group,)
                 copies = {name: W for name, W in broken.items() if name.split(".")[0] in hit}
-                found[g, i] = _outcomes(layers, hit[0], parameters, copies, tested)
+                samples[g, i] = _outcomes(layers, hit[0], parameters, copies, tested)
             unbroken = {"heads.weight": parameters["heads.weight"][None]}
             clean[i] = _outcomes(layers, "heads", parameters, unbroken, tested)[0, 0]
-    outcomes = np.moveaxis(found.reshape(*found.shape[:2], len(strengths), draws, 3), -1, 0)
+    outcomes = np.moveaxis(samples.reshape(*samples.shape[:2], len(strengths), draws, 3), -1, 0)
     error = outcomes.std(axis=-1, ddof=1) / np.sqrt(draws) if draws > 1 else 0 * outcomes[..., 0]
     return Measured(outcomes.mean(axis=-1), error, clean, draws)
 

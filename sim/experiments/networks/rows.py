@@ -69,12 +69,12 @@ def _rows(
     names = [identity((batch, budget, seed, networks)) for seed in seeds]
     for name in networks.failures:
         strengths = STRENGTHS[name]
-        found = measure(data, model, networks, name, strengths)
+        measurement = measure(data, model, networks, name, strengths)
         for g, group in enumerate(networks.groups):
             for i, seed in enumerate(seeds):
                 for j, strength in enumerate(strengths):
-                    risk, accuracy, common = found.mean[:, g, i, j]
-                    errors = found.standard_error[:, g, i, j]
+                    risk, accuracy, common = measurement.mean[:, g, i, j]
+                    errors = measurement.standard_error[:, g, i, j]
                     yield {
                         "identity": names[i],
                         "network": NETWORK,
@@ -89,9 +89,9 @@ def _rows(
                         "perturbation": name,
                         "group": group,
                         "strength": strength,
-                        "draws": found.draws,
+                        "draws": measurement.draws,
                         "risk_zero": math.log(2),
-                        "risk_clean": float(found.clean[i]),
+                        "risk_clean": float(measurement.clean[i]),
                         "risk_measured": float(risk),
                         "standard_error": float(errors[0]),
                         "accuracy": float(accuracy),

@@ -37,7 +37,7 @@ class Bottleneck:
     unexplained: float
 
     @classmethod
-    def of(cls, features: Array, targets: Array) -> Self:
+    def fitted(cls, features: Array, targets: Array) -> Self:
         """Fit C by least squares, of least norm where S is singular."""
         S = Covariance.of_inputs(features)
         fit: Any = np.linalg.lstsq(S.coordinates(features.T).T, targets)[0]
@@ -79,11 +79,11 @@ class Bottleneck:
         failures = [MAKE[name](strength) for strength in strengths]
         draws = 1 if isinstance(failures[0], Deterministic) else draws
         block = max(1, MEMORY // (8 * self.targets.size))
-        found = []
+        blocks = []
         for start in range(0, draws, block):
             shape = (min(block, draws - start), *model.W.shape)
             draw = failures[0].draw(shape, rng)
             copies = np.broadcast_to(model.W, shape)
             risks = [self.risk(failure.apply(copies, draw), model.heads) for failure in failures]
-            found.append(np.stack(risks))
-        return np.concatenate(found, axis=1)
+            blocks.append(np.stack(risks))
+        return np.concatenate(blocks, axis=1)

@@ -49,14 +49,14 @@ def rows(batch: TransformerBatch, tasks: TransformerTasks) -> Iterator[dict[str,
     trained = train(net, padded, T, tasks.d, tasks.k, train_keys)
     with jax.enable_x64(True):
         models = trained.parameters, jnp.asarray(padded), *noise_keys
-        found = _slopes_and_damages(
+        samples = _slopes_and_damages(
             net, tasks.probes, tasks.pairs, jnp.asarray(tasks.sigmas), float(T), models
         )
-        slopes, damages = map(np.asarray, found)
+        slopes, damages = map(np.asarray, samples)
 
     for i, cell in enumerate(cells):
         model = Representation(trained.parameters["W"][i], trained.parameters["heads"][i][:, :T])
-        bottleneck = Bottleneck.of(trained.features[i], targets[i])
+        bottleneck = Bottleneck.fitted(trained.features[i], targets[i])
         optimum = optimal_representation(bottleneck.C, cell.k, covariance=bottleneck.covariance)
         clean, zero = float(bottleneck.risk(model.W, model.heads)), float(np.mean(targets[i] ** 2))
         residual = (clean - bottleneck.unexplained - optimum.risk) / zero
@@ -94,8 +94,10 @@ def _bottleneck_rows(
         strengths = STRENGTHS[perturbation]
         # One stream a perturbation: strengths share their draws.
         rng = np.random.default_rng(int(identity((name, perturbation)), 16))
-        found = bottleneck.measured_risks(perturbation, strengths, model, tasks.draws, rng)
-        for strength, risks in zip(strengths, found, strict=True):
+        risks_by_strength = bottleneck.measured_risks(
+            perturbation, strengths, model, tasks.draws, rng
+        )
+        for strength, risks in zip(strengths, risks_by_strength, strict=True):
             exposed = exposure(perturbation, strength, bottleneck.covariance.trace, "adam")
             failure = MAKE[perturbation](strength)
             yield {

@@ -43,11 +43,11 @@ def written(folder: Path, numbers: Numbers, **changes: object) -> str:
 
 def test_claims_have_their_verdicts_both_ways(made: Path, tmp_path: Path) -> None:
     text = (made / "page" / "across.md").read_text()
-    found = verdicts(text)
-    assert found.keys() >= {claim.says for claim in KNOWN.values()}
+    by_claim = verdicts(text)
+    assert by_claim.keys() >= {claim.says for claim in KNOWN.values()}
     for claim in ("models that share more are more robust", "90/10 shares more than 50/50"):
-        assert found[claim] == "replicated"
-    assert found["sharing comes before robustness"] == "replicated"
+        assert by_claim[claim] == "replicated"
+    assert by_claim["sharing comes before robustness"] == "replicated"
     contrary = verdicts(written(tmp_path, CONTRARY, others=()))
     assert contrary["90/10 shares more than 50/50"] == "opposite"
     assert contrary["two languages are more robust than one"] == "opposite"
@@ -100,8 +100,8 @@ def test_the_figure_draws_its_table(made: Path) -> None:
     assert len(drawn) == len(small().studied) * 3
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["50/50", "90/10", "one language", "c0-c1", "en-fr"]
-    found = table[(table["kind"] == "correlation") & (table["outcome"] == "area_all")]
-    assert (found["high"] < 0).all()
+    correlations = table[(table["kind"] == "correlation") & (table["outcome"] == "area_all")]
+    assert (correlations["high"] < 0).all()
     assert "ρ = -" in panels[0].texts[0].get_text()
 
 

@@ -64,18 +64,20 @@ def ends(values: Sequence[float]) -> list[float]:
     return [np.mean(values), np.mean(values) - half, np.mean(values) + half]
 
 
-def by_layer(task: Name, one: str, other: str, seed: int, step: int) -> list[float]:
+def by_layer(task: Name, source: str, other: str, seed: int, step: int) -> list[float]:
     return [
-        accuracy(STUDY, NUMBERS, task, one, other, {"step": step, "seed": seed, "layer": layer}, 1)
+        accuracy(
+            STUDY, NUMBERS, task, source, other, {"step": step, "seed": seed, "layer": layer}, 1
+        )
         for layer in LAYERS
     ]
 
 
-def curve(task: Name, one: str, other: str, seed: int) -> list[float]:
+def curve(task: Name, source: str, other: str, seed: int) -> list[float]:
     """At the layer that is best, on dev, within the language fitted in."""
-    places = [np.argmax(by_layer(task, one, one, seed, step)) for step in STUDY.steps]
+    places = [np.argmax(by_layer(task, source, source, seed, step)) for step in STUDY.steps]
     steps = zip(STUDY.steps, places, strict=True)
-    return [by_layer(task, one, other, seed, step)[place] for step, place in steps]
+    return [by_layer(task, source, other, seed, step)[place] for step, place in steps]
 
 
 def close(row: pd.Series, want: Sequence[float]) -> None:
@@ -89,9 +91,9 @@ def test_names_are_those_of_the_study() -> None:
 
 
 def test_progress_is_of_the_best_layer_beside_what_it_must_beat(run: Path) -> None:
-    found = learning_progress.table(run)
-    assert list(found["task"].unique()) == panels.ordered(found["task"])
-    scores = found[found["what"] == "score"].set_index(["task", "line", "step"]).sort_index()
+    table = learning_progress.table(run)
+    assert list(table["task"].unique()) == panels.ordered(table["task"])
+    scores = table[table["what"] == "score"].set_index(["task", "line", "step"]).sort_index()
     assert not scores.index.duplicated().any()
     place = STUDY.steps.index(32)
     curves = [[curve(POS, name, name, s)[place] for name in STUDY.languages] for s in STUDY.seeds]
@@ -119,8 +121,8 @@ def test_progress_is_of_the_best_layer_beside_what_it_must_beat(run: Path) -> No
 
 
 def test_onsets_are_of_the_languages_that_have_one_in_every_model(run: Path) -> None:
-    found = learning_progress.table(run)
-    onsets = found[found["what"] != "score"].set_index(["task", "line", "what"])
+    table = learning_progress.table(run)
+    onsets = table[table["what"] != "score"].set_index(["task", "line", "what"])
     assert ("bits per character", IN, "best") not in onsets.index
     scores = np.array(
         [[curve("topics", name, name, s) for name in STUDY.languages] for s in STUDY.seeds]
@@ -130,10 +132,10 @@ def test_onsets_are_of_the_languages_that_have_one_in_every_model(run: Path) -> 
     close(onsets.loc[("topics", IN, "best")], ends(best.log2.mean(axis=1)))
     close(onsets.loc[("topics", IN, "gain")], ends(gain.log2.mean(axis=1)))
     pairs = [
-        (one, other)
-        for one in STUDY.languages
+        (source, other)
+        for source in STUDY.languages
         for other in STUDY.languages
-        if one != other and (one, other) not in (("zh", "fi"), ("fi", "en"))
+        if source != other and (source, other) not in (("zh", "fi"), ("fi", "en"))
     ]
     scores = np.array([[curve("arcs", *pair, s) for pair in pairs] for s in STUDY.seeds])
     scores = scores.swapaxes(1, 2)
@@ -144,14 +146,14 @@ def test_onsets_are_of_the_languages_that_have_one_in_every_model(run: Path) -> 
 
 
 def test_progress_is_drawn_inside_its_panels(run: Path) -> None:
-    found = learning_progress.table(run)
+    table = learning_progress.table(run)
     with style.use():
-        figure = learning_progress.draw(found)
+        figure = learning_progress.draw(table)
     shown = [axes for axes in figure.axes if axes.get_visible()]
-    tasks = panels.ordered(found["task"])
+    tasks = panels.ordered(table["task"])
     assert len(shown) == len(tasks) == 7
     for axes, task in zip(shown, tasks, strict=True):
-        part = found[found["task"] == task]
+        part = table[table["task"] == task]
         scores = part[part["what"] == "score"]
         low, high = axes.get_ylim()
         assert low < scores["value"].min()
@@ -170,27 +172,32 @@ def test_progress_is_drawn_inside_its_panels(run: Path) -> None:
 
 
 def test_pairs_have_their_onset_and_similarity(run: Path) -> None:
-    found = transfer_onset.table(run)
-    pairs = found[found["what"] == "pair"].set_index(["task", "of", "source", "target"])
+    table = transfer_onset.table(run)
+    pairs = table[table["what"] == "pair"].set_index(["task", "of", "source", "target"])
     assert not pairs.index.duplicated().any()
     scores = np.array([[curve(POS, "de", "zh", seed)] for seed in STUDY.seeds]).swapaxes(1, 2)
     want = onset(scores, STUDY.steps, floor=scores[:, 0]).log2[:, 0]
     row = pairs.loc[(POS, "gain", "de", "zh")]
     close(row, ends(want))
     assert row["step"] == pytest.approx(2 ** np.mean(want))
-    for one, other in (("de", "zh"), ("zh", "de")):
-        assert pairs.loc[(POS, "gain", one, other), "distance"] == 2
+    for source, other in (("de", "zh"), ("zh", "de")):
+        assert pairs.loc[(POS, "gain", source, other), "distance"] == 2
     assert pairs.loc[(POS, "best", "en", "de"), "overlap"] == pytest.approx(0.5, abs=0.02)
     never = pairs.loc[(POS, "gain", "zh", "fi")]
     assert (never["seeds"], never["all_seeds"]) == (0, 3)
     assert np.isnan(never["value"])
     assert pairs.loc[("arcs", "gain", "fi", "en"), "seeds"] == 2
-    undirected = found.query("task == 'retrieval' and of == 'gain' and what == 'pair'")
+    undirected = table.query("task == 'retrieval' and of == 'gain' and what == 'pair'")
     assert list(zip(undirected["source"], undirected["target"], strict=True)) == list(
         combinations(STUDY.languages, 2)
     )
     by_seed = []
-    across = [(one, other) for one in STUDY.languages for other in STUDY.languages if one != other]
+    across = [
+        (source, other)
+        for source in STUDY.languages
+        for other in STUDY.languages
+        if source != other
+    ]
     across.remove(("zh", "fi"))
     for seed in STUDY.seeds:
         scores = np.array([[curve(POS, *pair, seed) for pair in across]]).swapaxes(1, 2)
@@ -198,7 +205,7 @@ def test_pairs_have_their_onset_and_similarity(run: Path) -> None:
         overlap = [pairs.loc[(POS, "gain", *pair), "overlap"] for pair in across]
         by_seed.append(stats.spearmanr(log2, overlap).statistic)
     value, low, high = ends(by_seed)
-    row = found.query(
+    row = table.query(
         f"what == 'correlation' and task == '{POS}' and of == 'gain' and one == 'overlap'"
     ).iloc[0]
     close(row, [value, max(low, -1), min(high, 1)])
@@ -206,10 +213,10 @@ def test_pairs_have_their_onset_and_similarity(run: Path) -> None:
 
 
 def test_every_pair_is_a_cell_and_a_mark(run: Path) -> None:
-    found = transfer_onset.table(run)
+    table = transfer_onset.table(run)
     with style.use():
-        figure = transfer_onset.draw(found)
-    rows = found.query("of == 'gain' and what == 'pair'")
+        figure = transfer_onset.draw(table)
+    rows = table.query("of == 'gain' and what == 'pair'")
     by_title: dict[str, list] = {}
     for axes in figure.axes:
         by_title.setdefault(axes.get_title(loc="left").partition("  ")[2], []).append(axes)
@@ -229,8 +236,8 @@ def test_every_pair_is_a_cell_and_a_mark(run: Path) -> None:
 
 
 def test_layers_over_time_with_the_best_and_the_centre(run: Path) -> None:
-    found = layer_drift.table(run)
-    at = found.set_index(["task", "kind", "what", "layer", "step"])
+    table = layer_drift.table(run)
+    at = table.set_index(["task", "kind", "what", "layer", "step"])
     by_seed = [
         np.mean([by_layer("topics", name, name, seed, 64)[1] for name in STUDY.languages])
         for seed in STUDY.seeds
@@ -243,22 +250,22 @@ def test_layers_over_time_with_the_best_and_the_centre(run: Path) -> None:
             for name in STUDY.languages
         ]
         centres.append(np.mean([m @ np.array(LAYERS) / m.sum() for m in mass]))
-    row = found.query("what == 'centre' and task == 'topics' and kind == @IN and step == 64")
+    row = table.query("what == 'centre' and task == 'topics' and kind == @IN and step == 64")
     close(row.iloc[0], ends(centres))
-    assert set(found.query("what == 'centre'")["task"]) == set(STUDY.tasks)
-    assert {"retrieval", "argmax", "itermax"} < set(found["task"])
+    assert set(table.query("what == 'centre'")["task"]) == set(STUDY.tasks)
+    assert {"retrieval", "argmax", "itermax"} < set(table["task"])
     with style.use():
-        figure = layer_drift.draw(found)
+        figure = layer_drift.draw(table)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     first = figure.axes[next(i for i, title in enumerate(titles) if "topics" in title)]
     rings = first.lines[-1].get_ydata()
-    grid = found.query("task == 'topics' and kind == @IN and what == 'score'")
+    grid = table.query("task == 'topics' and kind == @IN and what == 'score'")
     best = grid.loc[grid.groupby("step")["value"].idxmax()].set_index("step")["layer"]
     assert list(rings) == [layer + 0.5 for layer in best]
     assert best[32] == LAST
     assert best[128] == LAST - 1  # as planted: the last layer forgets
     centre = first.lines[0].get_ydata()
-    own = found.query("task == 'topics' and kind == @IN and what == 'centre'")
+    own = table.query("task == 'topics' and kind == @IN and what == 'centre'")
     np.testing.assert_allclose(centre, own["value"] + 0.5)
     assert centre[-1] < centre[1]
 
@@ -267,8 +274,8 @@ def test_forgetting_is_from_the_best_step_on_dev(tmp_path: Path) -> None:
     # Turned round, accuracy rises where that on dev falls: the change is above 0, which only dev can choose.
     turned = Numbers(sign=-1)
     study = small(tasks=(POS,), languages=("en", "de"), controls=())
-    found = forgetting.table(write(tmp_path / "out", study, turned))
-    at = found.set_index(["what", "kind", "layer"])
+    table = forgetting.table(write(tmp_path / "out", study, turned))
+    at = table.set_index(["what", "kind", "layer"])
     steps, by_seed = octaves(study), []
     for seed in study.seeds:
         changes = []
@@ -285,19 +292,19 @@ def test_forgetting_is_from_the_best_step_on_dev(tmp_path: Path) -> None:
 
 
 def test_changes_are_drawn_in_percent(run: Path) -> None:
-    found = forgetting.table(run)
-    at = found.set_index(["task", "what", "kind", "layer"])["value"]
+    table = forgetting.table(run)
+    at = table.set_index(["task", "what", "kind", "layer"])["value"]
     assert at[POS, "change", IN, LAST] < -0.1
     assert at[POS, "since_last", IN, LAST - 1] > 0
     with style.use():
-        figure = forgetting.draw(found)
+        figure = forgetting.draw(table)
     assert len(figure.axes) == 2 * len(STUDY.tasks)
     first = figure.axes[0].containers[0].lines[0].get_ydata()
     np.testing.assert_allclose(
         first.astype(float), [100 * at[POS, "change", IN, layer] for layer in LAYERS]
     )
     low, high = figure.axes[0].get_ylim()
-    values = 100 * found.loc[found["what"] == "change", "value"]
+    values = 100 * table.loc[table["what"] == "change", "value"]
     assert low < values.min()
     assert values.max() < high
 
@@ -307,10 +314,10 @@ def test_one_seed_and_invented_languages_are_drawn(tmp_path: Path) -> None:
     run = write(tmp_path / "out", smoke, Numbers())
     for name in OURS:
         module = importlib.import_module(rooms.figures()[name])
-        found = module.table(run)
-        assert found[["low", "high"]].isna().all(axis=None)
+        table = module.table(run)
+        assert table[["low", "high"]].isna().all(axis=None)
         with style.use():
-            figure = module.draw(found)
+            figure = module.draw(table)
         if name == "transfer-onset":
             (label,) = [text.get_text() for text in figure.legends[0].get_texts()]
             assert label == "unknown families"
@@ -354,8 +361,8 @@ def test_a_study_of_text_without_annotation_has_its_page(tmp_path: Path) -> None
         assert f"## {heading}" not in text
     figures = {path.stem for path in (tmp_path / "page").glob("*.png")}
     assert figures == {"learning-progress"}
-    found = claims(Results(bare, run))
-    assert set(found["task"]) == {"bits per character"}
+    verdicts = claims(Results(bare, run))
+    assert set(verdicts["task"]) == {"bits per character"}
 
 
 def test_a_study_of_aligned_text_alone_reads_sentences(tmp_path: Path) -> None:

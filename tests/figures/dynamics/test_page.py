@@ -42,11 +42,11 @@ def written(folder: Path, numbers: Numbers, **changes: Any) -> str:
 
 def verdicts(text: str, heading: str, column: int) -> dict[str, str]:
     """The bold words of a column, by the first."""
-    found = {}
+    bold_words = {}
     for row in lines(text, heading):
         if said := re.match(r"\*\*(.*)\*\*", row[column]):
-            found[row[0]] = said[1]
-    return found
+            bold_words[row[0]] = said[1]
+    return bold_words
 
 
 def test_what_is_as_in_b22_is_replicated(made: Path) -> None:
@@ -55,14 +55,14 @@ def test_what_is_as_in_b22_is_replicated(made: Path) -> None:
     theirs = {claim.says: claim.source for claim in KNOWN.values() if not claim.asks}
     assert {row[0]: row[1] for row in lines(text, CLAIMS)} == theirs
     for column in (2, 3):
-        found = verdicts(text, CLAIMS, column)
+        by_claim = verdicts(text, CLAIMS, column)
         for claim in (
             "low-level skills come before complex ones",
             "skill within a language comes before that across languages",
             "the last layer gets worse after its best step",
             "the best readout moves to lower layers",
         ):
-            assert found[claim] == "replicated", claim
+            assert by_claim[claim] == "replicated", claim
     assert verdicts(text, CLAIMS, 3)["no one checkpoint is best for all"] == "replicated"
     assert [row[0] for row in lines(text, CONTROLS)] == [claim.asks for claim in ours]
     assert set(verdicts(text, CONTROLS, 1).values()) == {"yes"}
@@ -71,13 +71,13 @@ def test_what_is_as_in_b22_is_replicated(made: Path) -> None:
 def test_the_contrary_is_opposite(tmp_path: Path) -> None:
     text = written(tmp_path, Numbers(sign=-1), tasks=("parts-of-speech", "topics"))
     for column in (2, 3):
-        found = verdicts(text, CLAIMS, column)
+        by_claim = verdicts(text, CLAIMS, column)
         for claim in (
             "low-level skills come before complex ones",
             "the last layer gets worse after its best step",
             "skill within a language comes before that across languages",
         ):
-            assert found[claim] == "opposite", claim
+            assert by_claim[claim] == "opposite", claim
     answers = verdicts(text, CONTROLS, 1)
     for name in (
         "probes-selective",
@@ -109,9 +109,9 @@ def test_one_seed_has_no_verdict_over_models(tmp_path: Path) -> None:
 def test_empty_sections_are_left_out(tmp_path: Path) -> None:
     study = small(tasks=("topics",), controls=(), languages=("en", "de"), seeds=(0, 1))
     run = write(tmp_path / "study", study, Numbers(never=(("en", "de"),)), without="alignment")
-    found = dynamics_page.tables(run)
-    assert {"dynamics-codelength", "dynamics-alignment", "dynamics-selectivity"}.isdisjoint(found)
-    text = dynamics_page.page(run, found, {})
+    tables = dynamics_page.tables(run)
+    assert {"dynamics-codelength", "dynamics-alignment", "dynamics-selectivity"}.isdisjoint(tables)
+    text = dynamics_page.page(run, tables, {})
     for heading in ("Description length", "Random labels", "Word alignment", "Layers"):
         assert f"## {heading}\n" not in text
     assert "language subspace |" not in section(text, "Which language it is")

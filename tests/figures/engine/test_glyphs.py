@@ -40,8 +40,8 @@ def test_the_line_names_texts_scripts_and_the_remedy() -> None:
     for part in (HINDI, CHINESE, "Cjk, Devanagari", FAMILY, "--corpus NAME=FILE"):
         assert part in said
     assert glyphs.remark(set(), FAMILY) == ""
-    many = glyphs.remark({f"{CHINESE}{number}" for number in range(9)}, FAMILY)
-    assert "and 4 more" in many
+    long_remark = glyphs.remark({f"{CHINESE}{number}" for number in range(9)}, FAMILY)
+    assert "and 4 more" in long_remark
 
 
 @pytest.fixture(scope="module")

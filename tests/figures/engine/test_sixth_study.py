@@ -66,7 +66,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from neural.study.command import chosen, run, studied, told
+from neural.study.command import chosen, run, studied, listed
 from sim.runs.options import Options
 
 
@@ -91,7 +91,7 @@ def _study(arguments, stop):
     if arguments.dry_run:
         return None, forecast(study.trainings)
     out = studied("sixth", arguments, study, do, stop)
-    return out, told(claims(out))
+    return out, listed(claims(out))
 """
 FIGURE = """
 from figures.engine import style

@@ -10,7 +10,7 @@ from neural.study.claims import Claim, Claims
 OURS, THEIRS, NEITHER = "replicated", "opposite", "not replicated"
 
 
-def of(*verdicts: str) -> pd.DataFrame:
+def rows_of(*verdicts: str) -> pd.DataFrame:
     return pd.DataFrame({"verdict": verdicts})
 
 
@@ -31,13 +31,13 @@ def of(*verdicts: str) -> pd.DataFrame:
     ],
 )
 def test_most_decide_and_none_may_oppose(verdicts: list[str], said: str) -> None:
-    assert judged(of(*verdicts)) == said
+    assert judged(rows_of(*verdicts)) == said
 
 
 def test_how_many_intervals_are_on_which_side() -> None:
-    rows = of(OURS, OURS, NEITHER, THEIRS, "one seed", "not measured", "one seed")
+    rows = rows_of(OURS, OURS, NEITHER, THEIRS, "one seed", "not measured", "one seed")
     assert counted(rows) == "2 of 4, 1 opposite; 2 one seed; 1 not measured"
-    assert counted(of(OURS), "as claimed") == "1 of 1 as claimed, 0 opposite"
+    assert counted(rows_of(OURS), "as claimed") == "1 of 1 as claimed, 0 opposite"
 
 
 def row(value: float, low: float, high: float, **more: object) -> pd.Series:

@@ -56,7 +56,7 @@ def verdicts(text: str) -> dict[str, str]:
 
 def test_what_is_as_in_s24_is_replicated(made: Path) -> None:
     text = (made / "page" / "imbalance.md").read_text()
-    found = verdicts(text)
+    by_claim = verdicts(text)
     for claim in (
         "90/10 beats 50/50 in both languages",
         "a minority gains more than its tokens",
@@ -68,13 +68,13 @@ def test_what_is_as_in_s24_is_replicated(made: Path) -> None:
         "the first language is forgotten",
         "alignment of real languages hardly moves: state cosine",
     ):
-        assert found[claim] == "replicated", claim
-    assert found["a real minority gains nothing"] == "opposite"  # TEff 9, of all that is unequal
-    assert found.keys() >= {claim.says for claim in KNOWN.values() if claim.source}
+        assert by_claim[claim] == "replicated", claim
+    assert by_claim["a real minority gains nothing"] == "opposite"  # TEff 9, of all that is unequal
+    assert by_claim.keys() >= {claim.says for claim in KNOWN.values() if claim.source}
 
 
 def test_the_contrary_is_opposite(tmp_path: Path) -> None:
-    found = verdicts(written(tmp_path, OTHERWISE, others=(), shares=(0.5, 0.1, 0.0)))
+    by_claim = verdicts(written(tmp_path, OTHERWISE, others=(), shares=(0.5, 0.1, 0.0)))
     for claim in (
         "90/10 beats 50/50 in both languages",
         "balanced languages gain less than their tokens",
@@ -84,8 +84,8 @@ def test_the_contrary_is_opposite(tmp_path: Path) -> None:
         "the first language is forgotten",
         "a majority beats equal shares",
     ):
-        assert found[claim] == "opposite", claim
-    assert not [claim for claim in found if "real" in claim]
+        assert by_claim[claim] == "opposite", claim
+    assert not [claim for claim in by_claim if "real" in claim]
 
 
 def test_one_seed_has_no_verdict_and_empty_sections_are_left_out(tmp_path: Path) -> None:

@@ -119,13 +119,13 @@ def files(end: str) -> dict[str, Path]:
 
 def test_every_figure_is_inside_with_words_for_it(whole: Element) -> None:
     images = whole.all("img")
-    found = []
+    embedded = []
     for image in images:
         kind, content = image.attributes["src"].split(",", 1)
         assert kind == "data:image/png;base64"
-        found.append(base64.b64decode(content))
+        embedded.append(base64.b64decode(content))
         assert image.attributes["alt"].strip()
-    assert sorted(found) == sorted(path.read_bytes() for path in files("png").values())
+    assert sorted(embedded) == sorted(path.read_bytes() for path in files("png").values())
 
 
 def test_nothing_points_outside(whole: Element) -> None:
@@ -161,13 +161,13 @@ def test_numbers_and_provenance_are_those_of_the_files(whole: Element) -> None:
         assert whole.at(f"numbers-{name}").all("summary")[0].text == f"{name}: {rows}"
         said = whole.at(f"provenance-{name}")
         assert said.all("pre")[0].text == sources[name].read_text()
-        told, source = said.all("summary")[0].text, json.loads(sources[name].read_text())
+        summary, source = said.all("summary")[0].text, json.loads(sources[name].read_text())
         if "runs" in source:  # of the benchmarks, whose page tells the run of every line
-            assert told == f"{name}: provenance"
+            assert summary == f"{name}: provenance"
             continue
         run = source["run"]
-        assert f"run {run['identity']}, commit {run['commit'][:10]}" in told
-        assert told.count("resumed with") == len(run.get("resumed", ()))
+        assert f"run {run['identity']}, commit {run['commit'][:10]}" in summary
+        assert summary.count("resumed with") == len(run.get("resumed", ()))
 
 
 def test_what_provenance_says_is_text(tmp_path: Path) -> None:
@@ -178,13 +178,13 @@ def test_what_provenance_says_is_text(tmp_path: Path) -> None:
     record["run"] = {"identity": "<i>1", "commit": "<b>2"}
     record["rendered"] = {"command": "<u>3"}
     path.write_text(json.dumps(record))
-    told = made(tmp_path / "out", tmp_path).at("provenance-dynamics-curve").all("summary")[0]
-    assert not told.all("i", "b", "u")
-    assert all(said in told.text for said in ("<i>1", "<b>2", "<u>3"))
+    summary = made(tmp_path / "out", tmp_path).at("provenance-dynamics-curve").all("summary")[0]
+    assert not summary.all("i", "b", "u")
+    assert all(said in summary.text for said in ("<i>1", "<b>2", "<u>3"))
 
 
 def test_every_effect_has_a_row(whole: Element) -> None:
-    found, sources = rows(whole), files("csv")
+    table_rows, sources = rows(whole), files("csv")
     studies = [name.removesuffix("-claims") for name in sources if name.endswith("-claims")]
     expected = []
     for study in sorted(studies, key=list(rooms.pages()).index):
@@ -192,11 +192,11 @@ def test_every_effect_has_a_row(whole: Element) -> None:
             expected += [
                 (study, row["claim"], row["effect"], row["verdict"]) for row in csv.DictReader(file)
             ]
-    assert len(found) == len(expected) > 500
-    for cells, (study, claim, effect, verdict) in zip(found, expected, strict=True):
+    assert len(table_rows) == len(expected) > 500
+    for cells, (study, claim, effect, verdict) in zip(table_rows, expected, strict=True):
         assert (cells[0], cells[1], cells[6]) == (study, claim, verdict)
         assert cells[3].split()[0] == (f"{float(effect):.3g}" if effect else "–")
-    assert "[0.265, 0.491]" in found[0]
+    assert "[0.265, 0.491]" in table_rows[0]
 
 
 def test_the_statements_are_counted(whole: Element) -> None:

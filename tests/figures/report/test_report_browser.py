@@ -20,11 +20,11 @@ COLOURS = ("light", "dark")
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     api = pytest.importorskip("playwright.sync_api", reason="no playwright: extra `browser`")
-    found = [path for name in BROWSERS if (path := shutil.which(name))]
-    if not found:
+    installed = [path for name in BROWSERS if (path := shutil.which(name))]
+    if not installed:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
     with api.sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=found[0])
+        opened = play.chromium.launch(executable_path=installed[0])
         yield opened
         opened.close()
 
@@ -56,8 +56,8 @@ def visit(browser: "Browser", address: str, width: int, colours: str) -> tuple["
 
 
 def fits(page: "Page") -> bool:
-    found: bool = page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
-    return found
+    fitting: bool = page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    return fitting
 
 
 def luminance(colour: str) -> float:
@@ -68,8 +68,8 @@ def luminance(colour: str) -> float:
 
 
 def style(page: "Page", selector: str, what: str) -> str:
-    found: str = page.eval_on_selector(selector, f"e => getComputedStyle(e)['{what}']")
-    return found
+    computed: str = page.eval_on_selector(selector, f"e => getComputedStyle(e)['{what}']")
+    return computed
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -124,9 +124,9 @@ def test_numbers_unfold_sort_and_are_saved(
     before = page.eval_on_selector(table, numbers)
     for down in (False, True):
         button.click()
-        found = [float(cell) for cell in page.eval_on_selector(table, numbers) if cell]
-        assert found == sorted(found, reverse=down)
-        assert len(found) == sum(bool(cell) for cell in before) > 2
+        column = [float(cell) for cell in page.eval_on_selector(table, numbers) if cell]
+        assert column == sorted(column, reverse=down)
+        assert len(column) == sum(bool(cell) for cell in before) > 2
     with page.expect_download() as download:
         page.click("#numbers-crossover a.csv")
     download.value.save_as(tmp_path / "saved.csv")

@@ -45,11 +45,11 @@ def test_differences_are_those_of_the_formula(run: Path) -> None:
 def test_crossings_are_those_of_the_lines(run: Path) -> None:
     table = crossover.table(run).set_index(["kind", "failure", "model"]).sort_index()
     for failure, greatest in (("weight-deletion", 0.4), ("additive-noise-relative", 0.7)):
-        found = table.loc[("crossing", failure, BILINGUAL)].squeeze()
+        crossing = table.loc[("crossing", failure, BILINGUAL)].squeeze()
         expected = greatest * 0.1 / -gain(BILINGUAL).mean()
-        assert found["value"] == pytest.approx(expected, rel=1e-9)  # of losses near 4
-        assert found["low"] < expected < found["high"]
-        assert (found["direction"], found["crossing"], found["seeds"]) == (-1, 1.0, 3)
+        assert crossing["value"] == pytest.approx(expected, rel=1e-9)  # of losses near 4
+        assert crossing["low"] < expected < crossing["high"]
+        assert (crossing["direction"], crossing["crossing"], crossing["seeds"]) == (-1, 1.0, 3)
         none = table.loc[("crossing", failure, BOOKS)].squeeze()
         assert np.isnan(none[["value", "low", "high"]].astype(float)).all()
         assert none["direction"] == 0

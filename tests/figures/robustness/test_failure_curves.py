@@ -51,8 +51,10 @@ def test_numbers_are_those_of_the_formula(run: Path) -> None:
 
 def test_languages_and_controls_have_lines_of_their_own(run: Path) -> None:
     table = failure_curves.table(run)
-    found = {family: list(dict.fromkeys(part["label"])) for family, part in table.groupby("family")}
-    assert found == {
+    labels = {
+        family: list(dict.fromkeys(part["label"])) for family, part in table.groupby("family")
+    }
+    assert labels == {
         "more languages": ["English", "English + Greek", "English + Greek + German"],
         "controls": ["English", "English + books", "English + another English Bible"],
     }
@@ -78,9 +80,9 @@ def test_every_number_is_drawn_and_inside_its_panel(run: Path) -> None:
 def test_no_two_lines_of_a_figure_look_alike() -> None:
     models = [f"a+{i}" for i in range(10)]
     table = pd.DataFrame({"model": ["a", *models], "text": "a"})
-    looks = failure_curves.looks_of(table)
-    colours = {model: to_hex(look["color"]) for model, look in looks.items()}
-    assert len({(colours[model], look["marker"]) for model, look in looks.items()}) == 11
+    styles = failure_curves.looks_of(table)
+    colours = {model: to_hex(look["color"]) for model, look in styles.items()}
+    assert len({(colours[model], look["marker"]) for model, look in styles.items()}) == 11
     assert colours["a"] not in {colours[model] for model in models}
 
 

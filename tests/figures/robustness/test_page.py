@@ -170,10 +170,12 @@ def test_slopes_are_counted(tmp_path: Path) -> None:
     run = write(tmp_path / "study", small(), Numbers(ratio=1.0))
     slopes = slope_vs_curvature.table(run)
     text = robustness_page.page(run, robustness_page.tables(run), {slope_vs_curvature.NAME: slopes})
-    found = re.search(r"ratios to the Hessian's are (\S+) to (\S+); (\d+) of 8 intervals", text)
-    assert found is not None
-    assert 0.98 < float(found[1]) <= float(found[2]) < 1.02  # 3 seeds of 8 models of scatter 0.01
-    assert int(found[3]) >= 1
+    sentence = re.search(r"ratios to the Hessian's are (\S+) to (\S+); (\d+) of 8 intervals", text)
+    assert sentence is not None
+    assert (
+        0.98 < float(sentence[1]) <= float(sentence[2]) < 1.02
+    )  # 3 seeds of 8 models of scatter 0.01
+    assert int(sentence[3]) >= 1
     assert "At the least σ" in text
 
 

@@ -31,14 +31,14 @@ def means(run: Path, model: str, matrix: str, measure: str) -> np.ndarray:
 @pytest.mark.parametrize("measure", ["stable_rank", "share_4"])
 def test_numbers_are_means_over_layers_paired_by_seed(run: Path, matrix: str, measure: str) -> None:
     table = spectra.table(run).set_index(["rows", "model", "matrix", "measure"]).sort_index()
-    one, several = (means(run, model, matrix, measure) for model in ("en@bible", BILINGUAL))
+    alone, several = (means(run, model, matrix, measure) for model in ("en@bible", BILINGUAL))
     half = 0.95 / np.sqrt(2 * 0.975 * 0.025) / np.sqrt(3)  # Student's t of 2 degrees of freedom
-    for kind, of_seed in (("model", several), ("difference", several - one)):
-        found = table.loc[(kind, BILINGUAL, matrix, measure)]
-        assert found["value"] == pytest.approx(of_seed.mean(), rel=1e-12)
+    for kind, of_seed in (("model", several), ("difference", several - alone)):
+        row = table.loc[(kind, BILINGUAL, matrix, measure)]
+        assert row["value"] == pytest.approx(of_seed.mean(), rel=1e-12)
         # Differences of ranks near 10; scipy's quantile is good to 1e-10.
         spread = half * of_seed.std(ddof=1)
-        assert found["high"] - found["value"] == pytest.approx(spread, rel=1e-8)
+        assert row["high"] - row["value"] == pytest.approx(spread, rel=1e-8)
 
 
 def test_each_model_is_there_once_and_drawn(run: Path) -> None:

@@ -58,11 +58,11 @@ def scores(task: str, density: float, source: str, target: str) -> np.ndarray:
 
 
 def test_overlap_is_of_tickets_at_the_densities_compared(run: Path) -> None:
-    found = overlap_layers.table(run)
-    at = found.set_index(["task", "density", "kind", "scope"]).sort_index()
-    assert set(found["density"]) == {0.5, 0.2}
-    assert set(found.query("density == 0.2")["task"]) == {LM}
-    assert set(found["kind"]) == {*overlap_layers.LOOKS, "corrected"}
+    overlaps = overlap_layers.table(run)
+    at = overlaps.set_index(["task", "density", "kind", "scope"]).sort_index()
+    assert set(overlaps["density"]) == {0.5, 0.2}
+    assert set(overlaps.query("density == 0.2")["task"]) == {LM}
+    assert set(overlaps["kind"]) == {*overlap_layers.LOOKS, "corrected"}
     assert not at.index.duplicated().any()
     null = 1 / 3 + 0.01
     ceiling = (1 + null) / 2
@@ -72,7 +72,12 @@ def test_overlap_is_of_tickets_at_the_densities_compared(run: Path) -> None:
         np.testing.assert_allclose(by_matrix["value"], null, **CLOSE)
         scatter = [
             NUMBERS.scatter
-            * np.mean([z("J", s, task, "theta0", one, one) for one in TASKS[task].languages])
+            * np.mean(
+                [
+                    z("J", s, task, "theta0", language, language)
+                    for language in TASKS[task].languages
+                ]
+            )
             for s in STUDY.seeds
         ]
         want = ends(null + NUMBERS.theta0 * (ceiling - null) + np.array(scatter))
@@ -81,16 +86,16 @@ def test_overlap_is_of_tickets_at_the_densities_compared(run: Path) -> None:
     pos = at.loc[(POS, 0.5, "languages")]["value"]
     rise = pos["layer 2"] - pos["layer 0"]
     np.testing.assert_allclose(rise, NUMBERS.deeper * (ceiling - null), **CLOSE)
-    assert list(found.query("by == 'component'")["scope"].unique()) == list(COMPONENTS)
-    assert found.loc[found["scope"] == "layer 2", "position"].eq(2).all()
+    assert list(overlaps.query("by == 'component'")["scope"].unique()) == list(COMPONENTS)
+    assert overlaps.loc[overlaps["scope"] == "layer 2", "position"].eq(2).all()
 
 
 def test_overlap_is_corrected_between_the_nulls_of_matrices_and_the_ceiling(
     tmp_path: Path,
 ) -> None:
     exact = write(tmp_path / "out", STUDY, Numbers(scatter=0.0, akin=0.0))
-    found = overlap_layers.table(exact).query(f"kind == 'corrected' and task == '{POS}'")
-    by = found.set_index("scope")["value"]
+    overlaps = overlap_layers.table(exact).query(f"kind == 'corrected' and task == '{POS}'")
+    by = overlaps.set_index("scope")["value"]
     pairs = [("de", "en"), ("de", "fi"), ("de", "zh"), ("en", "fi"), ("en", "zh"), ("fi", "zh")]
     shared = 0.4 + 0.05 * np.mean([np.tanh(z("affinity", POS, *pair)) for pair in pairs])
     want = [shared - 0.05, shared, shared + 0.05]  # deeper 0.1
@@ -98,11 +103,11 @@ def test_overlap_is_corrected_between_the_nulls_of_matrices_and_the_ceiling(
 
 
 def test_overlaps_are_drawn_inside_their_panels(run: Path) -> None:
-    found = overlap_layers.table(run)
+    overlaps = overlap_layers.table(run)
     with style.use():
-        figure = overlap_layers.draw(found)
+        figure = overlap_layers.draw(overlaps)
     assert len(figure.axes) == 3 * 4
-    for line, (_, part) in enumerate(found.groupby(["task", "density"], sort=False)):
+    for line, (_, part) in enumerate(overlaps.groupby(["task", "density"], sort=False)):
         layers, components, corrected = figure.axes[3 * line : 3 * line + 3]
         for axes, by in ((layers, "layer"), (components, "component")):
             values = part[(part["by"] == by) & (part["kind"] != "corrected")]["value"]
@@ -118,8 +123,8 @@ def test_overlaps_are_drawn_inside_their_panels(run: Path) -> None:
 
 
 def test_drops_are_relative_to_the_own_ticket_seed_by_seed(run: Path) -> None:
-    found = matrix.table(run)
-    at = found.set_index(["task", "density", "source", "target"]).sort_index()
+    transfers = matrix.table(run)
+    at = transfers.set_index(["task", "density", "source", "target"]).sort_index()
     assert not at.index.duplicated().any()
     modelled = at.loc[(LM, 0.2, "de", "zh")]
     want = ends(scores(LM, 0.2, "de", "zh"))
@@ -134,7 +139,7 @@ def test_drops_are_relative_to_the_own_ticket_seed_by_seed(run: Path) -> None:
     np.testing.assert_allclose(tagged[["value", "low", "high"]].astype(float), want, **CLOSE)
     drop = ends(costs(POS, 0.5, "random", "fi") / scores(POS, 0.5, "fi", "fi"))
     np.testing.assert_allclose(tagged[columns].astype(float), drop, **CLOSE)
-    own = found[found["source"] == found["target"]]
+    own = transfers[transfers["source"] == transfers["target"]]
     assert own["drop"].eq(0).all()
     assert set(at.loc[(LM, 0.2)].index.get_level_values(0)) == {
         *TASKS[LM].languages,
@@ -145,11 +150,11 @@ def test_drops_are_relative_to_the_own_ticket_seed_by_seed(run: Path) -> None:
 
 
 def test_every_mask_is_a_cell_and_sure_drops_are_framed(run: Path) -> None:
-    found = matrix.table(run)
+    transfers = matrix.table(run)
     with style.use():
-        figure = matrix.draw(found)
+        figure = matrix.draw(transfers)
     shown = [axes for axes in figure.axes[:-1] if axes.get_visible()]
-    parts = [part for _, part in found.groupby(["task", "density"], sort=False)]
+    parts = [part for _, part in transfers.groupby(["task", "density"], sort=False)]
     assert len(shown) == len(parts) == 4
     for axes, part in zip(shown, parts, strict=True):
         assert len(axes.texts) == len(part)
@@ -161,7 +166,9 @@ def test_every_mask_is_a_cell_and_sure_drops_are_framed(run: Path) -> None:
     assert lines[:5] == ["en", "de", "fi", "zh", "full"]
     assert set(lines[4:]) == set(CONTROLS)
     place = {(text.get_position()): text.get_text() for text in shown[0].texts}
-    row = found.query(f"task == '{LM}' and density == 0.5 and source == 'wanda' and target == 'de'")
+    row = transfers.query(
+        f"task == '{LM}' and density == 0.5 and source == 'wanda' and target == 'de'"
+    )
     value = row["value"].item()
     assert place[1.5, lines.index("wanda") + 0.5] == f"{value:.1f}"
 
@@ -182,10 +189,10 @@ def test_numbers_of_cells_are_short(task: str, value: float, said: str) -> None:
 
 
 def test_ablation_is_beyond_that_of_random_weights(run: Path) -> None:
-    found = ablation_matrix.table(run)
-    assert list(dict.fromkeys(found["density"])) == [0.5, 0.2]
-    assert list(dict.fromkeys(found["removed"])) == ["en", "de", "fi", "zh"]
-    at = found.set_index(["density", "removed", "language"])
+    ablations = ablation_matrix.table(run)
+    assert list(dict.fromkeys(ablations["density"])) == [0.5, 0.2]
+    assert list(dict.fromkeys(ablations["removed"])) == ["en", "de", "fi", "zh"]
+    at = ablations.set_index(["density", "removed", "language"])
     for removed, language, lost in (("en", "en", 0.02), ("fi", "de", 0.004)):
         scatter = [10 * NUMBERS.scatter * z("ablated", s, removed, language) for s in STUDY.seeds]
         row = at.loc[(0.2, removed, language)]
@@ -198,7 +205,7 @@ def test_ablation_is_beyond_that_of_random_weights(run: Path) -> None:
     assert weights == 1003
     assert at.loc[(0.5, "zh", "en"), "part"] == pytest.approx(1003 / size(STUDY.model))
     with style.use():
-        figure = ablation_matrix.draw(found)
+        figure = ablation_matrix.draw(ablations)
     first = figure.axes[0]
     texts = {text.get_position(): text.get_text() for text in first.texts}
     assert texts[1.5, 2.5] == f"{at.loc[(0.5, 'fi', 'de'), 'value']:+.3f}"
@@ -206,8 +213,8 @@ def test_ablation_is_beyond_that_of_random_weights(run: Path) -> None:
 
 
 def test_pairs_rank_as_by_hand(run: Path) -> None:
-    found = overlap_vs_transfer.table(run)
-    pairs = found.query(f"kind == 'pair' and task == '{POS}'").set_index(["source", "target"])
+    table = overlap_vs_transfer.table(run)
+    pairs = table.query(f"kind == 'pair' and task == '{POS}'").set_index(["source", "target"])
     assert len(pairs) == 4 * 3
     assert pairs.loc[("en", "de"), "distance"] == 0
     assert pairs.loc[("en", "zh"), "distance"] == 2
@@ -221,20 +228,20 @@ def test_pairs_rank_as_by_hand(run: Path) -> None:
         ranks = part[["corrected", "cost"]].rank()
         by_seed.append(np.corrcoef(ranks["corrected"], ranks["cost"])[0, 1])
     value, low, high = ends(by_seed)
-    row = found.query(
+    row = table.query(
         f"kind == 'correlation' and task == '{POS}' and one == 'corrected' and other == 'cost'"
     ).iloc[0]
     want = [value, max(low, -1), min(high, 1)]
     np.testing.assert_allclose(row[["value", "low", "high"]].astype(float), want, **CLOSE)
     assert value < -0.5  # as planted: what is akin shares more and costs less
     with style.use():
-        figure = overlap_vs_transfer.draw(found)
+        figure = overlap_vs_transfer.draw(table)
     shown = [axes for axes in figure.axes if axes.get_visible()]
     drawn = sum(len(bars.lines[0].get_xdata()) for axes in shown for bars in axes.containers)
-    assert drawn == (found["kind"] == "pair").sum()
+    assert drawn == (table["kind"] == "pair").sum()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "de–en, one genus",
-        *(f"{both}, two families" for both in ("de–fi", "de–zh", "en–fi", "en–zh", "fi–zh")),
+        *(f"{pair}, two families" for pair in ("de–fi", "de–zh", "en–fi", "en–zh", "fi–zh")),
     ]
     faces = [bars.lines[0].get_markerfacecolor() for axes in shown for bars in axes.containers]
     assert faces.count("white") == len(faces) / 2
@@ -245,13 +252,13 @@ def test_one_seed_and_invented_languages_are_drawn(tmp_path: Path) -> None:
     run = write(tmp_path / "out", smoke, NUMBERS)
     for name in OURS:
         module = importlib.import_module(rooms.figures()[name])
-        found = module.table(run)
-        assert found[["low", "high"]].isna().all(axis=None)
+        table = module.table(run)
+        assert table[["low", "high"]].isna().all(axis=None)
         with style.use():
-            figure = module.draw(found)
+            figure = module.draw(table)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["s1–s2, unknown families"]
-    assert set(found["kind"]) == {"pair"}  # of two languages nothing ranks
+    assert set(table["kind"]) == {"pair"}  # of two languages nothing ranks
 
 
 def test_a_study_without_language_modelling_has_no_ablation(tmp_path: Path) -> None:
@@ -260,10 +267,10 @@ def test_a_study_without_language_modelling_has_no_ablation(tmp_path: Path) -> N
         ablation_matrix.table(run)
     for name in ("overlap-layers", "transfer-matrix", "overlap-vs-transfer"):
         module = importlib.import_module(rooms.figures()[name])
-        found = module.table(run)
-        assert set(found["task"]) == {POS}
+        table = module.table(run)
+        assert set(table["task"]) == {POS}
         with style.use():
-            assert module.draw(found).axes[-1] is not None
+            assert module.draw(table).axes[-1] is not None
 
 
 def test_what_scores_nothing_has_no_relative_drop(tmp_path: Path) -> None:
@@ -280,24 +287,24 @@ def test_what_scores_nothing_has_no_relative_drop(tmp_path: Path) -> None:
 
 
 def test_tickets_of_the_pair_are_told_from_others(run: Path) -> None:
-    found = tables.retrieval(subnetworks(run))
-    last = found[found["step"] == STUDY.optimiser.steps].set_index(["read_by", "layer"])
+    retrievals = tables.retrieval(subnetworks(run))
+    last = retrievals[retrievals["step"] == STUDY.optimiser.steps].set_index(["read_by", "layer"])
     np.testing.assert_allclose(last.loc[(tables.OF_PAIR, 2), "change"], -0.01, **CLOSE)
     np.testing.assert_allclose(last.loc[(tables.OF_OTHER, 0), "change"], -0.03, **CLOSE)
     assert last.loc[(tables.WHOLE, 1), "change"] == 0
     np.testing.assert_allclose(
         2 * last["cosine"][tables.WHOLE], last["value"][tables.WHOLE], **CLOSE
     )
-    assert set(found[found["step"] < STUDY.optimiser.steps]["read_by"]) == {tables.WHOLE}
+    assert set(retrievals[retrievals["step"] < STUDY.optimiser.steps]["read_by"]) == {tables.WHOLE}
 
 
 def test_what_is_kept_is_weighed_by_the_size_of_matrices(run: Path) -> None:
-    found = tables.kept(subnetworks(run)).set_index(["task", "variant", "density", "scope"])
-    assert found.loc[(LM, "tickets", 0.2, "mlp-in"), "value"] == pytest.approx(0.25)
+    shares = tables.kept(subnetworks(run)).set_index(["task", "variant", "density", "scope"])
+    assert shares.loc[(LM, "tickets", 0.2, "mlp-in"), "value"] == pytest.approx(0.25)
     # A block has 4 d^2 weights of attention, of which 0.1 fewer are kept, and 8 d^2 of the MLP, of which 0.05 more are.
     want = (4 * 0.4 + 8 * 0.55) / 12
-    assert found.loc[(LM, "mixed", 0.5, "layer 1"), "value"] == pytest.approx(want)
-    assert (LM, "mixed", 0.2, "layer 1") not in found.index
+    assert shares.loc[(LM, "mixed", 0.5, "layer 1"), "value"] == pytest.approx(want)
+    assert (LM, "mixed", 0.2, "layer 1") not in shares.index
 
 
 def test_rewound_tickets_are_held_against_the_whole_model_there(run: Path) -> None:
@@ -321,14 +328,14 @@ def test_a_rewound_ticket_drops_where_it_is_worse_than_the_whole_model(
     tmp_path: Path, task: str
 ) -> None:
     """Its perplexity above that of the whole model, or what it gets right below."""
-    both = tuple(
+    tasks = tuple(
         replace(t, languages=("en", "de"), variants=("tickets", "rewound"))
         for t in STUDY.tasks
         if t.name in (LM, POS)
     )
-    study = replace(STUDY, tasks=both)
-    found = tables.rewound(subnetworks(write(tmp_path / "out", study, NUMBERS))).set_index("task")
-    tested = {t.name: t for t in both}[task]
+    study = replace(STUDY, tasks=tasks)
+    rewound = tables.rewound(subnetworks(write(tmp_path / "out", study, NUMBERS))).set_index("task")
+    tested = {t.name: t for t in tasks}[task]
     drops = []
     for seed in study.seeds:
         more = 0.65 + NUMBERS.scatter * z("rewound", seed)
@@ -339,7 +346,7 @@ def test_a_rewound_ticket_drops_where_it_is_worse_than_the_whole_model(
             worse = np.expm1(more - 0.6) if task == LM else (more - 0.6) / (own - 0.6)
             of_language.append(worse)
         drops.append(np.mean(of_language))
-    row = found.loc[task]
+    row = rewound.loc[task]
     np.testing.assert_allclose(row[["drop", "drop_low", "drop_high"]].astype(float), ends(drops))
     assert row["drop"] > 0
 

@@ -45,7 +45,7 @@ def verdicts(text: str) -> dict[str, str]:
 
 def test_what_is_as_in_f22_is_replicated(made: Path) -> None:
     text = (made / "page" / "subnetworks.md").read_text()
-    found = verdicts(text)
+    by_claim = verdicts(text)
     for claim in (
         "a ticket costs no more than the whole model",
         "a ticket beats a random mask",
@@ -59,13 +59,13 @@ def test_what_is_as_in_f22_is_replicated(made: Path) -> None:
         "sparser tickets transfer worse",
         "weights of one language's ticket alone matter to it more than to others",
     ):
-        assert found[claim] == "replicated", claim
+        assert by_claim[claim] == "replicated", claim
     # Every number of F22 stands beside a claim; topics are left out here.
-    assert found.keys() >= {claim.says for claim in KNOWN.values() if claim.source}
+    assert by_claim.keys() >= {claim.says for claim in KNOWN.values() if claim.source}
 
 
 def test_the_contrary_is_opposite(tmp_path: Path) -> None:
-    found = verdicts(written(tmp_path, OTHERWISE))
+    by_claim = verdicts(written(tmp_path, OTHERWISE))
     for claim in (
         "a ticket beats a random mask",
         "a ticket beats the largest weights before any tuning",
@@ -76,7 +76,7 @@ def test_the_contrary_is_opposite(tmp_path: Path) -> None:
         "sparser tickets transfer worse",
         "weights of one language's ticket alone matter to it more than random ones",
     ):
-        assert found[claim] == "opposite", claim
+        assert by_claim[claim] == "opposite", claim
 
 
 def test_one_seed_has_no_verdict(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def each(run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes
     return contents(out)
 
 
-def of(names: Sequence[str], files: dict[str, bytes]) -> dict[str, bytes]:
+def named(names: Sequence[str], files: dict[str, bytes]) -> dict[str, bytes]:
     """The files of some of the figures."""
     return {name: content for name, content in files.items() if Path(name).stem in names}
 
@@ -395,7 +395,7 @@ def test_a_figure_of_another_configuration_is_drawn_again(
     other = canonical(replace(CONFIG, seed=12))
     early = render.draw_early(other, ["phase-diagram"], ["png"])
     render.render(["phase-diagram"], run, tmp_path / "early", early=early)
-    assert contents(tmp_path / "early") == of(["phase-diagram"], each)
+    assert contents(tmp_path / "early") == named(["phase-diagram"], each)
     shares = pd.read_csv(tmp_path / "early" / "phase-diagram.csv")["share"]
     assert not np.array_equal(shares, early.figures["phase-diagram"].table["share"], equal_nan=True)
 
@@ -416,7 +416,7 @@ def test_a_table_that_is_not_large_is_read_once_for_all_figures(
     names = ["spectral-vs-robustness", "noisy-risk", "crossing-point"]
     render.render(names, run, tmp_path / "all")
     assert len(reads) == times
-    assert contents(tmp_path / "all") == of(names, each)
+    assert contents(tmp_path / "all") == named(names, each)
 
 
 def test_pieces_of_a_table_hold_every_row_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -611,8 +611,8 @@ def test_rows_do_not_depend_on_how_the_run_was_written(copy: Path) -> None:
 
 
 def test_categories_are_distinct() -> None:
-    looks = [tuple(style.category(i).values()) for i in range(84)]
-    assert len(set(looks)) == 84
+    styles = [tuple(style.category(i).values()) for i in range(84)]
+    assert len(set(styles)) == 84
 
 
 def test_sequence_darkens_monotonically() -> None:

@@ -88,11 +88,11 @@ def test_numbers_are_those_of_the_formula(run: Path) -> None:
             np.testing.assert_allclose(areas["high"] - areas["value"], spread, **close)
             np.testing.assert_allclose(areas["value"] - areas["low"], spread, **close)
             for kind, tasks in (("difference", 3), ("trend", 1)):
-                (found,) = table.loc[[(kind, *key)]].itertuples()
-                assert found.seeds == SEEDS
+                (effect,) = table.loc[[(kind, *key)]].itertuples()
+                assert effect.seeds == SEEDS
                 more = tasks * end / 2
-                np.testing.assert_allclose(found.value, more * (0.02 + unit), **close)
-                np.testing.assert_allclose(found.high - found.value, more * unit * half, **close)
+                np.testing.assert_allclose(effect.value, more * (0.02 + unit), **close)
+                np.testing.assert_allclose(effect.high - effect.value, more * unit * half, **close)
             curve = table.loc[("curve", *key)].query("T == 2").sort_values("strength")
             assert sorted(curve["strength"]) == sorted(STRENGTHS[failure])
             middle = curve["strength"] == (0.2 if failure == "weight-deletion" else 3.0)
@@ -112,9 +112,9 @@ def test_a_single_seed_has_no_interval(tmp_path: Path) -> None:
 
 
 def test_what_it_cannot_show_is_missing_rows(tmp_path: Path, run: Path) -> None:
-    one = written(tmp_path / "one", every_row(numbers=(2,)))
+    single_T = written(tmp_path / "one", every_row(numbers=(2,)))
     with pytest.raises(results.MissingRows, match="sweep several --T"):
-        nonlinear_tasks.table(one)
+        nonlinear_tasks.table(single_T)
     linear = [row(1, 0, 0, "weight-deletion", 0.2) | {"network": "linear"}]
     with pytest.raises(results.MissingRows, match="convolutional"):
         nonlinear_tasks.table(written(tmp_path / "linear", linear))

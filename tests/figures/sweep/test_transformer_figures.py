@@ -147,9 +147,9 @@ def test_quadratic_regime_s_errors_are_those_of_a_ratio_of_means(run: Path, tmp_
     measured, predicted = source.slope_measured.to_numpy(), source.slope_curvature.to_numpy()
     ratio = measured.sum() / predicted.sum()
     by_hand = np.sqrt(((measured - ratio * predicted) ** 2).sum() / 3 / 4) / predicted.mean()
-    found = curve[curve["strength"] == 0.1].iloc[0]
-    assert found["ratio"] == pytest.approx(ratio, rel=1e-13)
-    assert found["standard_error"] == pytest.approx(by_hand, rel=1e-12)
+    row = curve[curve["strength"] == 0.1].iloc[0]
+    assert row["ratio"] == pytest.approx(ratio, rel=1e-13)
+    assert row["standard_error"] == pytest.approx(by_hand, rel=1e-12)
 
 
 @pytest.mark.parametrize(

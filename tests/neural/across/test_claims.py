@@ -25,8 +25,8 @@ EARLIER = "sharing comes earlier with 90/10 than with 50/50"
 
 def judged(folder, numbers, **changes):
     planned = small(**changes)
-    found = claims(Results(planned, write(folder, planned, numbers)))
-    return found.set_index(["claim", "setting"])["verdict"]
+    table = claims(Results(planned, write(folder, planned, numbers)))
+    return table.set_index(["claim", "setting"])["verdict"]
 
 
 @pytest.fixture(scope="module")
@@ -37,42 +37,42 @@ def results(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(results):
+def judgements(results):
     return claims(results).set_index(["claim", "setting"])
 
 
-def test_what_is_expected_is_replicated(found):
-    found = found["verdict"]
+def test_what_is_expected_is_replicated(judgements):
+    judgements = judgements["verdict"]
     for measure in ("overlap of tickets", "what one ticket alone holds", "state cosine"):
         for how in (
             "pairs and shares, last step",
             "shares and steps within pairs",
             "slope over shares within pairs and steps",
         ):
-            assert found[MORE, f"{measure}; area, all parameters; {how}"] == "replicated"
-        assert found[CREATED, f"{measure}; en-fr"] == "replicated"
-    assert found[WORTH, "TEff of the first language; c0-c1"] == "replicated"
-    assert found[WORTH, "TEff of the second language; en-fr"] == "replicated"
-    assert found[ROBUST, "slope, attention; c0-c1"] == "replicated"
-    assert found[TWO, "area, attention; en-fr, 50/50"] == "replicated"
-    assert found[BEFORE, "state cosine; c0-c1, 90/10"] == "replicated"
+            assert judgements[MORE, f"{measure}; area, all parameters; {how}"] == "replicated"
+        assert judgements[CREATED, f"{measure}; en-fr"] == "replicated"
+    assert judgements[WORTH, "TEff of the first language; c0-c1"] == "replicated"
+    assert judgements[WORTH, "TEff of the second language; en-fr"] == "replicated"
+    assert judgements[ROBUST, "slope, attention; c0-c1"] == "replicated"
+    assert judgements[TWO, "area, attention; en-fr, 50/50"] == "replicated"
+    assert judgements[BEFORE, "state cosine; c0-c1, 90/10"] == "replicated"
 
 
 def test_the_contrary_is_opposite(tmp_path):
     numbers = Numbers(
         balanced=0.3, imbalanced=0.1, robust=-1.0, majority=0.6, minority=0.7, late=0.5, early=2.0
     )
-    found = judged(tmp_path, numbers)
-    assert found[MORE, "gradient cosine; slope, attention; pairs and shares, last step"] == (
+    verdicts = judged(tmp_path, numbers)
+    assert verdicts[MORE, "gradient cosine; slope, attention; pairs and shares, last step"] == (
         "opposite"
     )
-    assert found[CREATED, "overlap of tickets; c0-c1"] == "opposite"
-    assert found[CREATED, "parts of speech, transferred; c0-c1"] == "opposite"
-    assert found[WORTH, "TEff of the second language; c0-c1"] == "opposite"
-    assert found[TWO, "area, all parameters; c0-c1, 90/10"] == "opposite"
+    assert verdicts[CREATED, "overlap of tickets; c0-c1"] == "opposite"
+    assert verdicts[CREATED, "parts of speech, transferred; c0-c1"] == "opposite"
+    assert verdicts[WORTH, "TEff of the second language; c0-c1"] == "opposite"
+    assert verdicts[TWO, "area, all parameters; c0-c1, 90/10"] == "opposite"
     # Less is shared at 90/10, and less is the damage: that is more robust.
-    assert found[ROBUST, "area, all parameters; c0-c1"] == "replicated"
-    assert found[BEFORE, "state cosine; c0-c1, 50/50"] == "no gain of robustness to time"
+    assert verdicts[ROBUST, "area, all parameters; c0-c1"] == "replicated"
+    assert verdicts[BEFORE, "state cosine; c0-c1, 50/50"] == "no gain of robustness to time"
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_onsets_are_held_against_each_other(late, early, before, earlier, tmp_pa
     planned = small(seeds=(0, 1, 2, 3, 4), others=(), first=4)
     numbers = Numbers(late=late, early=early, balanced=0.3, scatter=0.001)
     results = Results(planned, write(tmp_path, planned, numbers))
-    found = claims(results).set_index(["claim", "setting"])["verdict"]
-    assert found[BEFORE, "gradient cosine; c0-c1, 50/50"] == before
-    assert found[EARLIER, "gradient cosine; c0-c1"] == earlier
+    verdicts = claims(results).set_index(["claim", "setting"])["verdict"]
+    assert verdicts[BEFORE, "gradient cosine; c0-c1, 50/50"] == before
+    assert verdicts[EARLIER, "gradient cosine; c0-c1"] == earlier
     times = onsets(results).query("share == 0.5 and measure == 'state_cosine'")
     # Half of what grows with log2(1 + step) is reached at about the root of the last step.
     expected = np.log2(np.sqrt(1 + planned.optimiser.steps) - 1)
@@ -93,16 +93,16 @@ def test_onsets_are_held_against_each_other(late, early, before, earlier, tmp_pa
     assert times["sure"].all()
 
 
-def test_an_onset_before_the_first_look_is_a_bound(found):
-    row = found.loc[(EARLIER, "overlap of tickets; en-fr")]
+def test_an_onset_before_the_first_look_is_a_bound(judgements):
+    row = judgements.loc[(EARLIER, "overlap of tickets; en-fr")]
     assert row["verdict"] == "starts before the first look"
     assert np.isnan(row["low"])
 
 
 def test_one_seed_has_no_verdict(tmp_path):
-    found = judged(tmp_path, Numbers(), seeds=(0,), others=())
-    assert "one seed" in set(found)
-    assert not set(found) & {"replicated", "opposite", "not replicated"}
+    verdicts = judged(tmp_path, Numbers(), seeds=(0,), others=())
+    assert "one seed" in set(verdicts)
+    assert not set(verdicts) & {"replicated", "opposite", "not replicated"}
 
 
 def between(planned, tokens):
@@ -141,8 +141,8 @@ def test_what_lies_beyond_the_budgets_is_no_effect(tmp_path):
     rows = results.efficiency.query("role == 'first' and share == 0.1")
     assert set(rows["beyond"]) == {"above"}
     np.testing.assert_allclose(rows["teff"], 1 / 0.9, rtol=1e-3)  # all tokens over those seen
-    found = claims(results).set_index(["claim", "setting"])["verdict"]
-    assert found[WORTH, "TEff of the first language; c0-c1"] == "above the monolingual runs"
+    verdicts = claims(results).set_index(["claim", "setting"])["verdict"]
+    assert verdicts[WORTH, "TEff of the first language; c0-c1"] == "above the monolingual runs"
 
 
 def test_a_study_that_is_not_done_is_said_to_be(tmp_path):
@@ -175,8 +175,8 @@ def test_effects_over_models_are_taken_within_seeds_and_groups():
 @pytest.mark.slow
 def test_numbers_that_do_not_depend_on_sharing_are_not_replicated(tmp_path):
     numbers = replace(Numbers(), robust=0.0, scatter=0.05)
-    found = judged(tmp_path, numbers, seeds=(0, 1, 2, 3, 4))
-    counts = found[MORE].value_counts()
+    verdicts = judged(tmp_path, numbers, seeds=(0, 1, 2, 3, 4))
+    counts = verdicts[MORE].value_counts()
     assert counts["not replicated"] > 0.8 * counts.sum()  # 95 % of independent ones
 
 
@@ -306,8 +306,8 @@ def test_what_imbalance_and_a_second_language_change(drawn, effects):
 
     def values(pair, share, column):
         table = chosen(last, pair=pair, share=share).set_index("seed")[column]
-        found = table.loc[list(SEEDS)].to_numpy()
-        return np.log(found) if column in TEFF else found
+        by_seed = table.loc[list(SEEDS)].to_numpy()
+        return np.log(by_seed) if column in TEFF else by_seed
 
     pairs = ["-".join(pair) for pair in drawn.study.pairs]
     for pair in pairs:
@@ -326,7 +326,7 @@ def test_what_imbalance_and_a_second_language_change(drawn, effects):
     assert len(effects.loc[TWO]) == 2 * len(pairs) * len(LOST)
 
 
-def test_how_onsets_are_held_against_each_other(found, results):
+def test_how_onsets_are_held_against_each_other(judgements, results):
     """Seed by seed, over those that have both."""
     times = onsets(results)
     for column, (said, *_) in {**SHARED, **PROBED}.items():
@@ -340,11 +340,11 @@ def test_how_onsets_are_held_against_each_other(found, results):
 
             for share, name in ((0.5, "50/50"), (0.1, "90/10")):
                 later = log2(column, share) - log2("spared_all", share)
-                row = found.loc[BEFORE, f"{said}; {pair}, {name}"]
+                row = judgements.loc[BEFORE, f"{said}; {pair}, {name}"]
                 assert row["effect"] == pytest.approx(np.nanmean(later))
                 assert (row["unit"], row["expected"]) == ("log2 steps", -1)
             sooner = log2(column, 0.1) - log2(column, 0.5)
-            row = found.loc[EARLIER, f"{said}; {pair}"]
+            row = judgements.loc[EARLIER, f"{said}; {pair}"]
             assert row["effect"] == pytest.approx(np.nanmean(sooner))
             if np.isfinite(row["low"]):
                 assert_effect(row, student(sooner), -1, "log2 steps")

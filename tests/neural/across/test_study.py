@@ -129,9 +129,9 @@ def test_every_model_is_a_row_of_the_joined_table(results):
     assert models.loc[~models["last"], "teff_first"].isna().all()
     alone = models["share"] == ALONE
     assert (models.loc[alone, "spared_all"] == 0).all()
-    found = claims(results)
-    assert tuple(found.columns) == COLUMNS
-    assert not found.duplicated(["claim", "setting"]).any()
+    claimed = claims(results)
+    assert tuple(claimed.columns) == COLUMNS
+    assert not claimed.duplicated(["claim", "setting"]).any()
 
 
 @pytest.mark.slow
@@ -148,13 +148,13 @@ def test_rows_are_what_measuring_by_hand_gives(results, done):
     subjects = Subjects(SMOKE, done)
     recipe = Recipe(CLONES, IMBALANCED)
     step, place = SMOKE.optimiser.steps, 1
-    models, both = subjects.stack(recipe, step), subjects.both(CLONES)
+    models, clones = subjects.stack(recipe, step), subjects.texts_of(CLONES)
     model = models.model(place)
     rows = results.models.query("pair == 'c0-c1' and share == 0.1 and seed == 1 and last")
     (row,) = rows.itertuples()
 
     def nats(parameters, language):
-        scores = score(parameters, SMOKE.model, both.held_out[language], SMOKE.sliding)
+        scores = score(parameters, SMOKE.model, clones.held_out[language], SMOKE.sliding)
         return scores.nats.sum(axis=-1) / scores.scored.sum()
 
     # The same programs on the same numbers, in stacks of other sizes: float32 sums may round otherwise.
@@ -181,17 +181,17 @@ def test_rows_are_what_measuring_by_hand_gives(results, done):
 @pytest.mark.slow
 def test_pairs_are_read_by_the_ids_of_their_models(done):
     subjects = Subjects(SMOKE, done)
-    clones, real = subjects.both(CLONES), subjects.both(REAL)
+    clones, real = subjects.texts_of(CLONES), subjects.texts_of(REAL)
     end = clones.data.tokenizer.end_of_text
-    one, other = (clones.held_out[name].ids for name in CLONES)
-    np.testing.assert_array_equal(np.where(one == end, end, one + SMOKE.ids), other)
-    for both in (clones, real):
-        sides = both.sentences
+    original, other = (clones.held_out[name].ids for name in CLONES)
+    np.testing.assert_array_equal(np.where(original == end, end, original + SMOKE.ids), other)
+    for pair in (clones, real):
+        sides = pair.sentences
         assert sides[0].ids.shape == sides[1].ids.shape
         assert len(sides[0].lengths) == SMOKE.sentences
-        for name, text in both.held_out.items():
+        for name, text in pair.held_out.items():
             assert text.ids.max() < SMOKE.model.vocabulary
-            assert both.train[name].max() < SMOKE.model.vocabulary
+            assert pair.train[name].max() < SMOKE.model.vocabulary
     for part in ("train", "dev", "test"):
         first, second = (clones.words[name, part] for name in CLONES)
         np.testing.assert_array_equal(first.labels, second.labels)
@@ -224,8 +224,8 @@ def test_more_seeds_leave_the_others_as_they_were(results, tmp_path_factory):
     study.do(planned, out)
     keys = ["pair", "share", "seed", "step"]
     ours, theirs = (
-        found.models.query("pair == 'c0-c1' and seed < 2").set_index(keys).sort_index()
-        for found in (results, Results(planned, out))
+        joined.models.query("pair == 'c0-c1' and seed < 2").set_index(keys).sort_index()
+        for joined in (results, Results(planned, out))
     )
     for column in ("loss_second", "area_all", "state_cosine", "jaccard"):
         # Stacks of other sizes sum in another order; of masks a few weights may change places.

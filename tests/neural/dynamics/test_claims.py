@@ -56,35 +56,37 @@ def planted(out: Path, numbers: Numbers, study: Study = STUDY) -> Results:
         return numbers.jitter * float(np.random.default_rng(code).standard_normal())
 
     @cache
-    def at(task: str, one: str, other: str, seed: int) -> float:
+    def at(task: str, source: str, other: str, seed: int) -> float:
         """The octave in which a skill is there."""
         start = 5 + 0.5 * sign * (study.tasks.index(task) - 1) + (0 if sign > 0 else 4.2)
-        if one != other:
-            start += sign * (1 + 0.4 * family_distance(one, other))
-        return start + jitter(task, one, other, seed)
+        if source != other:
+            start += sign * (1 + 0.4 * family_distance(source, other))
+        return start + jitter(task, source, other, seed)
 
-    def value(row: dict, task: str, one: str, other: str, turn: int) -> float:
+    def value(row: dict, task: str, source: str, other: str, turn: int) -> float:
         """turn: 1 of dev; of test -1 turns round what comes after the rise."""
-        x, end = octave[row["step"]], at(task, one, other, row["seed"])
-        rise = 0.2 + (0.6 - 0.1 * (one != other) * family_distance(one, other) * sign) * min(
+        x, end = octave[row["step"]], at(task, source, other, row["seed"])
+        rise = 0.2 + (0.6 - 0.1 * (source != other) * family_distance(source, other) * sign) * min(
             max((x - end + 2) / 2, 0), 1
         )
         after = max(x - end, 0)
         if row["layer"] == study.model.layers:
-            return float(rise - 0.05 * turn * after + jitter("last", one, other, row["seed"]) / 10)
-        return float(rise - 0.02 + (0.0005 if one == other else -0.004) * turn * after)
+            return float(
+                rise - 0.05 * turn * after + jitter("last", source, other, row["seed"]) / 10
+            )
+        return float(rise - 0.02 + (0.0005 if source == other else -0.004) * turn * after)
 
     probes = [
         row
-        | {"task": task, "train": one, "test": other, "draw": 0, "removed": removed}
+        | {"task": task, "train": language, "test": other, "draw": 0, "removed": removed}
         | {
-            "accuracy": value(row, task, one, other, sign)
-            + 0.05 * sign * (removed and one != other)
+            "accuracy": value(row, task, language, other, sign)
+            + 0.05 * sign * (removed and language != other)
         }
-        | {"accuracy_dev": value(row, task, one, other, 1), "loss": 1.0, "loss_dev": 1.0}
+        | {"accuracy_dev": value(row, task, language, other, 1), "loss": 1.0, "loss_dev": 1.0}
         | {"majority": 0.15, "strength": 1.0, "converged": True}
         for task in study.tasks
-        for one, other, row in product(study.languages, study.languages, about)
+        for language, other, row in product(study.languages, study.languages, about)
         for removed in ((False, True) if task == "parts-of-speech" else (False,))
     ]
     trained = {step: sign * (octave[step] - octave[0]) / 20 for step in study.steps}
@@ -172,7 +174,7 @@ def results(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(results):
+def reported(results):
     return claims(results)
 
 
@@ -246,31 +248,31 @@ CASES = [
 
 
 @pytest.mark.parametrize(("claim", "setting", "task"), CASES)
-def test_what_is_planted_is_found_and_its_opposite_too(found, turned, claim, setting, task):
-    assert verdict(found, claim, setting, task) == "replicated"
+def test_what_is_planted_is_found_and_its_opposite_too(reported, turned, claim, setting, task):
+    assert verdict(reported, claim, setting, task) == "replicated"
     assert verdict(turned, claim, setting, task) == "opposite"
 
 
-def test_pairs_differ_and_no_one_step_is_best(found):
+def test_pairs_differ_and_no_one_step_is_best(reported):
     assert (
         verdict(
-            found,
+            reported,
             "the onset of transfer depends on the pair of languages",
             f"{GAIN}, over pairs",
             "arcs",
         )
         == "replicated"
     )
-    rows = found[found["claim"] == "no one checkpoint is best for all"].set_index("setting")
+    rows = reported[reported["claim"] == "no one checkpoint is best for all"].set_index("setting")
     everything = f"{3 * 25} tasks and pairs"
     assert rows.loc[f"best steps, {everything}", "verdict"] == "replicated"
     lost = rows.loc[f"lost at the best common step, {everything}, over seeds"]
     assert (lost["effect"] > 0).any()
 
 
-def test_the_best_readout_moves_down(found):
+def test_the_best_readout_moves_down(reported):
     where = ("the best readout moves to lower layers", "cross-lingual, over seeds", "arcs")
-    assert verdict(found, *where) == "replicated"
+    assert verdict(reported, *where) == "replicated"
 
 
 def test_a_curve_is_of_the_layer_that_is_best_on_dev(results):
@@ -280,10 +282,10 @@ def test_a_curve_is_of_the_layer_that_is_best_on_dev(results):
     layers = rows[rows["seed"] == 0].groupby("step")["layer"].first()
     assert layers[16] == 3
     assert layers[1000] < 3
-    both = rows.merge(
+    joined = rows.merge(
         results.probes, on=["task", "removed", "seed", "step", "layer", "train", "test"]
     )
-    np.testing.assert_array_equal(both["accuracy_x"], both["accuracy_y"])
+    np.testing.assert_array_equal(joined["accuracy_x"], joined["accuracy_y"])
 
 
 def test_onsets_are_where_they_were_planted(results):
@@ -321,8 +323,8 @@ def test_shared_variance_is_the_intraclass_correlation():
     covered = 0
     for draw in range(200):
         rng = np.random.default_rng([1, draw])
-        one = shared_variance(rng.standard_normal(8) + rng.standard_normal((2, 8)))
-        covered += bool(one.low < 0.5 < one.high)
+        estimate = shared_variance(rng.standard_normal(8) + rng.standard_normal((2, 8)))
+        covered += bool(estimate.low < 0.5 < estimate.high)
     assert 180 <= covered <= 198  # 95 % of 200, within 3 standard errors
     none = shared_variance(rng.standard_normal((3, 400)))
     assert none.low < 0 < none.high

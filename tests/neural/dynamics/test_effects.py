@@ -67,21 +67,25 @@ def assert_both(rows, claim, setting, task, value, unit, expected):
 
 
 @cache
-def onset(results, of, task, seed, test, kind):
-    return chosen(results.onsets, seed=seed, of=of, task=task, test=test, kind=kind)["log2"].mean()
+def onset(results, criterion, task, seed, test, kind):
+    return chosen(results.onsets, seed=seed, of=criterion, task=task, test=test, kind=kind)[
+        "log2"
+    ].mean()
 
 
-@pytest.mark.parametrize("of", SETTINGS)
-def test_when_skills_are_there(results, rows, of):
-    setting = SETTINGS[of]
+@pytest.mark.parametrize("criterion", SETTINGS)
+def test_when_skills_are_there(results, rows, criterion):
+    setting = SETTINGS[criterion]
     in_language = "in-language"
-    for task in (*TASKS, *(["bits per character"] if of == "gain" else [])):
+    for task in (*TASKS, *(["bits per character"] if criterion == "gain" else [])):
         assert_both(
             rows,
             "in-language skill comes before half of the steps",
             setting,
             task,
-            lambda s, n, t=task: onset(results, of, t, s, n, in_language) - np.log2(LAST / 2),
+            lambda s, n, t=task: (
+                onset(results, criterion, t, s, n, in_language) - np.log2(LAST / 2)
+            ),
             "octaves",
             -1,
         )
@@ -96,7 +100,8 @@ def test_when_skills_are_there(results, rows, of):
             setting,
             f"{low} before {high}",
             lambda s, n, a=low, b=high: (
-                onset(results, of, b, s, n, in_language) - onset(results, of, a, s, n, in_language)
+                onset(results, criterion, b, s, n, in_language)
+                - onset(results, criterion, a, s, n, in_language)
             ),
             "octaves",
             1,
@@ -108,43 +113,43 @@ def test_when_skills_are_there(results, rows, of):
             setting,
             task,
             lambda s, n, t=task: (
-                onset(results, of, t, s, n, "cross-lingual")
-                - onset(results, of, t, s, n, in_language)
+                onset(results, criterion, t, s, n, "cross-lingual")
+                - onset(results, criterion, t, s, n, in_language)
             ),
             "octaves",
             1,
         )
 
 
-@pytest.mark.parametrize("of", SETTINGS)
+@pytest.mark.parametrize("criterion", SETTINGS)
 @pytest.mark.parametrize("task", ["retrieval", "argmax", "itermax"])
 def test_what_has_no_probe_is_timed_against_parts_of_speech_within_languages(
-    results, rows, of, task
+    results, rows, criterion, task
 ):
     later = []
     for seed in STUDY.seeds:
-        tested = chosen(results.onsets, of=of, task=task, seed=seed, kind="cross-lingual")
+        tested = chosen(results.onsets, of=criterion, task=task, seed=seed, kind="cross-lingual")
         across = tested.groupby("test")["log2"].mean().mean()
         within = np.mean(
             [
-                onset(results, of, "parts-of-speech", seed, name, "in-language")
+                onset(results, criterion, "parts-of-speech", seed, name, "in-language")
                 for name in STUDY.languages
             ]
         )
         later.append(across - within)
     claim = "skill within a language comes before that across languages"
-    where = (f"{SETTINGS[of]}, over seeds", f"parts-of-speech before {task}")
+    where = (f"{SETTINGS[criterion]}, over seeds", f"parts-of-speech before {task}")
     assert_effect(rows.loc[(claim, *where)], student(later), 1, "octaves")
 
 
-@pytest.mark.parametrize("of", SETTINGS)
-def test_onsets_of_pairs_differ(results, rows, of):
+@pytest.mark.parametrize("criterion", SETTINGS)
+def test_onsets_of_pairs_differ(results, rows, criterion):
     for task in (*TASKS, "retrieval", "argmax", "itermax"):
-        table = chosen(results.onsets, of=of, task=task, kind="cross-lingual")
+        table = chosen(results.onsets, of=criterion, task=task, kind="cross-lingual")
         values = table.pivot_table(index="seed", columns=["train", "test"], values="log2")
         exact = shared_variance(values.to_numpy())
         claim = "the onset of transfer depends on the pair of languages"
-        row = rows.loc[claim, f"{SETTINGS[of]}, over pairs", task]
+        row = rows.loc[claim, f"{SETTINGS[criterion]}, over pairs", task]
         assert_effect(row, (exact.value, exact.low, exact.high), 1, "share of variance")
 
 
@@ -166,13 +171,16 @@ def test_similar_languages(results, rows):
         overlap[row.one, row.other] = overlap[row.other, row.one] = row.overlap
 
     def against(pairs, values, measure):
-        of = family_distance if measure == "distance" else lambda *pair: overlap[pair]
-        return rank(values, [of(*pair) for pair in pairs])
+        relation = family_distance if measure == "distance" else lambda *pair: overlap[pair]
+        return rank(values, [relation(*pair) for pair in pairs])
 
     late = "transfer comes later between less similar languages"
     worse = "transfer is worse between less similar languages"
     ends = results.curves[results.curves["step"] == LAST].rename(columns={"score": "log2"})
-    tables = [(late, SETTINGS[of], chosen(results.onsets, of=of), 1) for of in SETTINGS]
+    tables = [
+        (late, SETTINGS[criterion], chosen(results.onsets, of=criterion), 1)
+        for criterion in SETTINGS
+    ]
     tables.append((worse, "last step", ends, -1))
     counted = 0
     for claim, setting, table, sign in tables:

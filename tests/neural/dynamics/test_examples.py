@@ -68,7 +68,9 @@ def test_answers_stand_for_each_other(invented: Any) -> None:
         for name in LANGUAGES[1:]:
             forms.setdefault((name, side["s1"].form), set()).add(side[name].form)
     assert len(forms) > 100
-    assert {len(found) for found in forms.values()} == {1}  # the same word for the same
+    assert {len(translations) for translations in forms.values()} == {
+        1
+    }  # the same word for the same
 
 
 def test_words_of_another_grammar_are_refused() -> None:
@@ -94,64 +96,64 @@ def words(context: int) -> Words:
 
 
 def test_words_know_their_heads_among_those_that_fit() -> None:
-    found = words(context=32)
-    assert found.sentence.tolist() == [0] + [1] * 6 + [2] * 6
-    assert found.head.tolist() == [NOWHERE, 3, 3, 6, 6, 6, NOWHERE, 9, 9, 12, 12, 12, NOWHERE]
-    assert found.forms[1:7] == SENTENCE.words
-    assert [UPOS[i] for i in found.upos[1:7]] == list(SENTENCE.upos)
-    assert RELATIONS[found.relation[5]] == "nsubj"  # without its subtype
+    text_words = words(context=32)
+    assert text_words.sentence.tolist() == [0] + [1] * 6 + [2] * 6
+    assert text_words.head.tolist() == [NOWHERE, 3, 3, 6, 6, 6, NOWHERE, 9, 9, 12, 12, 12, NOWHERE]
+    assert text_words.forms[1:7] == SENTENCE.words
+    assert [UPOS[i] for i in text_words.upos[1:7]] == list(SENTENCE.upos)
+    assert RELATIONS[text_words.relation[5]] == "nsubj"  # without its subtype
     cut = words(context=16)  # without schön
     assert cut.head.tolist() == [NOWHERE, 3, 3, *[NOWHERE] * 3, 8, 8, *[NOWHERE] * 3]
     assert "no word fits" in message(lambda: words(context=2))
 
 
 def test_arcs_are_half_right_and_half_of_the_same_words_with_others() -> None:
-    found = words(context=32)
-    drawn = [examples.arcs(found, 12, [draw]) for draw in range(40)]
-    for one in drawn:
-        n = len(one) // 2
-        assert one.labels.tolist() == [1] * n + [0] * n
-        assert one.other is not None
-        np.testing.assert_array_equal(one.one[:n], one.one[n:])
-        np.testing.assert_array_equal(one.other[:n], found.head[one.one[:n]])
-        wrong, of = one.other[n:], one.one[n:]
-        assert (wrong != of).all()
-        assert (wrong != found.head[of]).all()
-        np.testing.assert_array_equal(found.sentence[wrong], found.sentence[of])
-    assert np.array_equal(drawn[0].other, examples.arcs(found, 12, [0]).other)
-    first = {int(one.other[6]) for one in drawn if one.other is not None}
+    text_words = words(context=32)
+    drawn = [examples.arcs(text_words, 12, [draw]) for draw in range(40)]
+    for arcs in drawn:
+        n = len(arcs) // 2
+        assert arcs.labels.tolist() == [1] * n + [0] * n
+        assert arcs.other is not None
+        np.testing.assert_array_equal(arcs.one[:n], arcs.one[n:])
+        np.testing.assert_array_equal(arcs.other[:n], text_words.head[arcs.one[:n]])
+        wrong, dependents = arcs.other[n:], arcs.one[n:]
+        assert (wrong != dependents).all()
+        assert (wrong != text_words.head[dependents]).all()
+        np.testing.assert_array_equal(text_words.sentence[wrong], text_words.sentence[dependents])
+    assert np.array_equal(drawn[0].other, examples.arcs(text_words, 12, [0]).other)
+    first = {int(arcs.other[6]) for arcs in drawn if arcs.other is not None}
     assert first == {2, 4, 5, 6}  # of word 1, whose head is 3: all else
 
 
 def test_relations_are_those_of_arcs() -> None:
-    found = examples.related(words(context=32), 5)
-    assert [RELATIONS[i] for i in found.labels] == ["case", "obl", "nsubj", "det", "nsubj"]
-    assert found.types[0] == ("in", "Haus")
-    assert found.majority == 0.4
+    relations = examples.related(words(context=32), 5)
+    assert [RELATIONS[i] for i in relations.labels] == ["case", "obl", "nsubj", "det", "nsubj"]
+    assert relations.types[0] == ("in", "Haus")
+    assert relations.majority == 0.4
 
 
 def test_one_side_of_a_pair_tells_nothing() -> None:
     rows = np.arange(10, 30)
-    found = examples.paired(rows, [0])
-    assert found.other is not None
-    right = found.labels == 1
-    np.testing.assert_array_equal(found.one[right], found.other[right])
-    assert (found.one[~right] != found.other[~right]).all()
-    for side in (found.one, found.other):
+    pairs = examples.paired(rows, [0])
+    assert pairs.other is not None
+    right = pairs.labels == 1
+    np.testing.assert_array_equal(pairs.one[right], pairs.other[right])
+    assert (pairs.one[~right] != pairs.other[~right]).all()
+    for side in (pairs.one, pairs.other):
         for kept in (right, ~right):
             np.testing.assert_array_equal(np.sort(side[kept]), rows)
-    assert not np.array_equal(examples.paired(rows, [1]).other, found.other)
+    assert not np.array_equal(examples.paired(rows, [1]).other, pairs.other)
 
 
 def test_features_of_a_pair() -> None:
     states = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     pair = Examples(np.array([0, 2]), np.array([1, 1]), np.array([1, 0]), 2)
-    X = np.asarray(pair.of(states, states + 1).features)
+    X = np.asarray(pair.part(states, states + 1).features)
     assert X.shape == (2, 2, 12)
     h1, h2 = states[1, 2], states[1, 1] + 1
     np.testing.assert_array_equal(X[1, 1], np.concatenate([h1, h2, h1 * h2]))
     alone = Examples(np.array([2]), None, np.array([0]), 2)
-    np.testing.assert_array_equal(np.asarray(alone.of(states).features), states[:, 2:])
+    np.testing.assert_array_equal(np.asarray(alone.part(states).features), states[:, 2:])
 
 
 def test_xnli_is_read_by_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,9 +168,9 @@ def test_xnli_is_read_by_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = ModuleType("datasets")
     fake.load_dataset = load_dataset  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "datasets", fake)
-    found = inferences("de", "dev", 3)
+    loaded = inferences("de", "dev", 3)
     assert asked == [("facebook/xnli", "de", "validation[:3]")]
-    assert (found.premises, found.labels) == (("a",) * 3, (2,) * 3)
+    assert (loaded.premises, loaded.labels) == (("a",) * 3, (2,) * 3)
     assert "cannot read xnli in xx (no such configuration)" in message(inferences, "xx", "dev", 3)
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert "xnli needs the datasets package" in message(inferences, "de", "dev", 3)

@@ -96,10 +96,10 @@ def test_bad_input_is_one_line(arguments, said, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "datasets", None)
     out = tmp_path / "out"
     assert run(monkeypatch, *arguments, "--out", out) == 2
-    told = capsys.readouterr().err
-    assert said in told
-    assert told.startswith("neural.dynamics: ")
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert printed.startswith("neural.dynamics: ")
+    assert printed.count("\n") == 1
     assert not out.exists()
 
 
@@ -118,20 +118,20 @@ def readings(done):
 
 
 def test_every_task_is_probed_in_every_language_step_and_layer(done):
-    found = read(done, "probes")
+    probes = read(done, "probes")
     P = len(SMOKE.steps) * len(SMOKE.seeds) * (SMOKE.model.layers + 1)
     for task in SMOKE.tasks:
-        rows = found[(found["task"] == task) & ~found["removed"]]
+        rows = probes[(probes["task"] == task) & ~probes["removed"]]
         sources = set(SMOKE.languages[1:]) if task == "pairing" else LANGUAGES
         draws = 1 if task == "parts-of-speech" else SMOKE.draws
         assert set(rows["train"]) == set(rows["test"]) == sources
         assert len(rows) == P * draws * len(sources) ** 2
-    assert len(found[found["removed"]]) == P * 9
-    assert found["converged"].all()
-    assert found["accuracy"].between(0, 1).all()
-    assert np.isfinite(found["loss"]).all()
-    assert (found["majority"][found["task"] != "parts-of-speech"] == 0.5).all()
-    known = found[(found["task"] == "parts-of-speech") & (found["train"] == found["test"])]
+    assert len(probes[probes["removed"]]) == P * 9
+    assert probes["converged"].all()
+    assert probes["accuracy"].between(0, 1).all()
+    assert np.isfinite(probes["loss"]).all()
+    assert (probes["majority"][probes["task"] != "parts-of-speech"] == 0.5).all()
+    known = probes[(probes["task"] == "parts-of-speech") & (probes["train"] == probes["test"])]
     assert known["accuracy"].mean() > known["majority"].mean() + 0.1
     coarse = len(SMOKE.coarse_steps) * P // len(SMOKE.steps)
     for table in ("controls", "length"):
@@ -162,7 +162,7 @@ def test_rows_are_what_measuring_by_hand_gives(done, readings):
     def part(language, name):
         words = subjects.words[language, name]
         states = word_features(model, models.config, words.examples)
-        return tagged(words, SMOKE.words.of(name)).of(states)
+        return tagged(words, SMOKE.words.size(name)).part(states)
 
     fitted = logistic.fit(part("s1", "train"), part("s1", "dev"), 17)
     expected = score(fitted, part("s2", "test"))
@@ -251,9 +251,9 @@ def test_it_ends_with_the_claims_and_resumes_to_the_same_tables(done, monkeypatc
 
 def test_claims_and_their_tables(done):
     results = Results(SMOKE, done)
-    found = claims(results)
-    assert tuple(found.columns) == COLUMNS
-    assert not found.duplicated(["claim", "setting", "task"]).any()
+    verdicts = claims(results)
+    assert tuple(verdicts.columns) == COLUMNS
+    assert not verdicts.duplicated(["claim", "setting", "task"]).any()
     curves = results.curves
     assert set(curves["task"]) == {
         *SMOKE.tasks,

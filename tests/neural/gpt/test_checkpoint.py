@@ -55,14 +55,14 @@ def run(tmp_path):
 
 
 def test_what_is_loaded_is_what_was_saved(run):
-    found = load(run / "seed-0", step=7)
+    loaded = load(run / "seed-0", step=7)
     for name, array in parameters().items():
-        assert found.parameters[name].dtype == np.float32
-        np.testing.assert_array_equal(found.parameters[name], array)
-    assert list(found.parameters) == list(shapes(MODEL))
-    assert (found.model, found.step, found.seed, found.run) == (MODEL, 7, 0, "0123")
-    assert (found.languages, found.tokens) == ("el,en", {"el": 21, "en": 21})
-    assert found.tokenizer.vocabulary == 257
+        assert loaded.parameters[name].dtype == np.float32
+        np.testing.assert_array_equal(loaded.parameters[name], array)
+    assert list(loaded.parameters) == list(shapes(MODEL))
+    assert (loaded.model, loaded.step, loaded.seed, loaded.run) == (MODEL, 7, 0, "0123")
+    assert (loaded.languages, loaded.tokens) == ("el,en", {"el": 21, "en": 21})
+    assert loaded.tokenizer.vocabulary == 257
 
 
 def test_a_file_a_record_a_model_and_a_run_of_one_model_can_be_given(run):
@@ -195,11 +195,11 @@ def test_half_of_the_last_checkpoint_is_an_error_that_names_it(run, gone):
     """Not an older step without a word; which can be asked for."""
     file_of(run / "seed-0", 12).with_suffix(gone).unlink()
     for where in (run, run / "seed-0"):
-        told = message(load, where)
-        assert "step-00000012" in told
-        assert f"without step-00000012{gone}" in told
-        assert "whole: 7" in told
-        assert message(load, where, step=12) == told
+        refusal = message(load, where)
+        assert "step-00000012" in refusal
+        assert f"without step-00000012{gone}" in refusal
+        assert "whole: 7" in refusal
+        assert message(load, where, step=12) == refusal
         assert load(where, step=7).step == 7
     assert "step-00000012" in message(load, file_of(run / "seed-0", 12))
     assert steps(run / "seed-0") == (7,)
@@ -240,10 +240,10 @@ def test_a_full_disk_leaves_what_was_saved(run):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        told = message(saved, run / "seed-0", step=13)
+        refusal = message(saved, run / "seed-0", step=13)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "free space" in told
+    assert "free space" in refusal
     assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
     assert load(path).step == 12
 
@@ -293,12 +293,12 @@ def test_a_kill_leaves_the_old_checkpoint_or_the_new(tmp_path, kill_at, monkeypa
         finally:
             monkeypatch.undo()
         assert 7 in steps(folder)
-        found = {n: load(folder, step=n).seed for n in steps(folder)}
-        outcomes.add((step in found, found.get(step)))
+        seeds = {n: load(folder, step=n).seed for n in steps(folder)}
+        outcomes.add((step in seeds, seeds.get(step)))
         if survived():
             break
     else:
         pytest.fail("the write has more than 20 places to die at")
-    assert found[step] == 1
+    assert seeds[step] == 1
     assert {there for there, _ in outcomes} == {False, True}
     assert read(file_of(folder, step))[1]["step"] == step

@@ -59,9 +59,9 @@ def test_logits_are_those_of_transformers():
     assert {name: array.shape for name, array in parameters.items()} == shapes(config)
     expected = load_file(FIXTURE / "expected.safetensors")
     placed = jax.device_put(parameters)
-    found = logits(placed, expected["tokens"].astype(np.int32), config)
+    ours = logits(placed, expected["tokens"].astype(np.int32), config)
     assert np.abs(expected["logits"]).max() > 1
-    np.testing.assert_allclose(found, expected["logits"], rtol=0, atol=AGREEMENT)
+    np.testing.assert_allclose(ours, expected["logits"], rtol=0, atol=AGREEMENT)
 
 
 def test_older_files_are_read_too(folder):
@@ -74,14 +74,16 @@ def test_older_files_are_read_too(folder):
     edited(folder, lambda tensors: {k.removeprefix("transformer."): v for k, v in tensors.items()})
     edited(folder, lambda tensors: tensors | masks | {"lm_head.weight": tensors["wte.weight"]})
     edited(folder, lambda tensors: {f"module.{name}": a for name, a in tensors.items()})
-    found, config = read(folder)
+    parameters, config = read(folder)
     assert config.tied
     for name, array in whole.items():
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(parameters[name], array)
     edited(folder, lambda tensors: {k: v.astype(np.float16) for k, v in tensors.items()})
-    found, _ = read(folder)
-    assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
-    np.testing.assert_allclose(found["wpe.weight"], whole["wpe.weight"], rtol=2**-10, atol=1e-6)
+    parameters, _ = read(folder)
+    assert {array.dtype for array in parameters.values()} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(
+        parameters["wpe.weight"], whole["wpe.weight"], rtol=2**-10, atol=1e-6
+    )
 
 
 def test_weights_in_several_files_are_joined(folder):
@@ -212,10 +214,10 @@ def test_state_dicts_of_torch_are_read(folder):
     tensors = {f"module.{name}": torch.tensor(array).half() for name, array in whole.items()}
     path = folder.parent / "bilingual.pth"
     torch.save(tensors | {"module.lm_head.weight": tensors["module.transformer.wte.weight"]}, path)
-    found, config = read(path, heads=4)
+    parameters, config = read(path, heads=4)
     assert config == read(FIXTURE)[1]
     np.testing.assert_allclose(
-        found["wpe.weight"], whole["transformer.wpe.weight"], rtol=2**-10, atol=1e-6
+        parameters["wpe.weight"], whole["transformer.wpe.weight"], rtol=2**-10, atol=1e-6
     )
     torch.save(Opened(str(folder / "opened")), path)
     assert "no dictionary of tensors" in message(read, path, heads=4)
@@ -234,12 +236,12 @@ def test_import_makes_a_run(folder, byte_pairs, tmp_path):
     with_vocabulary(folder, 265)
     save_tokenizer(byte_pairs, folder / "tokenizer.json")
     path = import_model(str(folder), tmp_path / "run")
-    found = checkpoint.load(tmp_path / "run")
-    assert found.path == path
-    assert (found.step, found.model) == (0, read(folder)[1])
-    assert found.tokenizer.fingerprint == byte_pairs.fingerprint
+    loaded = checkpoint.load(tmp_path / "run")
+    assert loaded.path == path
+    assert (loaded.step, loaded.model) == (0, read(folder)[1])
+    assert loaded.tokenizer.fingerprint == byte_pairs.fingerprint
     for name, array in read(folder)[0].items():
-        np.testing.assert_array_equal(found.parameters[name], array)
+        np.testing.assert_array_equal(loaded.parameters[name], array)
     assert "there already" in message(import_model, str(folder), tmp_path / "run")
 
 
@@ -259,10 +261,10 @@ def test_vocabulary_and_merges_make_the_same_tokenizer(byte_pairs, tmp_path):
     (tmp_path / "vocab.json").write_text(json.dumps(model["vocab"]))
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
     (tmp_path / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
-    found = tokenizer_of(tmp_path)
+    tokenizer = tokenizer_of(tmp_path)
     text = "the queen, ο βασιλιάς and the king <|endoftext|>"
-    np.testing.assert_array_equal(found.encode(text), byte_pairs.encode(text))
-    assert (found.vocabulary, found.end_of_text) == (265, byte_pairs.end_of_text)
+    np.testing.assert_array_equal(tokenizer.encode(text), byte_pairs.encode(text))
+    assert (tokenizer.vocabulary, tokenizer.end_of_text) == (265, byte_pairs.end_of_text)
     assert tokenizer_of(tmp_path / "merges.txt").vocabulary == 265
     (tmp_path / "merges.txt").write_text("no merges\n")
     assert "no tokenizer" in message(tokenizer_of, tmp_path)
@@ -322,8 +324,8 @@ def test_transformers_loads_what_is_exported(run, tied, tmp_path):
     np.testing.assert_array_equal(ids, model.tokenizer.encode(text))
     with torch.no_grad():
         wanted = theirs(torch.tensor([ids])).logits.numpy()
-    found = logits(jax.device_put(model.parameters), np.array([ids]), model.model)
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=AGREEMENT)
+    ours = logits(jax.device_put(model.parameters), np.array([ids]), model.model)
+    np.testing.assert_allclose(ours, wanted, rtol=0, atol=AGREEMENT)
 
 
 def test_a_model_of_bytes_is_exported_and_read_back(run, tmp_path):

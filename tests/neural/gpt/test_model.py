@@ -90,7 +90,7 @@ def forward(
         mean, variance = x.mean(), x.var()
         return (x - mean) / np.sqrt(variance + 1e-5) * p[f"{name}.weight"] + p[f"{name}.bias"]
 
-    def one(sequence: np.ndarray) -> np.ndarray:
+    def logits_of(sequence: np.ndarray) -> np.ndarray:
         x = [p["wte.weight"][token] + p["wpe.weight"][t] for t, token in enumerate(sequence)]
         for layer in range(config.layers):
             h = f"h.{layer}"
@@ -118,7 +118,7 @@ def forward(
         output = p["wte.weight"] if config.tied else p["lm_head.weight"]
         return np.array([output @ layer_norm("ln_f", row) for row in x])
 
-    return np.array([one(sequence) for sequence in tokens])
+    return np.array([logits_of(sequence) for sequence in tokens])
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def forward(
 def test_logits_are_gpt_2_s(route: str, tied: bool) -> None:
     config, compute = replace(MINUTE, tied=tied), ROUTES[route]
     parameters, (tokens, targets) = stirred(config), batch(config)
-    found, each, mean = compiled(
+    computed, each, mean = compiled(
         lambda p: (
             logits(p, tokens, config, compute),
             token_losses(p, tokens, targets, config, compute),
@@ -135,9 +135,9 @@ def test_logits_are_gpt_2_s(route: str, tied: bool) -> None:
         )
     )(parameters)
     expected = forward(parameters, tokens, config)
-    assert found.dtype == jnp.float32
+    assert computed.dtype == jnp.float32
     # A few hundred roundings of float32 numbers, relative to the largest.
-    np.testing.assert_allclose(found, expected, atol=300 * EPS * np.abs(expected).max())
+    np.testing.assert_allclose(computed, expected, atol=300 * EPS * np.abs(expected).max())
     true = np.take_along_axis(expected, targets[..., None], -1)[..., 0]
     nats = np.log(np.exp(expected).sum(-1)) - true
     np.testing.assert_allclose(each, nats, atol=300 * EPS * np.abs(expected).max())
@@ -161,8 +161,8 @@ def test_states_are_the_residual_stream() -> None:
     last = np.asarray(
         compiled(norm)(stream[-1], parameters["ln_f.weight"], parameters["ln_f.bias"])
     )
-    found = logits_by()(parameters, tokens)
-    np.testing.assert_allclose(last @ parameters["wte.weight"].T, found, rtol=1e-4, atol=1e-4)
+    computed = logits_by()(parameters, tokens)
+    np.testing.assert_allclose(last @ parameters["wte.weight"].T, computed, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(looped, stream, rtol=1e-4, atol=1e-4)
 
 
@@ -210,12 +210,12 @@ def test_gradients_have_gradients() -> None:
         parameters, (tokens, targets) = stirred(MINUTE, dtype="float64"), batch(MINUTE)
         along = stirred(MINUTE, seed=5, dtype="float64")
         slope = jax.grad(lambda p: loss(p, tokens, targets, MINUTE, compute))
-        _, found = compiled(lambda p, v: jax.jvp(slope, (p,), (v,)))(parameters, along)
+        _, curvatures = compiled(lambda p, v: jax.jvp(slope, (p,), (v,)))(parameters, along)
         moved = [
             compiled(slope)({n: parameters[n] + sign * step * along[n] for n in along})
             for sign in (1, -1)
         ]
-        for name, curvature in found.items():
+        for name, curvature in curvatures.items():
             expected = (moved[0][name] - moved[1][name]) / (2 * step)
             np.testing.assert_allclose(
                 curvature, expected, atol=1e-6 * max(1.0, float(jnp.abs(expected).max()))
@@ -235,15 +235,15 @@ def test_attention_s_gradient_is_that_of_the_formula() -> None:
         mixed, pull = jax.vjp(function, q, k, v)
         return mixed, *pull(out)
 
-    found, expected = compiled(lambda: (with_gradients(attend), with_gradients(formula)))()
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, atol=100 * EPS)
+    computed, expected = compiled(lambda: (with_gradients(attend), with_gradients(formula)))()
+    for ours, other in zip(computed, expected, strict=True):
+        np.testing.assert_allclose(ours, other, atol=100 * EPS)
 
 
 def test_attention_survives_large_scores() -> None:
     q = jnp.full((1, 12, 4), 100.0)
-    found, gradient = compiled(jax.value_and_grad(lambda q: attend(q, q, q).sum()))(q)
-    assert float(found) == float(q.sum())
+    total, gradient = compiled(jax.value_and_grad(lambda q: attend(q, q, q).sum()))(q)
+    assert float(total) == float(q.sum())
     assert np.isfinite(gradient).all()
 
 
@@ -259,14 +259,18 @@ def test_the_fused_loss_is_the_plain_one(most: int) -> None:
 
     weights = rng.standard_normal(36).astype(np.float32)
 
-    def of(each: Callable[..., jax.Array], mean: Callable[..., jax.Array]) -> list[object]:
+    def with_gradients(
+        each: Callable[..., jax.Array], mean: Callable[..., jax.Array]
+    ) -> list[object]:
         sums = (lambda x, h: 3 * mean(x, h), lambda x, h: weights @ each(x, h))
         return [each(x, head), *(jax.value_and_grad(f, (0, 1))(x, head) for f in sums)]
 
     fused = (partial(f, targets=targets, most=most) for f in (losses, mean_loss))
-    found, expected = compiled(lambda: (of(*fused), of(plain, lambda x, h: plain(x, h).mean())))()
-    np.testing.assert_allclose(found[0], expected[0], atol=50 * EPS)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=100 * EPS), found, expected)
+    computed, expected = compiled(
+        lambda: (with_gradients(*fused), with_gradients(plain, lambda x, h: plain(x, h).mean()))
+    )()
+    np.testing.assert_allclose(computed[0], expected[0], atol=50 * EPS)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=100 * EPS), computed, expected)
 
 
 def test_a_loss_holds_few_logits() -> None:
@@ -291,13 +295,13 @@ def test_rematerialisation_saves_memory(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(layers, "QUERIES", 128)
     config = ModelConfig(layers=6, width=16, heads=2, context=20, vocabulary=16)
     plain, again = (gradients(config, Compute(remat=remat)) for remat in (False, True))
-    memory = [found.memory_analysis().temp_size_in_bytes for found in (plain, again)]
+    memory = [program.memory_analysis().temp_size_in_bytes for program in (plain, again)]
     assert memory[1] < memory[0] / 2
     parameters = stirred(config)
-    (_, one), (_, other) = plain(parameters), again(parameters)
-    for name in one:
-        scale = float(jnp.abs(one[name]).max())
-        np.testing.assert_allclose(one[name], other[name], atol=1e-4 * scale, err_msg=name)
+    (_, gradient), (_, other) = plain(parameters), again(parameters)
+    for name in gradient:
+        scale = float(jnp.abs(gradient[name]).max())
+        np.testing.assert_allclose(gradient[name], other[name], atol=1e-4 * scale, err_msg=name)
 
 
 def test_no_layer_s_gradient_waits_for_all_later_ones() -> None:
@@ -314,16 +318,16 @@ def test_no_layer_s_gradient_waits_for_all_later_ones() -> None:
 def test_bfloat16_is_float32_to_its_rounding() -> None:
     parameters, (tokens, targets) = stirred(MINUTE), batch(MINUTE)
     compute = Compute(dtype="bfloat16")
-    both = Compute(), compute
-    exact, rounded = (np.asarray(logits_by(c)(parameters, tokens)) for c in both)
+    precisions = Compute(), compute
+    exact, rounded = (np.asarray(logits_by(c)(parameters, tokens)) for c in precisions)
     assert rounded.dtype == np.float32
     # Eight bits of mantissa, and a dozen roundings on the way.
     assert np.abs(rounded - exact).max() < 12 * 2**-8 * np.abs(exact).max()
     assert np.abs(rounded - exact).max() > 2**-12
-    one, other = (loss_and_slope(c)(parameters, tokens, targets)[1] for c in both)
-    for name in one:
+    gradient, other = (loss_and_slope(c)(parameters, tokens, targets)[1] for c in precisions)
+    for name in gradient:
         assert other[name].dtype == np.float32
-        a, b = np.asarray(one[name]).ravel(), np.asarray(other[name]).ravel()
+        a, b = np.asarray(gradient[name]).ravel(), np.asarray(other[name]).ravel()
         assert a @ b > 0.99 * np.linalg.norm(a) * np.linalg.norm(b), name
 
 
@@ -368,9 +372,9 @@ def test_seeds_train_together_as_alone(route: str) -> None:
 def test_initial_loss_is_that_of_a_uniform_guess() -> None:
     tokens, targets = batch(SMALL, B=8)
     parameters = DRAWN(jax.random.key(0))
-    found = compiled(lambda p: loss(p, tokens, targets, SMALL, Compute(scan=True)))(parameters)
+    nats = compiled(lambda p: loss(p, tokens, targets, SMALL, Compute(scan=True)))(parameters)
     # Logits have a variance of 0.02^2 width, of which the log-sum-exp gains half.
-    assert float(found) == pytest.approx(math.log(512), abs=2 * 0.02**2 * 64)
+    assert float(nats) == pytest.approx(math.log(512), abs=2 * 0.02**2 * 64)
 
 
 def test_initial_parameters() -> None:
@@ -407,11 +411,11 @@ def test_names_are_hugging_face_s() -> None:
 def test_reading_on_is_reading_whole(prompt: int) -> None:
     parameters, (tokens, _) = stirred(MINUTE), batch(MINUTE)
     whole = np.asarray(logits_by()(parameters, tokens))
-    found, cache = READ(parameters, tokens[:, :prompt], empty(MINUTE, len(tokens)))
-    pieces = [found]
+    piece, cache = READ(parameters, tokens[:, :prompt], empty(MINUTE, len(tokens)))
+    pieces = [piece]
     for t in range(prompt, MINUTE.context):
-        found, cache = READ(parameters, tokens[:, t : t + 1], cache)
-        pieces.append(found)
+        piece, cache = READ(parameters, tokens[:, t : t + 1], cache)
+        pieces.append(piece)
     assert int(cache.length) == MINUTE.context
     scale = np.abs(whole).max()
     np.testing.assert_allclose(np.concatenate(pieces, 1), whole, atol=300 * EPS * scale)
@@ -422,8 +426,8 @@ def test_nothing_is_read_beyond_the_context() -> None:
     cache = empty(MINUTE, len(tokens))
     for start in (0, 5):
         _, cache = READ(parameters, tokens[:, start : start + 5], cache)
-    found, _ = READ(parameters, tokens[:, :5], cache)
-    assert np.isnan(found).all(axis=-1)[0].tolist() == [False, False, True, True, True]
+    computed, _ = READ(parameters, tokens[:, :5], cache)
+    assert np.isnan(computed).all(axis=-1)[0].tolist() == [False, False, True, True, True]
     with pytest.raises(ValueError, match="13 tokens in a context of 12"):
         logits(parameters, np.zeros((1, 13), np.int32), MINUTE)
     with pytest.raises(ValueError, match="13 tokens in a context of 12"):
@@ -436,12 +440,12 @@ def test_an_id_beyond_the_vocabulary_is_no_number() -> None:
     for ids in unknown:
         ids[0, 3] = 23
 
-    def found(tokens: np.ndarray, targets: np.ndarray) -> jax.Array:
+    def loss_at(tokens: np.ndarray, targets: np.ndarray) -> jax.Array:
         return loss_and_slope()(parameters, tokens, targets)[0]
 
-    assert np.isfinite(found(tokens, targets))
-    assert np.isnan(found(unknown[0], targets))
-    assert np.isnan(found(tokens, unknown[1]))
+    assert np.isfinite(loss_at(tokens, targets))
+    assert np.isnan(loss_at(unknown[0], targets))
+    assert np.isnan(loss_at(tokens, unknown[1]))
 
 
 def test_presets_are_the_sizes_of_their_names() -> None:

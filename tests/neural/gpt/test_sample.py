@@ -42,28 +42,28 @@ def test_the_cache_writes_what_whole_passes_would(parameters):
     """Beyond the context too, where the latter half of what was seen is read again."""
     whole = jax.jit(partial(logits, config=MODEL))
     placed, seen = jax.device_put(parameters), [5, 7, 11]
-    found = generated(parameters, seen, length=14, sampling=GREEDY)[:, 0]
-    for token in found:
+    tokens = generated(parameters, seen, length=14, sampling=GREEDY)[:, 0]
+    for token in tokens:
         if len(seen) > MODEL.context:
             seen = seen[-MODEL.context // 2 :]
         padded = np.pad(seen, (0, MODEL.context - len(seen)))
         assert token == whole(placed, padded[None])[0, len(seen) - 1, :257].argmax()
         seen.append(int(token))
-    assert len(set(found.tolist())) >= 4, "the text is too simple to tell right from wrong"
+    assert len(set(tokens.tolist())) >= 4, "the text is too simple to tell right from wrong"
 
 
 def test_greedy_text_is_that_of_transformers():
     expected = load_file(FIXTURE / "expected.safetensors")["greedy"][0]
     weights, config = hf.read(FIXTURE)
-    found = list(generate(weights, config, expected[:5], length=11, sampling=GREEDY))
-    np.testing.assert_array_equal(np.concatenate(found), expected[5:])
+    tokens = list(generate(weights, config, expected[:5], length=11, sampling=GREEDY))
+    np.testing.assert_array_equal(np.concatenate(tokens), expected[5:])
 
 
 def test_a_prompt_beyond_the_context_loses_its_beginning(parameters):
     long = list(range(20))
-    found = generated(parameters, long, length=3, sampling=GREEDY)
+    tokens = generated(parameters, long, length=3, sampling=GREEDY)
     np.testing.assert_array_equal(
-        found, generated(parameters, long[-8:], length=3, sampling=GREEDY)
+        tokens, generated(parameters, long[-8:], length=3, sampling=GREEDY)
     )
 
 
@@ -89,8 +89,8 @@ def test_ids_without_a_meaning_are_never_drawn(parameters):
 def drawn(probabilities, sampling, draws=4000):
     """How often each token is drawn."""
     rows = jnp.log(jnp.tile(jnp.array(probabilities), (draws, 1)))
-    found = np.asarray(jax.jit(choose, static_argnums=2)(rows, jax.random.key(0), sampling))
-    return np.bincount(found, minlength=len(probabilities)) / draws
+    tokens = np.asarray(jax.jit(choose, static_argnums=2)(rows, jax.random.key(0), sampling))
+    return np.bincount(tokens, minlength=len(probabilities)) / draws
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def drawn(probabilities, sampling, draws=4000):
 )
 def test_tokens_are_drawn_as_often_as_they_should(sampling, wanted):
     """4000 draws: 4 standard errors are 0.032; and what is excluded is never drawn."""
-    found = drawn([0.1, 0.4, 0.3, 0.2], sampling)
-    np.testing.assert_allclose(found, wanted, atol=0.032)
-    assert (found[np.array(wanted) == 0] == 0).all()
+    frequencies = drawn([0.1, 0.4, 0.3, 0.2], sampling)
+    np.testing.assert_allclose(frequencies, wanted, atol=0.032)
+    assert (frequencies[np.array(wanted) == 0] == 0).all()
 
 
 def test_ties_leave_exactly_as_many_as_asked():
@@ -139,8 +139,8 @@ def test_sampling_that_cannot_be_is_refused(parameters, sampling, words):
 def test_pieces_join_to_the_whole(ids):
     tokenizer = ByteTokenizer()
     decoder = Decoder(tokenizer)
-    found = "".join(decoder.push(token) for token in ids) + decoder.rest()
-    assert found == (tokenizer.decode(ids) if ids else "")
+    text = "".join(decoder.push(token) for token in ids) + decoder.rest()
+    assert text == (tokenizer.decode(ids) if ids else "")
 
 
 def test_characters_appear_when_they_are_whole():

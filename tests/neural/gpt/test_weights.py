@@ -44,10 +44,10 @@ def edited(folder, change):
 def test_other_floating_point_is_read_as_float32(folder, dtype):
     whole, _ = read(FIXTURE)
     edited(folder, lambda tensors: {name: a.astype(dtype) for name, a in tensors.items()})
-    found, _ = read(folder)
+    parameters, _ = read(folder)
     for name, array in whole.items():
-        assert found[name].dtype == np.float32
-        np.testing.assert_array_equal(found[name], array.astype(dtype).astype(np.float32))
+        assert parameters[name].dtype == np.float32
+        np.testing.assert_array_equal(parameters[name], array.astype(dtype).astype(np.float32))
 
 
 def test_bfloat16_is_read_by_its_bits(folder):
@@ -62,8 +62,8 @@ def test_bfloat16_is_read_by_its_bits(folder):
         content += bits
     about = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(about)) + about + content)
-    found, _ = read(folder)
-    assert found["wte.weight"][0, :4].tolist() == [1.5, -2, 1.5, -2]
+    parameters, _ = read(folder)
+    assert parameters["wte.weight"][0, :4].tolist() == [1.5, -2, 1.5, -2]
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_bfloat16_is_read_by_its_bits(folder):
 @pytest.mark.parametrize("name", ["transformer.h.1.mlp.c_fc.weight", "transformer.ln_f.bias"])
 def test_codes_of_quantised_weights_are_no_weights(folder, dtype, name):
     edited(folder, lambda tensors: tensors | {name: np.ones_like(tensors[name]).astype(dtype)})
-    told = message(read, folder)
-    assert f"{name} is of type" in told
-    assert "before quantisation" in told
+    refusal = message(read, folder)
+    assert f"{name} is of type" in refusal
+    assert "before quantisation" in refusal
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
@@ -88,8 +88,8 @@ def test_numbers_that_are_not_finite_are_refused(folder, value):
         return tensors | {name: array}
 
     edited(folder, spoilt)
-    told = message(read, folder)
-    assert f"1 of 256 numbers of {name} are not finite" in told
+    refusal = message(read, folder)
+    assert f"1 of 256 numbers of {name} are not finite" in refusal
 
 
 def test_a_mask_of_any_type_is_left_out(folder):
@@ -110,9 +110,9 @@ def test_a_gpt2_is_tied_unless_its_config_says_otherwise(folder, said):
     assert config.tied
     assert HEAD not in parameters
     edited(folder, lambda tensors: tensors | {HEAD: tensors[EMBEDDING] + 1e-3})
-    told = message(read, folder)
-    assert "lm_head.weight is not wte.weight" in told
-    assert '"tie_word_embeddings": false' in told
+    refusal = message(read, folder)
+    assert "lm_head.weight is not wte.weight" in refusal
+    assert '"tie_word_embeddings": false' in refusal
     edit(folder, tie_word_embeddings=False)
     assert not read(folder)[1].tied
     edited(folder, lambda t: {name: array for name, array in t.items() if name != EMBEDDING})
@@ -124,10 +124,10 @@ def test_a_gpt2_is_tied_unless_its_config_says_otherwise(folder, said):
 @pytest.mark.parametrize("value", [True, 2.0, 1.5, "2", None, float("nan"), [2], 0, -2, 10**15])
 def test_sizes_are_whole_numbers(folder, name, value):
     edit(folder, **{name: value})
-    told = message(read, folder)
-    assert str(folder) in told
+    refusal = message(read, folder)
+    assert str(folder) in refusal
     if value != 10**15:
-        assert "give a whole number >= 1" in told
+        assert "give a whole number >= 1" in refusal
 
 
 @pytest.mark.parametrize(
@@ -290,9 +290,9 @@ def test_a_checkpoint_of_nanogpt_is_named_and_not_unpickled(folder, tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("ckpt/data.pkl", content)
     (folder / "model.safetensors").unlink()
-    for told in (message(read, folder), message(read, path), message(checkpoint.load, path)):
-        assert f"{path} is a checkpoint of nanoGPT" in told
-        assert "give a GPT-2 that transformers saved" in told
+    for refusal in (message(read, folder), message(read, path), message(checkpoint.load, path)):
+        assert f"{path} is a checkpoint of nanoGPT" in refusal
+        assert "give a GPT-2 that transformers saved" in refusal
     assert not (tmp_path / "sprung").exists()
     path.write_bytes(path.read_bytes()[:50])
     assert "nanoGPT" not in message(checkpoint.load, path)

@@ -54,10 +54,10 @@ def tokens_worth(results, seed, language, key, **where):
     alone = chosen(alone, schedule="", **key)
     runs = alone["seen"].to_numpy(float), np.exp(alone[NATS].to_numpy())
     curve, perplexity = fit(*runs), float(np.exp(row[NATS]))
-    found = curve.tokens(perplexity)
-    fitted = np.clip(found.value, *curve.budgets) / row["seen"]
+    estimate = curve.tokens(perplexity)
+    fitted = np.clip(estimate.value, *curve.budgets) / row["seen"]
     between, beyond = interpolated(*runs, perplexity)
-    return {"": (fitted, found.beyond), "_interpolated": (between / row["seen"], beyond)}
+    return {"": (fitted, estimate.beyond), "_interpolated": (between / row["seen"], beyond)}
 
 
 C0 = {"pair": "c0-c1", "language": "c0", "vocabulary": "cloned"}
@@ -79,11 +79,11 @@ def test_what_tokens_are_worth(results, rows, claim, share, language, expected):
         logs = []
         sides = set()
         for budget in sorted(STUDY.budgets):
-            found = [
+            worths = [
                 tokens_worth(results, seed, language, C0, budget=budget, **where)[how]
                 for seed in STUDY.seeds
             ]
-            values, beyond = np.log([value for value, _ in found]), {side for _, side in found}
+            values, beyond = np.log([value for value, _ in worths]), {side for _, side in worths}
             row = single(rows, claim=claim, setting=f"{budget:g}x{ending}", language=language)
             assert (row["unit"], row["expected"]) == ("log TEff", expected)
             assert row["effect"] == pytest.approx(values.mean())
@@ -117,12 +117,12 @@ def test_what_tokens_are_worth(results, rows, claim, share, language, expected):
 
 def cost(results, width, budget, share=0.1):
     """Of the language that loses more on average, against equal shares."""
-    both = [
+    costs = [
         grid(results, share, budget, width, language=name)
         - grid(results, 0.5, budget, width, language=name)
         for name in ("c0", "c1")
     ]
-    return max(both, key=np.mean)
+    return max(costs, key=np.mean)
 
 
 def test_both_languages_at_once(results, rows):

@@ -44,7 +44,7 @@ def test_a_plan_has_every_run_once(name):
     }
     assert len(monolingual) == len(planned.widths) * len({*planned.reference, *planned.budgets})
     for recipe in planned.runs:
-        assert planned.tokens(recipe) == pytest.approx(recipe.budget * planned.one, rel=0.01)
+        assert planned.tokens(recipe) == pytest.approx(recipe.budget * planned.unit, rel=0.01)
 
 
 def test_shares_are_those_of_the_second_language():
@@ -107,10 +107,10 @@ def done(tmp_path_factory):
 
 
 def test_every_run_is_measured_in_each_language_that_it_learnt(done):
-    found = read(done, "perplexity")
-    assert set(found["run"]) == {recipe.name for recipe in SMOKE.runs}
-    assert np.isfinite(found["nats_per_token"]).all()
-    last = found[found["last"] & (found["experiment"] == "grid")]
+    perplexities = read(done, "perplexity")
+    assert set(perplexities["run"]) == {recipe.name for recipe in SMOKE.runs}
+    assert np.isfinite(perplexities["nats_per_token"]).all()
+    last = perplexities[perplexities["last"] & (perplexities["experiment"] == "grid")]
     for recipe in SMOKE.runs:
         rows = last[last["run"] == recipe.name]
         if len(rows):
@@ -119,13 +119,15 @@ def test_every_run_is_measured_in_each_language_that_it_learnt(done):
             assert seen.sum() == SMOKE.tokens(recipe)
             if recipe.share:
                 assert seen["c1"] == pytest.approx(recipe.share * SMOKE.tokens(recipe), rel=0.1)
-    changing = found[(found["experiment"] == "schedules") & (found["seed"] == 0)]
+    changing = perplexities[
+        (perplexities["experiment"] == "schedules") & (perplexities["seed"] == 0)
+    ]
     assert set(changing["language"]) == {"c0", "c1"}
 
 
 def test_rows_are_what_measuring_by_hand_gives(done):
     place = study._Place(SMOKE, done)
-    (recipe,) = (one for one in SMOKE.runs if one.name == "grid-w32-2x-0.1")
+    (recipe,) = (sample for sample in SMOKE.runs if sample.name == "grid-w32-2x-0.1")
     models = stack(done / "models" / recipe.name)
     keys = {"run": recipe.name, "last": True, "language": "c1"}
     clones, text = place.clones(recipe), place.held_out
@@ -135,8 +137,8 @@ def test_rows_are_what_measuring_by_hand_gives(done):
     nats = scores.nats.sum(axis=-1) / scores.scored.sum()
     # The same program on the same numbers; sums over documents round once more.
     np.testing.assert_allclose(rows["nats_per_token"], nats, rtol=1e-9)
-    one = windows(text, SMOKE.measures.windows, SMOKE.model.context)
-    expected = state_cosines(models.model(1), models.config, one, clones.encode(one, 1))
+    sample = windows(text, SMOKE.measures.windows, SMOKE.model.context)
+    expected = state_cosines(models.model(1), models.config, sample, clones.encode(sample, 1))
     rows = chosen(read(done, "alignment"), **keys, measure="state cosine", seed=1)
     np.testing.assert_allclose(rows.sort_values("place")["value"], expected.paired, rtol=1e-9)
     np.testing.assert_allclose(rows.sort_values("place")["unrelated"], expected.unpaired, rtol=1e-9)
@@ -175,33 +177,33 @@ SHARES = (0.5, 0.1, 0.0)
 
 def verdicts(numbers, folder):
     planned = small(shares=SHARES)
-    found = claims(Results(planned, write(folder, planned, numbers)))
-    return found.set_index(["claim", "setting", "language"])["verdict"]
+    claim_table = claims(Results(planned, write(folder, planned, numbers)))
+    return claim_table.set_index(["claim", "setting", "language"])["verdict"]
 
 
 def test_claims_on_numbers_as_s24_has_them(tmp_path):
-    found = verdicts(Numbers(), tmp_path)
-    assert found["balanced languages gain less than their tokens", "1x", "c0"] == "replicated"
-    assert found["a minority gains more than its tokens", "1x", "c1"] == "replicated"
-    assert found["a majority loses nothing", "1x", "c0"] == "replicated"
-    assert found["the first language is forgotten", "0 > 1", "c0"] == "replicated"
-    assert found["90/10 aligns more: state cosine", "4x", "c1"] == "replicated"
-    assert found["90/10 transfers more", "sib200:en", "c1"] == "replicated"
+    judged = verdicts(Numbers(), tmp_path)
+    assert judged["balanced languages gain less than their tokens", "1x", "c0"] == "replicated"
+    assert judged["a minority gains more than its tokens", "1x", "c1"] == "replicated"
+    assert judged["a majority loses nothing", "1x", "c0"] == "replicated"
+    assert judged["the first language is forgotten", "0 > 1", "c0"] == "replicated"
+    assert judged["90/10 aligns more: state cosine", "4x", "c1"] == "replicated"
+    assert judged["90/10 transfers more", "sib200:en", "c1"] == "replicated"
     trend = "the gain of balanced languages falls with the budget"
-    assert found[trend, "per doubling", "c1"] == "replicated"
+    assert judged[trend, "per doubling", "c1"] == "replicated"
 
 
 def test_claims_on_the_opposite(tmp_path):
     numbers = Numbers(
         balanced=1.5, minority=0.5, majority=0.6, trend=-0.1, aligned=-0.2, accuracy=-0.2
     )
-    found = verdicts(numbers, tmp_path)
-    assert found["balanced languages gain less than their tokens", "1x", "c0"] == "opposite"
-    assert found["a minority gains more than its tokens", "4x", "c1"] == "opposite"
-    assert found["a majority loses nothing", "1x", "c0"] == "opposite"
-    assert found["90/10 beats 50/50 in both languages", "4x, width 64", "worse"] == "opposite"
-    assert found["90/10 aligns more: gradient cosine", "4x", "c1"] == "opposite"
-    assert found["90/10 transfers more", "sib200:en", "c1"] == "opposite"
+    judged = verdicts(numbers, tmp_path)
+    assert judged["balanced languages gain less than their tokens", "1x", "c0"] == "opposite"
+    assert judged["a minority gains more than its tokens", "4x", "c1"] == "opposite"
+    assert judged["a majority loses nothing", "1x", "c0"] == "opposite"
+    assert judged["90/10 beats 50/50 in both languages", "4x, width 64", "worse"] == "opposite"
+    assert judged["90/10 aligns more: gradient cosine", "4x", "c1"] == "opposite"
+    assert judged["90/10 transfers more", "sib200:en", "c1"] == "opposite"
 
 
 def test_what_lies_beyond_the_budgets_is_no_effect(tmp_path):
@@ -211,12 +213,12 @@ def test_what_lies_beyond_the_budgets_is_no_effect(tmp_path):
     rows = rows[rows["width"] == 64]
     assert set(rows["beyond"]) == {"below"}
     # A bound: the least fitted budget over the tokens seen.
-    least = min(planned.reference) * planned.one
+    least = min(planned.reference) * planned.unit
     np.testing.assert_allclose(rows["teff"], least / rows["seen"], rtol=1e-9)
-    found = claims(results).set_index(["claim", "setting"])
-    interpolated = found.loc[("a minority gains more than its tokens", "0.25x, interpolated")]
+    claim_table = claims(results).set_index(["claim", "setting"])
+    interpolated = claim_table.loc[("a minority gains more than its tokens", "0.25x, interpolated")]
     assert interpolated["verdict"] == "below the fitted budgets"
-    row = found.loc[("a minority gains more than its tokens", "0.25x")]
+    row = claim_table.loc[("a minority gains more than its tokens", "0.25x")]
     assert row["verdict"] == "below the fitted budgets"
     assert np.isnan(row["low"])
 
@@ -245,7 +247,7 @@ def test_no_curve_is_no_efficiency(done):
     results.perplexity["nats_per_token"] = 5.0
     assert results.efficiency["teff"].isna().all()
     assert results.references.empty
-    found = claims(results)
-    assert set(found[found["unit"] == "log TEff"]["verdict"]) == {"not measured"}
+    claim_table = claims(results)
+    assert set(claim_table[claim_table["unit"] == "log TEff"]["verdict"]) == {"not measured"}
     with pytest.raises(UserError, match="no table transfer"):
         _ = results.transfer

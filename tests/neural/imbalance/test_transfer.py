@@ -41,11 +41,11 @@ TASK = Task("marked", marked(240, 0), marked(40, 1), marked(100, 2))
 
 def models():
     """To the first every clone is what it is cloned from, to the second another letter."""
-    both = [random_parameters(MODEL, seed, scale=0.1) for seed in (0, 1)]
-    for model in both:
+    pair = [random_parameters(MODEL, seed, scale=0.1) for seed in (0, 1)]
+    for model in pair:
         model |= {name: 1 + value for name, value in model.items() if name.endswith(NORMS)}
-    both[0]["wte.weight"][257:] = both[0]["wte.weight"][:257]
-    parameters = {name: np.stack([model[name] for model in both]) for name in both[0]}
+    pair[0]["wte.weight"][257:] = pair[0]["wte.weight"][:257]
+    parameters = {name: np.stack([model[name] for model in pair]) for name in pair[0]}
     return Stack("models", parameters, MODEL, (4, 7), (10, 20), ({}, {}))
 
 
@@ -87,21 +87,21 @@ def test_real_languages_are_read_by_their_own_tokenizers(table):
     tables = {name: CLONES.table(number).astype(np.uint32) for number, name in enumerate("ab")}
     pair = Pair(("a", "b"), "disjoint", 514)
     text = Bilingual(pair, {"a": BYTES, "b": BYTES}, tables, {}, "text")
-    found = transferred_real(models(), {"a": TASK, "b": TASK}, text, TUNING, sources=("a",))
-    assert found["accuracy"].tolist() == table["accuracy"].tolist()[:4]
-    assert found["target"].tolist() == ["a", "a", "b", "b"]
+    rows = transferred_real(models(), {"a": TASK, "b": TASK}, text, TUNING, sources=("a",))
+    assert rows["accuracy"].tolist() == table["accuracy"].tolist()[:4]
+    assert rows["target"].tolist() == ["a", "a", "b", "b"]
 
 
 def test_what_ends_and_pads_a_sentence_is_cloned_never():
     family = Clones(257, 3, (256,), shuffled=3)
     data = Labelled(("abcd", "efghij"), (0, 1), ("x", "y"))
     plain = examples(data, BYTES, MODEL)
-    found = cloned(plain, family, 2)
-    assert (found.ids[0, 4:] == 256).all()
-    assert (found.ids[1, 6:] == 256).all()
-    assert found.ids[0, :4].tolist() == family.encode(np.arange(97, 101), 2).tolist()
-    assert found.ids[1, :6].tolist() == family.encode(np.arange(101, 107), 2).tolist()
-    assert found.ids[0, 0] != plain.ids[0, 0] + 2 * 257  # in another order
+    clone = cloned(plain, family, 2)
+    assert (clone.ids[0, 4:] == 256).all()
+    assert (clone.ids[1, 6:] == 256).all()
+    assert clone.ids[0, :4].tolist() == family.encode(np.arange(97, 101), 2).tolist()
+    assert clone.ids[1, :6].tolist() == family.encode(np.arange(101, 107), 2).tolist()
+    assert clone.ids[0, 0] != plain.ids[0, 0] + 2 * 257  # in another order
     assert plain.ids[0, 0] == 97
     np.testing.assert_array_equal(cloned(plain, family, 0).ids, plain.ids)
 

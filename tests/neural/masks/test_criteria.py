@@ -37,8 +37,8 @@ TOKENS = WINDOWS[:, :-1]
 @pytest.fixture(scope="module")
 def reached(parameters):
     """What reaches each matrix, and the states (layers + 1, tokens, d) of the model."""
-    found = jax.jit(lambda p: (inputs(p, TOKENS, MODEL), states(p, TOKENS, MODEL)))(parameters)
-    return jax.tree.map(np.asarray, found)
+    arrays = jax.jit(lambda p: (inputs(p, TOKENS, MODEL), states(p, TOKENS, MODEL)))(parameters)
+    return jax.tree.map(np.asarray, arrays)
 
 
 def test_magnitude_and_movement(parameters):
@@ -54,11 +54,11 @@ def test_magnitude_and_movement(parameters):
 def test_the_highest_scores_are_kept_exactly_as_many(kept, levels, seed):
     rng = np.random.default_rng(seed)
     scores = {name: rng.integers(levels, size=array.shape) for name, array in full(MODEL).items()}
-    found = highest(scores, MODEL, kept)
-    assert found.kept == kept
+    mask = highest(scores, MODEL, kept)
+    assert mask.kept == kept
     values = flat(scores, MODEL)
     if 0 < kept < n:
-        assert values[found.bits].min() >= values[~found.bits].max()
+        assert values[mask.bits].min() >= values[~mask.bits].max()
     of_outputs = highest_of_outputs(scores, MODEL, kept)
     assert of_outputs.kept == kept
     for name, array in of_outputs.items():
@@ -76,20 +76,20 @@ def test_fisher_of_a_loss_that_is_known(parameters):
     def risk(p, x):
         return x * p[name][0, 0] + p[name][0, 1] ** 2 / 2 + p["wte.weight"][0, 0]
 
-    found = fisher(parameters, MODEL, np.array([1.0, 2.0, 3.0], np.float32), risk)
+    scores = fisher(parameters, MODEL, np.array([1.0, 2.0, 3.0], np.float32), risk)
     a, b = (float(parameters[name][0, i]) for i in range(2))
-    wanted = {key: np.zeros_like(value) for key, value in found.items()}
+    wanted = {key: np.zeros_like(value) for key, value in scores.items()}
     wanted[name][0, :2] = [(1 + 4 + 9) / 3 * a**2 / 2, b**2 * b**2 / 2]
-    for key, value in found.items():
+    for key, value in scores.items():
         np.testing.assert_allclose(value, wanted[key], rtol=1e-6)  # some roundings of float32
 
 
 @pytest.mark.slow
 def test_fisher_of_text_is_the_mean_of_squared_gradients_of_sequences(parameters):
-    found = fisher(parameters, MODEL, WINDOWS)
+    scores = fisher(parameters, MODEL, WINDOWS)
     gradient = jax.jit(jax.grad(lambda p, w: loss(p, w[None, :-1], w[None, 1:], MODEL)))
     each = [gradient(parameters, window) for window in WINDOWS]
-    for name, value in found.items():
+    for name, value in scores.items():
         squares = np.mean([np.square(of_one[name]) for of_one in each], axis=0)
         # Gradients of two programs differ by rounding of their largest entries.
         wanted = squares * parameters[name] ** 2 / 2
@@ -142,10 +142,10 @@ def test_wanda_of_a_case_worked_by_hand():
     norms = np.array([1, 2, 8, 3])
     name = "h.0.attn.c_attn.weight"
     scores[name][:, :3] = np.abs(weights) * norms[:, None]
-    found = highest_of_outputs(scores, MODEL, n // 2)
+    mask = highest_of_outputs(scores, MODEL, n // 2)
     # Scores 4 0 8 9 | 1 4 24 0 | 3 2 8 6; by magnitude alone rows 0 and 3 would win in the first and last column.
-    assert found[name][:, :3].T.astype(int).tolist() == [[0, 0, 1, 1], [0, 1, 1, 0], [0, 0, 1, 1]]
-    assert found[name].sum(axis=0).tolist() == [2] * 12
+    assert mask[name][:, :3].T.astype(int).tolist() == [[0, 0, 1, 1], [0, 1, 1, 0], [0, 0, 1, 1]]
+    assert mask[name].sum(axis=0).tolist() == [2] * 12
 
 
 @settings(seeded, max_examples=10)
@@ -153,21 +153,21 @@ def test_wanda_of_a_case_worked_by_hand():
 def test_every_criterion_keeps_the_density_asked_for(parameters, density):
     initial = random_parameters(MODEL, seed=1)
     for criterion in ("magnitude", "movement", "fisher", "wanda"):
-        found = one_shot(criterion, parameters, MODEL, density, initial=initial, windows=WINDOWS)
-        assert found.kept == round(density * n)
+        mask = one_shot(criterion, parameters, MODEL, density, initial=initial, windows=WINDOWS)
+        assert mask.kept == round(density * n)
 
 
 def test_criteria_differ_and_are_what_they_say(parameters):
     initial = random_parameters(MODEL, seed=1)
-    found = {
+    masks = {
         criterion: one_shot(criterion, parameters, MODEL, 0.5, initial=initial, windows=WINDOWS)
         for criterion in ("magnitude", "movement", "fisher", "wanda")
     }
-    assert len(set(found.values())) == 4
-    assert found["magnitude"] == highest(magnitude(parameters, MODEL), MODEL, n // 2)
-    assert found["movement"] == highest(movement(parameters, initial, MODEL), MODEL, n // 2)
-    assert found["fisher"] == highest(fisher(parameters, MODEL, WINDOWS), MODEL, n // 2)
-    assert found["wanda"] == highest_of_outputs(wanda(parameters, MODEL, WINDOWS), MODEL, n // 2)
+    assert len(set(masks.values())) == 4
+    assert masks["magnitude"] == highest(magnitude(parameters, MODEL), MODEL, n // 2)
+    assert masks["movement"] == highest(movement(parameters, initial, MODEL), MODEL, n // 2)
+    assert masks["fisher"] == highest(fisher(parameters, MODEL, WINDOWS), MODEL, n // 2)
+    assert masks["wanda"] == highest_of_outputs(wanda(parameters, MODEL, WINDOWS), MODEL, n // 2)
 
 
 def test_what_a_criterion_lacks_is_said(parameters):

@@ -16,11 +16,11 @@ from neural.masks.mask import (
     Mask,
     applied,
     flat,
+    from_tensors,
     full,
     intersection_of,
     kept_at,
     load,
-    of,
     prunable,
     random_like,
     random_within,
@@ -47,8 +47,8 @@ def mask_of(kept, config=MODEL):
     return Mask(config, bits)
 
 
-def indices_of(found):
-    return set(np.flatnonzero(found.bits).tolist())
+def indices_of(weight_mask):
+    return set(np.flatnonzero(weight_mask.bits).tolist())
 
 
 def test_prunable_are_the_matrices_of_the_blocks_alone():
@@ -65,27 +65,27 @@ def test_prunable_are_the_matrices_of_the_blocks_alone():
 def test_a_mask_is_its_arrays_by_name(make):
     parameters = random_parameters(MODEL)
     parts = {name: parameters[name] > 0 for name in prunable(MODEL)}
-    found = of(MODEL, make(parts))
-    assert tuple(found) == prunable(MODEL)
-    assert len(found) == len(parts)
+    weight_mask = from_tensors(MODEL, make(parts))
+    assert tuple(weight_mask) == prunable(MODEL)
+    assert len(weight_mask) == len(parts)
     for name, array in parts.items():
-        np.testing.assert_array_equal(found[name], array)
-    np.testing.assert_array_equal(found.bits, flat(parameters, MODEL) > 0)
-    assert found.kept == sum(array.sum() for array in parts.values())
+        np.testing.assert_array_equal(weight_mask[name], array)
+    np.testing.assert_array_equal(weight_mask.bits, flat(parameters, MODEL) > 0)
+    assert weight_mask.kept == sum(array.sum() for array in parts.values())
 
 
 def test_what_is_no_mask_is_refused():
     parts = dict(full(MODEL))
     name = prunable(MODEL)[0]
     less = {key: value for key, value in parts.items() if key != name}
-    for wrong, told in (
+    for wrong, words in (
         (parts | {name: parts[name].T}, "not \\(4, 12\\)"),
         (parts | {name: parts[name].astype(np.int8)}, "booleans"),
         (parts | {"wte.weight": np.ones((5, 4), np.bool_)}, "wte.weight is not prunable"),
         (less, f"{name} is missing"),
     ):
-        with pytest.raises(ValueError, match=told):
-            of(MODEL, wrong)
+        with pytest.raises(ValueError, match=words):
+            from_tensors(MODEL, wrong)
     for bits in (np.ones(n - 1, np.bool_), np.ones(n), np.ones((1, n), np.bool_)):
         with pytest.raises(ValueError, match="is no mask"):
             Mask(MODEL, bits)
@@ -93,18 +93,18 @@ def test_what_is_no_mask_is_refused():
 
 def test_a_mask_is_a_value():
     bits = np.arange(n) % 3 == 0
-    found = Mask(MODEL, bits)
+    weight_mask = Mask(MODEL, bits)
     bits[:] = False
-    assert found.kept == -(-n // 3)
+    assert weight_mask.kept == -(-n // 3)
     with pytest.raises(ValueError, match="read-only"):
-        found[prunable(MODEL)[0]][0, 0] = False
+        weight_mask[prunable(MODEL)[0]][0, 0] = False
     same, other = Mask(MODEL, np.arange(n) % 3 == 0), mask_of({0})
     elsewhere = Mask(replace(MODEL, vocabulary=6), same.bits)
-    assert found == same
-    assert len({found, same, other, elsewhere}) == 3
-    assert found != other
-    assert found != elsewhere
-    assert found != "mask"
+    assert weight_mask == same
+    assert len({weight_mask, same, other, elsewhere}) == 3
+    assert weight_mask != other
+    assert weight_mask != elsewhere
+    assert weight_mask != "mask"
 
 
 @seeded
@@ -147,30 +147,30 @@ def test_components_are_the_parts_of_a_block_that_the_model_reads(component):
     }[component]
     parts = {key: np.zeros_like(value) for key, value in full(MODEL).items()}
     parts[f"h.1.{name}.weight"][:, columns] = True
-    found = of(MODEL, parts)
+    weight_mask = from_tensors(MODEL, parts)
     place = COMPONENTS.index(component)
-    assert found.component(1, component).all()
-    assert found.density_by_component.tolist() == [0.5 * (i == place) for i in range(6)]
-    assert found.density_by_layer.tolist() == [0, found.counts[1, place] / (12 * d**2)]
+    assert weight_mask.component(1, component).all()
+    assert weight_mask.density_by_component.tolist() == [0.5 * (i == place) for i in range(6)]
+    assert weight_mask.density_by_layer.tolist() == [0, weight_mask.counts[1, place] / (12 * d**2)]
     with pytest.raises(ValueError, match="unknown component 'q'"):
-        found.component(0, "q")
+        weight_mask.component(0, "q")
 
 
 def test_what_is_not_kept_is_zero_and_the_rest_untouched():
     parameters = random_parameters(MODEL)
-    found = mask.random(MODEL, 0, kept=n // 2)
+    weight_mask = mask.random(MODEL, 0, kept=n // 2)
     name = prunable(MODEL)[0]
-    parameters[name][~found[name]] = np.nan
+    parameters[name][~weight_mask[name]] = np.nan
     for give in (dict, jax.device_put):
-        masked = found.apply(give(parameters))
+        masked = weight_mask.apply(give(parameters))
         assert masked.keys() == parameters.keys()
         for key, value in parameters.items():
             assert masked[key].dtype == np.float32
             assert isinstance(masked[key], np.ndarray) == (give is dict)
-            wanted = np.where(found[key], value, 0) if key in found else value
+            wanted = np.where(weight_mask[key], value, 0) if key in weight_mask else value
             np.testing.assert_array_equal(masked[key], wanted)
     with pytest.raises(ValueError, match="to mask"):
-        found.apply({"wte.weight": parameters["wte.weight"]})
+        weight_mask.apply({"wte.weight": parameters["wte.weight"]})
 
 
 def test_a_stack_has_a_mask_for_each_model():
@@ -180,10 +180,10 @@ def test_a_stack_has_a_mask_for_each_model():
     assert unstacked(stack, MODEL) == masks
     models = [random_parameters(MODEL, seed) for seed in range(3)]
     together = {name: np.stack([model[name] for model in models]) for name in models[0]}
-    for found in (applied(stack, together), jax.jit(applied)(stack, together)):
+    for masked in (applied(stack, together), jax.jit(applied)(stack, together)):
         for s, (own, model) in enumerate(zip(masks, models, strict=True)):
             for name, value in own.apply(model).items():
-                np.testing.assert_array_equal(found[name][s], value)
+                np.testing.assert_array_equal(masked[name][s], value)
     of_all = masks[2].apply(together)
     for s, model in enumerate(models):
         np.testing.assert_array_equal(
@@ -195,10 +195,10 @@ def test_a_stack_has_a_mask_for_each_model():
 @given(kept=indices, width=st.sampled_from([1, 3, 4]))
 def test_what_is_loaded_is_what_was_saved(tmp_path_factory, kept, width):
     config = replace(MODEL, width=width, heads=1)
-    found = mask_of({i for i in kept if i < size(config)}, config)
+    weight_mask = mask_of({i for i in kept if i < size(config)}, config)
     path = tmp_path_factory.mktemp("mask") / "mask.safetensors"
-    save(path, found, {"language": "el", "round": 3})
-    assert load(path, config) == (found, {"language": "el", "round": 3})
+    save(path, weight_mask, {"language": "el", "round": 3})
+    assert load(path, config) == (weight_mask, {"language": "el", "round": 3})
 
 
 @pytest.fixture
@@ -210,8 +210,8 @@ def saved(tmp_path):
 
 def test_a_record_says_what_is_in_the_file(saved):
     about = checkpoint.read(saved)[1]["mask"]
-    found = load(saved, MODEL)[0]
-    assert (about["kept"], about["size"], about["digest"]) == (50, n, found.digest)
+    weight_mask = load(saved, MODEL)[0]
+    assert (about["kept"], about["size"], about["digest"]) == (50, n, weight_mask.digest)
     assert np.sum(about["counts"]) == 50
     assert checkpoint.read(saved)[0]["h.0.mlp.c_fc.weight"].nbytes == 4 * 16 / 8
 
@@ -236,16 +236,16 @@ def test_masks_that_cannot_be_used_are_refused(saved, tmp_path):
 @seeded
 @given(st.integers(0, n), st.integers(0, 2**32 - 1))
 def test_random_masks_keep_exactly_as_many(kept, seed):
-    found = mask.random(MODEL, seed, kept=kept)
-    assert found.kept == kept
-    assert found == mask.random(MODEL, [seed], kept=kept)
-    assert random_like(found, seed).counts.tolist() == found.counts.tolist()
-    within = random_within(found, seed, kept=kept // 2)
+    weight_mask = mask.random(MODEL, seed, kept=kept)
+    assert weight_mask.kept == kept
+    assert weight_mask == mask.random(MODEL, [seed], kept=kept)
+    assert random_like(weight_mask, seed).counts.tolist() == weight_mask.counts.tolist()
+    within = random_within(weight_mask, seed, kept=kept // 2)
     assert within.kept == kept // 2
-    assert within <= found
+    assert within <= weight_mask
     if kept:
-        like = random_like(within, seed, within=found)
-        assert like <= found
+        like = random_like(within, seed, within=weight_mask)
+        assert like <= weight_mask
         assert like.counts.tolist() == within.counts.tolist()
 
 

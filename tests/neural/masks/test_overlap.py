@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from neural.gpt.config import ModelConfig
 from neural.masks import mask
-from neural.masks.mask import COMPONENTS, Mask, full, of, random_like, size, sizes
+from neural.masks.mask import COMPONENTS, Mask, from_tensors, full, random_like, size, sizes
 from neural.masks.overlap import chance, corrected, expected, only, overlap, without
 from tests.neural.random_model import random_parameters
 from tests.strategies import seeded
@@ -24,12 +24,12 @@ def mask_of(kept):
 @given(st.lists(st.sets(st.integers(0, n - 1), min_size=1), min_size=2, max_size=4))
 def test_jaccard_is_that_of_sets(kept):
     masks = [mask_of(of_one) for of_one in kept]
-    found = overlap(masks)
-    assert found.total == len(set.intersection(*kept)) / len(set.union(*kept))
-    assert 0 <= found.total <= overlap(masks[:2]).total <= 1
-    assert overlap(masks[::-1]).total == found.total
+    jaccard = overlap(masks)
+    assert jaccard.total == len(set.intersection(*kept)) / len(set.union(*kept))
+    assert 0 <= jaccard.total <= overlap(masks[:2]).total <= 1
+    assert overlap(masks[::-1]).total == jaccard.total
     assert overlap([masks[0], masks[0]]).total == 1
-    for part in (found.by_layer, found.by_component):
+    for part in (jaccard.by_layer, jaccard.by_component):
         there = part[~np.isnan(part)]
         assert ((there >= 0) & (there <= 1)).all()
 
@@ -40,11 +40,11 @@ def test_layers_and_components_have_their_own_overlap():
     parts[1]["h.0.attn.c_attn.weight"][:4, 8:16] = True
     for half in parts:
         half["h.1.mlp.c_fc.weight"][:2] = True  # the same 64
-    found = overlap([of(MODEL, half) for half in parts])
-    assert found.by_layer.tolist() == [0.5, 1]
-    np.testing.assert_array_equal(found.by_component, [np.nan, 0.5, np.nan, np.nan, 1, np.nan])
-    assert found.total == (32 + 64) / (64 + 64)
-    assert len(found.by_component) == len(COMPONENTS)
+    jaccard = overlap([from_tensors(MODEL, half) for half in parts])
+    assert jaccard.by_layer.tolist() == [0.5, 1]
+    np.testing.assert_array_equal(jaccard.by_component, [np.nan, 0.5, np.nan, np.nan, 1, np.nan])
+    assert jaccard.total == (32 + 64) / (64 + 64)
+    assert len(jaccard.by_component) == len(COMPONENTS)
 
 
 def test_one_mask_has_no_overlap():
@@ -73,28 +73,28 @@ def test_the_null_is_the_mean_overlap_of_random_masks_of_the_same_densities(k):
             name: rng.random(array.shape) < rng.choice([0.1, 0.5, 0.9])
             for name, array in full(MODEL).items()
         }
-        masks.append(of(MODEL, sparse))
+        masks.append(from_tensors(MODEL, sparse))
     masks[1] = masks[0] - mask.random(MODEL, 0, kept=n // 10) if k == 2 else masks[1]
     null, draws = expected(masks), 200
     drawn = [
-        overlap([random_like(one, [5, draw, i]) for i, one in enumerate(masks)])
+        overlap([random_like(sampled, [5, draw, i]) for i, sampled in enumerate(masks)])
         for draw in range(draws)
     ]
     for measure, weights in (
-        (lambda one: one.total, n),
-        (lambda one: one.by_layer, sizes(MODEL).sum(axis=1)),
-        (lambda one: one.by_component, sizes(MODEL).sum(axis=0)),
+        (lambda jaccard: jaccard.total, n),
+        (lambda jaccard: jaccard.by_layer, sizes(MODEL).sum(axis=1)),
+        (lambda jaccard: jaccard.by_component, sizes(MODEL).sum(axis=0)),
     ):
-        found = np.array([measure(one) for one in drawn])
+        overlaps = np.array([measure(sampled) for sampled in drawn])
         # Four standard errors, and what a ratio of means is from the mean ratio: below 1 / weights.
-        room = 4 * found.std(axis=0, ddof=1) / draws**0.5 + 1 / np.asarray(weights)
-        assert (np.abs(found.mean(axis=0) - measure(null)) <= room).all()
-    plain = chance(*(one.density for one in masks))
+        room = 4 * overlaps.std(axis=0, ddof=1) / draws**0.5 + 1 / np.asarray(weights)
+        assert (np.abs(overlaps.mean(axis=0) - measure(null)) <= room).all()
+    plain = chance(*(sampled.density for sampled in masks))
     assert abs(plain - null.total) > 0.02
 
 
 def test_the_null_of_equal_densities_is_chance():
-    even = full(MODEL) - of(
+    even = full(MODEL) - from_tensors(
         MODEL,
         {name: np.arange(a.size).reshape(a.shape) % 2 == 0 for name, a in full(MODEL).items()},
     )

@@ -89,10 +89,10 @@ def steps(theta0):
 
 @pytest.mark.parametrize("rounds", [1, 4, 9])
 def test_each_round_removes_the_smallest_tenth_of_what_was_there_at_first(theta0, steps, rounds):
-    found = list(tickets(theta0, MODEL, Toy(steps[0]), rounds))
-    assert [one.number for one in found] == list(range(1, rounds + 1))
-    for r, one in enumerate(found, 1):
-        for s, own in enumerate(one.masks):
+    ticket_rounds = list(tickets(theta0, MODEL, Toy(steps[0]), rounds))
+    assert [ticket.number for ticket in ticket_rounds] == list(range(1, rounds + 1))
+    for r, ticket in enumerate(ticket_rounds, 1):
+        for s, own in enumerate(ticket.masks):
             assert own.kept == n - 5 * r
             np.testing.assert_array_equal(own.bits, steps[1][s] > 5 * r)
 
@@ -100,7 +100,7 @@ def test_each_round_removes_the_smallest_tenth_of_what_was_there_at_first(theta0
 def test_every_round_begins_with_the_survivors_rewound(theta0, steps):
     toy, earlier = Toy(steps[0]), {name: value + 1 for name, value in theta0.items()}
     rounds = list(tickets(theta0, MODEL, toy, 3, rewind=earlier))
-    masks = [stacked((full(MODEL),) * 3), *(stacked(one.masks) for one in rounds)]
+    masks = [stacked((full(MODEL),) * 3), *(stacked(ticket.masks) for ticket in rounds)]
     for r, start in enumerate([theta0, earlier, earlier]):
         for name, value in applied(masks[r], start).items():
             np.testing.assert_array_equal(toy.begun[r][name], value)
@@ -119,24 +119,24 @@ def test_a_model_of_a_stack_is_pruned_as_it_is_alone(theta0, steps):
         own = {name: value[s : s + 1] for name, value in theta0.items()}
         toy = Toy({name: value[s : s + 1] for name, value in steps[0].items()})
         alone = list(tickets(own, MODEL, toy, 3))
-        assert [one.masks[0] for one in alone] == [one.masks[s] for one in together]
+        assert [ticket.masks[0] for ticket in alone] == [ticket.masks[s] for ticket in together]
 
 
 @pytest.mark.parametrize("done", range(5))
 def test_rounds_go_on_from_the_masks_so_far(theta0, steps, done):
     whole = list(tickets(theta0, MODEL, Toy(steps[0]), 4))
-    masks = [one.masks for one in whole]
+    masks = [ticket.masks for ticket in whole]
     rest = list(tickets(theta0, MODEL, Toy(steps[0]), 4, done=masks[:done]))
-    assert [one.number for one in rest] == list(range(done + 1, 5))
-    assert [one.masks for one in rest] == masks[done:]
-    for one, other in zip(rest, whole[done:], strict=True):
+    assert [ticket.number for ticket in rest] == list(range(done + 1, 5))
+    assert [ticket.masks for ticket in rest] == masks[done:]
+    for ticket, other in zip(rest, whole[done:], strict=True):
         for name, value in other.trained.items():
-            np.testing.assert_array_equal(one.trained[name], value)
+            np.testing.assert_array_equal(ticket.trained[name], value)
 
 
 def test_what_cannot_go_on_is_refused(theta0, steps):
     toy = Toy(steps[0])
-    masks = [one.masks for one in tickets(theta0, MODEL, toy, 3)]
+    masks = [ticket.masks for ticket in tickets(theta0, MODEL, toy, 3)]
     wrong = (
         masks[1:],  # a round is missing
         [masks[0], masks[0]],
@@ -159,14 +159,14 @@ def test_rounds_count_the_original_weights():
 
 
 def test_rounds_are_saved_and_read_as_far_as_they_are_whole(tmp_path, theta0, steps):
-    found = [one.masks for one in tickets(theta0, MODEL, Toy(steps[0]), 3)]
+    round_masks = [ticket.masks for ticket in tickets(theta0, MODEL, Toy(steps[0]), 3)]
     assert saved_rounds(tmp_path, MODEL, 3) == []
-    for number, masks in enumerate(found, 1):
+    for number, masks in enumerate(round_masks, 1):
         save_round(tmp_path, number, masks, {"identity": "el"})
-    assert saved_rounds(tmp_path, MODEL, 3, identity="el") == found
+    assert saved_rounds(tmp_path, MODEL, 3, identity="el") == round_masks
     assert "other work" in message(saved_rounds, tmp_path, MODEL, 3, identity="en")
     file_of(tmp_path, 2, 1).with_suffix(".json").unlink()  # as if killed while it was written
-    assert saved_rounds(tmp_path, MODEL, 3) == found[:1]
+    assert saved_rounds(tmp_path, MODEL, 3) == round_masks[:1]
     assert mask.load(file_of(tmp_path, 3, 2), MODEL)[1] == {
         "identity": "el",
         "round": 3,

@@ -5,7 +5,7 @@ import pytest
 from neural.gpt import model
 from neural.gpt.config import ModelConfig
 from neural.masks import mask
-from neural.masks.mask import full, of, prunable, size
+from neural.masks.mask import from_tensors, full, prunable, size
 from neural.masks.sparse import (
     FORMS,
     compacted,
@@ -35,7 +35,7 @@ def emptied(*holes):
     parts = {name: array.copy() for name, array in mask.random(MODEL, 0, kept=3 * n // 4).items()}
     for name, rows, columns in holes:
         parts[name][rows, columns] = False
-    return of(MODEL, parts)
+    return from_tensors(MODEL, parts)
 
 
 ALL = slice(None)
@@ -58,7 +58,7 @@ def test_what_the_mask_has_emptied_goes(parameters, what):
     small = compacted(parameters, emptied(hole))
     left = sum(small[name].size for name in prunable(MODEL))
     assert left == n - gone
-    assert {one.form: one for one in cost(emptied(hole))}["compacted"] == (
+    assert {form_cost.form: form_cost for form_cost in cost(emptied(hole))}["compacted"] == (
         "compacted",
         4 * left,
         left,
@@ -118,17 +118,17 @@ def test_a_weight_that_is_kept_is_stored_though_it_is_0(parameters):
 @pytest.mark.parametrize("kept", [0, n // 10, n // 2, n])
 def test_costs_are_those_of_the_arrays(parameters, kept):
     chosen = mask.random(MODEL, 0, kept=kept)
-    found = {one.form: one for one in cost(chosen)}
-    assert tuple(found) == FORMS
+    costs = {form_cost.form: form_cost for form_cost in cost(chosen)}
+    assert tuple(costs) == FORMS
     rows = in_rows(parameters, chosen).values()
     stored = sum(m.data.nbytes + m.indices.nbytes + m.indptr.nbytes for m in rows)
-    assert found["rows"] == ("rows", stored, kept)
-    assert found["dense"] == ("dense", 4 * n, n)
+    assert costs["rows"] == ("rows", stored, kept)
+    assert costs["dense"] == ("dense", 4 * n, n)
     packed = sum(np.packbits(chosen[name]).nbytes for name in chosen)
-    assert found["packed"] == ("packed", 4 * kept + packed, n)
+    assert costs["packed"] == ("packed", 4 * kept + packed, n)
     small = compacted(parameters, chosen)
     left = sum(small[name].size for name in prunable(MODEL))
-    assert found["compacted"] == ("compacted", 4 * left, left)
+    assert costs["compacted"] == ("compacted", 4 * left, left)
 
 
 def test_forms_are_timed_side_by_side(parameters):

@@ -36,7 +36,7 @@ def shared():
 
 def test_a_stream_continues_where_it_stood():
     @jax.jit
-    def both(parameters):
+    def losses(parameters):
         stream = states(parameters, TEXT[:, :-1], MODEL)
         continued = [
             continued_losses(parameters, stream[layer], TEXT[:, 1:], layer, MODEL)
@@ -44,15 +44,15 @@ def test_a_stream_continues_where_it_stood():
         ]
         return continued, token_losses(parameters, TEXT[:, :-1], TEXT[:, 1:], MODEL)
 
-    continued, expected = both(PARAMETERS)
-    for found in continued:
-        np.testing.assert_allclose(found, expected, atol=ROUNDING * 10)
+    continued, expected = losses(PARAMETERS)
+    for losses in continued:
+        np.testing.assert_allclose(losses, expected, atol=ROUNDING * 10)
 
 
 def test_states_of_one_language_are_alike():
-    found = state_cosines(shared(), MODEL, TEXT, CLONE)
-    np.testing.assert_allclose(found.paired, 1, atol=ROUNDING)
-    assert (found.unpaired < 0.99).all()
+    cosines = state_cosines(shared(), MODEL, TEXT, CLONE)
+    np.testing.assert_allclose(cosines.paired, 1, atol=ROUNDING)
+    assert (cosines.unpaired < 0.99).all()
     apart = state_cosines(PARAMETERS, MODEL, TEXT, CLONE)
     assert (apart.paired < 0.99).all()
 
@@ -61,16 +61,16 @@ def test_states_by_their_definition():
     program = jax.jit(states, static_argnums=2)
     x, y = (np.asarray(program(PARAMETERS, t[:, :-1], MODEL)) for t in (TEXT, CLONE))
     unit = [s / np.linalg.norm(s, axis=-1, keepdims=True) for s in (x, y)]
-    found = state_cosines(PARAMETERS, MODEL, TEXT, CLONE)
-    np.testing.assert_allclose(found.paired, (unit[0] * unit[1]).sum(-1).mean((1, 2)), atol=1e-5)
+    cosines = state_cosines(PARAMETERS, MODEL, TEXT, CLONE)
+    np.testing.assert_allclose(cosines.paired, (unit[0] * unit[1]).sum(-1).mean((1, 2)), atol=1e-5)
     rolled = unit[1][:, [-1, 0, 1, 2, 3, 4]]
-    np.testing.assert_allclose(found.unpaired, (unit[0] * rolled).sum(-1).mean((1, 2)), atol=1e-5)
+    np.testing.assert_allclose(cosines.unpaired, (unit[0] * rolled).sum(-1).mean((1, 2)), atol=1e-5)
 
 
 def test_gradients_of_one_text_are_one():
-    found = gradient_cosines(PARAMETERS, MODEL, TEXT, TEXT)
-    assert found.keys() == PARAMETERS.keys()
-    np.testing.assert_allclose(list(found.values()), 1, atol=ROUNDING * 10)
+    cosines = gradient_cosines(PARAMETERS, MODEL, TEXT, TEXT)
+    assert cosines.keys() == PARAMETERS.keys()
+    np.testing.assert_allclose(list(cosines.values()), 1, atol=ROUNDING * 10)
     apart = gradient_cosines(PARAMETERS, MODEL, TEXT, CLONE)
     assert max(apart.values()) < 0.99
     # Where the output is untied, languages that share no id have orthogonal gradients of their embeddings.
@@ -81,22 +81,22 @@ def test_gradients_of_one_text_are_one():
 
 def test_embeddings_by_their_definition():
     E = np.random.default_rng(1).standard_normal((60, 5))
-    of = pairs(CLONES, 1)
-    found = embedding_cosines(E, of)
+    clone_pairs = pairs(CLONES, 1)
+    cosines = embedding_cosines(E, clone_pairs)
 
     def cosine(i, j):
         return E[i] @ E[j] / np.linalg.norm(E[i]) / np.linalg.norm(E[j])
 
-    assert found.paired[3] == pytest.approx(cosine(3, 33), rel=1e-12)
-    mean = np.mean([cosine(3, j) for _, j in of])
-    assert found.unpaired[3] == pytest.approx(mean, rel=1e-9)
-    assert (embedding_cosines(np.zeros((60, 5)), of).paired == 0).all()
+    assert cosines.paired[3] == pytest.approx(cosine(3, 33), rel=1e-12)
+    mean = np.mean([cosine(3, j) for _, j in clone_pairs])
+    assert cosines.unpaired[3] == pytest.approx(mean, rel=1e-9)
+    assert (embedding_cosines(np.zeros((60, 5)), clone_pairs).paired == 0).all()
 
 
 def test_patching_costs_nothing_where_languages_are_one():
-    found = patched(shared(), MODEL, TEXT, CLONE)
-    np.testing.assert_allclose(found.same, found.plain, atol=ROUNDING * 10)
-    assert found.same.shape == found.another.shape == (2,)
+    patching = patched(shared(), MODEL, TEXT, CLONE)
+    np.testing.assert_allclose(patching.same, patching.plain, atol=ROUNDING * 10)
+    assert patching.same.shape == patching.another.shape == (2,)
     apart = patched(PARAMETERS, MODEL, TEXT, CLONE)
     assert abs(apart.same[0] - apart.plain) > 1e-3
 
@@ -105,14 +105,14 @@ def test_patching_the_embeddings_is_reading_the_first_half_in_the_other_language
     mixed = np.concatenate([TEXT[:, :6], CLONE[:, 6:]], axis=1)
     program = jax.jit(token_losses, static_argnums=3)
     expected = program(PARAMETERS, mixed[:, :-1], CLONE[:, 1:], MODEL)
-    found = patched(PARAMETERS, MODEL, TEXT, CLONE)
-    assert found.same[0] == pytest.approx(np.asarray(expected)[:, 6:].mean(), abs=ROUNDING * 10)
+    patching = patched(PARAMETERS, MODEL, TEXT, CLONE)
+    assert patching.same[0] == pytest.approx(np.asarray(expected)[:, 6:].mean(), abs=ROUNDING * 10)
 
 
 def test_kept_is_a_part_of_what_is_told():
-    found = Patched(np.array([2.0, 2.5, 3.0, 2.0]), np.array([3.0, 3.0, 3.0, 2.0]), 2.0)
-    assert found.kept[:3].tolist() == [1.0, 0.5, 0.0]
-    assert np.isnan(found.kept[3])
+    patching = Patched(np.array([2.0, 2.5, 3.0, 2.0]), np.array([3.0, 3.0, 3.0, 2.0]), 2.0)
+    assert patching.kept[:3].tolist() == [1.0, 0.5, 0.0]
+    assert np.isnan(patching.kept[3])
 
 
 def test_texts_have_to_be_pairs():

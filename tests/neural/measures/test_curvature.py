@@ -73,8 +73,8 @@ def exact() -> Exact:
             return loss(unravel(flat, jnp.split), tokens, targets, TINY, FLOAT64)
 
         def scores(flat: Any) -> Any:
-            found = logits(unravel(flat, jnp.split), tokens, TINY, FLOAT64)
-            return found.reshape(tokens.size, -1)
+            token_logits = logits(unravel(flat, jnp.split), tokens, TINY, FLOAT64)
+            return token_logits.reshape(tokens.size, -1)
 
         def derivatives(flat: Any) -> Any:
             slope, (out, pull) = jax.grad(risk), jax.vjp(scores, flat)
@@ -90,9 +90,15 @@ def exact() -> Exact:
 
 
 @cache
-def sampled(compute: Compute = FLOAT64, seed: int = 0, of: int = 0) -> Any:
+def sampled(compute: Compute = FLOAT64, seed: int = 0, model_seed: int = 0) -> Any:
     return curvature(
-        model(of), TINY, WINDOWS, probes=PROBES[compute], batch=2, seed=seed, compute=compute
+        model(model_seed),
+        TINY,
+        WINDOWS,
+        probes=PROBES[compute],
+        batch=2,
+        seed=seed,
+        compute=compute,
     )
 
 
@@ -120,12 +126,12 @@ def test_windows_come_in_batches(batch: int) -> None:
 @pytest.mark.parametrize("relative", [False, True])
 @pytest.mark.parametrize("matrix", ["hessian", "gauss_newton"])
 def test_traces_are_those_of_the_whole_matrix(matrix: Any, relative: bool) -> None:
-    found = sampled().slopes(GROUPS, matrix=matrix, relative=relative)
+    slopes = sampled().slopes(GROUPS, matrix=matrix, relative=relative)
     expected = exact().slopes(matrix, relative=relative)
-    assert (np.abs(found.value - expected) < ERRORS * found.standard_error).all()
+    assert (np.abs(slopes.value - expected) < ERRORS * slopes.standard_error).all()
     # Precise enough to tell the two matrices apart.
     other = exact().slopes(OTHER[matrix], relative=relative)
-    assert (np.abs(found.value - other) > ERRORS * found.standard_error).any()
+    assert (np.abs(slopes.value - other) > ERRORS * slopes.standard_error).any()
 
 
 def test_a_group_is_the_sum_of_its_tensors() -> None:
@@ -149,8 +155,8 @@ def test_float32_is_float64_to_rounding() -> None:
 @pytest.mark.parametrize("relative", [False, True])
 def test_measured_slopes_are_the_predicted(relative: bool, compute: Compute) -> None:
     expected = exact().slopes("hessian", relative=relative)
-    found = damaged(model(), GROUPS, (0.004, 0.008), compute, relative=relative)
-    slopes, limit = found.slopes(), found.slopes_at_zero()
+    damage = damaged(model(), GROUPS, (0.004, 0.008), compute, relative=relative)
+    slopes, limit = damage.slopes(), damage.slopes_at_zero()
     assert (np.abs(slopes.value[:, 0] - expected) < ERRORS * slopes.standard_error[:, 0]).all()
     assert (np.abs(limit.value - expected) < ERRORS * limit.standard_error).all()
     # Precise enough to tell groups apart.
@@ -177,17 +183,19 @@ def test_groups_and_units_share_their_noise() -> None:
 def test_same_seed_same_bits_and_one_program_for_all_models() -> None:
     programs = {module._trace_program: PROBES[Compute()], module._damage_program: PAIRS}
 
-    def both(of: int, seed: int) -> bytes:
+    def traced(model_seed: int, seed: int) -> bytes:
         sampled.cache_clear()
-        traces = sampled(Compute(), seed, of)
-        damage = damaged(model(of), {"all": GROUPS["all"]}, (0.1, 0.2), Compute(), seed=seed)
+        traces = sampled(Compute(), seed, model_seed)
+        damage = damaged(
+            model(model_seed), {"all": GROUPS["all"]}, (0.1, 0.2), Compute(), seed=seed
+        )
         samples = traces.hessian, traces.gauss_newton, damage.samples
         return b"".join(map(np.ndarray.tobytes, samples))
 
-    one = both(0, 1)
-    assert both(0, 1) == one
-    assert both(0, 2) != one
-    assert both(9, 1) != one
+    bits = traced(0, 1)
+    assert traced(0, 1) == bits
+    assert traced(0, 2) != bits
+    assert traced(9, 1) != bits
     for program, count in programs.items():
         assert program(TINY, Compute(), count)._cache_size() == 1
 
@@ -219,5 +227,5 @@ def test_damages_refused(groups: Any, sigmas: Any, pairs: int, said: str) -> Non
 
 
 def test_a_limit_needs_two_sigmas() -> None:
-    found = Damages(("all",), np.array([0.1]), np.zeros((1, 1, 2)))
-    assert "measure the damage at two or more" in message(found.slopes_at_zero)
+    damage = Damages(("all",), np.array([0.1]), np.zeros((1, 1, 2)))
+    assert "measure the damage at two or more" in message(damage.slopes_at_zero)

@@ -20,10 +20,10 @@ def curves(*means: list[float], seeds: int = 2, draws: int = 3) -> Iterator[np.n
 
 def test_degradation_is_less_the_clean_model_of_the_seed() -> None:
     y = np.arange(12.0).reshape(2, 3, 2)
-    found = degradation(y, [1, 2])
-    np.testing.assert_array_equal(found, np.stack([y[0] - 1, y[1] - 2]))
+    loss_added = degradation(y, [1, 2])
+    np.testing.assert_array_equal(loss_added, np.stack([y[0] - 1, y[1] - 2]))
     # In nats, the log of the ratio of perplexities.
-    assert found[1, 2, 0] == pytest.approx(np.log(np.exp(y[1, 2, 0]) / np.exp(2)), rel=1e-14)
+    assert loss_added[1, 2, 0] == pytest.approx(np.log(np.exp(y[1, 2, 0]) / np.exp(2)), rel=1e-14)
 
 
 def test_area_is_the_mean_over_strengths() -> None:
@@ -31,8 +31,8 @@ def test_area_is_the_mean_over_strengths() -> None:
     noise = rng.standard_normal((3, 4, 5))
     noise -= noise.mean(axis=-1, keepdims=True)  # draws are averaged
     slopes = np.array([1.0, 2.0, 5.0])
-    found = area(X, slopes[:, None, None] * X[:, None] + noise)
-    np.testing.assert_allclose(found, slopes * 0.2, rtol=1e-14)  # of a straight line, its middle
+    areas = area(X, slopes[:, None, None] * X[:, None] + noise)
+    np.testing.assert_allclose(areas, slopes * 0.2, rtol=1e-14)  # of a straight line, its middle
     (bent,) = curves([0, 0, 1, 3])
     # (0.1 * 0 + 0.1 * 0.5 + 0.2 * 2) / 0.4
     np.testing.assert_allclose(area(X, bent), 1.125, rtol=1e-14)
@@ -53,60 +53,67 @@ def test_area_is_the_mean_over_strengths() -> None:
     ],
 )
 def test_crossover_of_known_curves(gaps: list[float], value: float | None, direction: int) -> None:
-    one, gap = curves([1, 4, 2, 8], gaps)
-    found = crossover(X, one, one + gap, resamples=10)
+    base, gap = curves([1, 4, 2, 8], gaps)
+    estimate = crossover(X, base, base + gap, resamples=10)
     if value is None:
-        assert (found.value, found.low, found.high, found.crossing) == (None, None, None, 0)
+        assert (estimate.value, estimate.low, estimate.high, estimate.crossing) == (
+            None,
+            None,
+            None,
+            0,
+        )
     else:
         # Nothing scatters, so every resample is the same.
-        assert found.value == pytest.approx(value, rel=1e-14)
-        assert found.low == found.high == pytest.approx(value, rel=1e-14)
-        assert found.crossing == 1
-    assert found.direction == direction
-    back = crossover(X, one + gap, one, resamples=10)
+        assert estimate.value == pytest.approx(value, rel=1e-14)
+        assert estimate.low == estimate.high == pytest.approx(value, rel=1e-14)
+        assert estimate.crossing == 1
+    assert estimate.direction == direction
+    back = crossover(X, base + gap, base, resamples=10)
     assert back.direction == -direction
-    assert back.value == found.value
+    assert back.value == estimate.value
 
 
 def test_the_interval_of_few_seeds_ends_at_single_seeds() -> None:
     gaps = np.stack([X - 0.1, X - 0.2, X - 0.3])[..., None]
-    found = crossover(X, np.zeros_like(gaps), gaps)
-    assert (found.low, found.value, found.high) == pytest.approx((0.1, 0.2, 0.3), rel=1e-12)
-    assert found.crossing == 1
+    estimate = crossover(X, np.zeros_like(gaps), gaps)
+    assert (estimate.low, estimate.value, estimate.high) == pytest.approx(
+        (0.1, 0.2, 0.3), rel=1e-12
+    )
+    assert estimate.crossing == 1
 
 
 def test_seeds_that_never_cross_open_the_interval_on_their_side() -> None:
-    one = np.zeros((3, 4, 1))
-    after = crossover(X, one, np.stack([X - 0.1, X - 0.2, X - 0.6])[..., None])
+    base = np.zeros((3, 4, 1))
+    after = crossover(X, base, np.stack([X - 0.1, X - 0.2, X - 0.6])[..., None])
     assert after.value == pytest.approx(0.3, rel=1e-12)
     assert after.low == pytest.approx(0.1, rel=1e-12)
     assert after.high == np.inf
     # Of 27 resamples those without a crossing have 3 x the last seed, 2 x and another: 1 + 3 + 3.
     assert after.crossing == pytest.approx(20 / 27, abs=4 * np.sqrt(20 * 7 / 27**2 / 10_000))
-    before = crossover(X, one, np.stack([X - 0.3, X - 0.2, X + 0.4])[..., None])
+    before = crossover(X, base, np.stack([X - 0.3, X - 0.2, X + 0.4])[..., None])
     assert before.value == pytest.approx(0.1 / 3, rel=1e-12)
     assert before.low == -np.inf
     assert before.high == pytest.approx(0.3, rel=1e-12)
 
 
 def test_none_in_range_says_how_often_resamples_cross() -> None:
-    one = np.zeros((2, 4, 1))
-    found = crossover(X, one, np.stack([X - 0.3, X + 1])[..., None])
-    assert (found.value, found.direction) == (None, 0)
+    base = np.zeros((2, 4, 1))
+    estimate = crossover(X, base, np.stack([X - 0.3, X + 1])[..., None])
+    assert (estimate.value, estimate.direction) == (None, 0)
     # One resample in four is of the first seed alone.
-    assert found.crossing == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 10_000))
+    assert estimate.crossing == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 10_000))
 
 
 def test_one_seed_has_the_interval_of_its_draws() -> None:
     rng = np.random.default_rng(0)
     draws = 100
     gaps = (X - 0.15)[:, None] + 0.05 * rng.standard_normal((1, 4, draws))
-    found = crossover(X, np.zeros_like(gaps), gaps)
+    estimate = crossover(X, np.zeros_like(gaps), gaps)
     # Where the line through two independent levels, 0.1 apart, is 0 midway: sd / sqrt(2 draws) over a slope of 1.
     error = 0.05 / np.sqrt(2 * draws)
-    assert found.low is not None
-    assert found.high is not None
-    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.2)
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * error, rel=0.2)
 
 
 def test_resamples_scatter_by_seeds_and_by_draws() -> None:
@@ -132,10 +139,10 @@ def test_crossovers_are_covered_at_five_seeds() -> None:
     for trial in range(trials):
         level, slope = 0.15 * rng.standard_normal((2, S, 1, 1))
         gaps = (x[:, None] - 0.5) * (1 + slope) + level + 0.1 * rng.standard_normal((S, 6, D))
-        found = crossover(x, np.zeros_like(gaps), gaps, resamples=1000, seed=trial)
-        assert found.low is not None
-        assert found.high is not None
-        covered["expanded"] += found.low <= 0.5 <= found.high
+        estimate = crossover(x, np.zeros_like(gaps), gaps, resamples=1000, seed=trial)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        covered["expanded"] += estimate.low <= 0.5 <= estimate.high
         seeds = rng.integers(S, size=(1000, S))
         means = gaps.mean(axis=-1)[seeds].mean(axis=1)
         plain = 0.5 - (means @ (x - 0.5)) ** -1 * means.mean(axis=1) * ((x - 0.5) ** 2).sum()

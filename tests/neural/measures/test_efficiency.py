@@ -21,23 +21,23 @@ def perplexities(budgets, a=A, b=B, c=C, noise=0.0, seed=0):
 def test_the_curve_of_exact_runs_is_found(b, c, least):
     """least: what the smallest budget's 1/PPL is of c."""
     a = (1 - least) * c * BUDGETS.min() ** b
-    found = fit(BUDGETS, perplexities(BUDGETS, a, b, c))
+    curve = fit(BUDGETS, perplexities(BUDGETS, a, b, c))
     # Least squares stops at relative changes of 1e-8; a is the curve's value extrapolated to one token.
-    np.testing.assert_allclose([found.a, found.b, found.c], [a, b, c], rtol=1e-4)
+    np.testing.assert_allclose([curve.a, curve.b, curve.c], [a, b, c], rtol=1e-4)
 
 
 def test_tokens_and_perplexity_invert_each_other():
-    found = fit(BUDGETS, perplexities(BUDGETS, noise=0.003))
+    curve = fit(BUDGETS, perplexities(BUDGETS, noise=0.003))
     for tokens in (3e5, 1e6, 2e7):
-        assert found.tokens(found.perplexity(tokens).value).value == pytest.approx(tokens, rel=1e-9)
+        assert curve.tokens(curve.perplexity(tokens).value).value == pytest.approx(tokens, rel=1e-9)
 
 
 def test_a_monolingual_model_has_an_efficiency_of_1():
-    found = fit(BUDGETS, perplexities(BUDGETS, noise=0.003))
-    eff = found.efficiency(perplexities(np.array([1e6]))[0], 1e6)
+    curve = fit(BUDGETS, perplexities(BUDGETS, noise=0.003))
+    eff = curve.efficiency(perplexities(np.array([1e6]))[0], 1e6)
     assert eff.low < 1 < eff.high
     assert eff.value == pytest.approx(1, abs=0.1)
-    doubled = found.efficiency(perplexities(np.array([2e6]))[0], 1e6)
+    doubled = curve.efficiency(perplexities(np.array([2e6]))[0], 1e6)
     assert doubled.value == pytest.approx(2, abs=0.2)
 
 
@@ -46,28 +46,28 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     """95 % of 400 fits, within four binomial standard deviations (4.4 %)."""
     inside = np.zeros(2)
     for seed in range(400):
-        found = fit(BUDGETS, perplexities(BUDGETS, noise=0.01, seed=seed))
-        mlpe = found.perplexity(1e6)
-        mlte = found.tokens(perplexities(np.array([1e6]))[0])
+        curve = fit(BUDGETS, perplexities(BUDGETS, noise=0.01, seed=seed))
+        mlpe = curve.perplexity(1e6)
+        mlte = curve.tokens(perplexities(np.array([1e6]))[0])
         truth = perplexities(np.array([1e6]))[0]
         inside += [mlpe.low <= truth <= mlpe.high, mlte.low <= 1e6 <= mlte.high]
     assert (np.abs(inside / 400 - 0.95) < 0.044).all(), inside / 400
 
 
 def test_what_lies_beyond_the_budgets_is_marked():
-    found = fit(BUDGETS, perplexities(BUDGETS, noise=0.003))
-    above = found.tokens(found.perplexity(BUDGETS.max()).value * 0.98)
+    curve = fit(BUDGETS, perplexities(BUDGETS, noise=0.003))
+    above = curve.tokens(curve.perplexity(BUDGETS.max()).value * 0.98)
     assert (above.beyond, above.high) == ("above", np.inf)
-    below = found.tokens(found.perplexity(BUDGETS.min()).value * 1.2)
+    below = curve.tokens(curve.perplexity(BUDGETS.min()).value * 1.2)
     assert (below.beyond, below.low) == ("below", 0.0)
-    assert found.tokens(1 / found.c / 1.01).value == np.inf  # no number of tokens reaches it
-    assert found.tokens(0.5).value == np.inf  # nor what no model has
+    assert curve.tokens(1 / curve.c / 1.01).value == np.inf  # no number of tokens reaches it
+    assert curve.tokens(0.5).value == np.inf  # nor what no model has
     for none in (0.0, -1.0):
         with pytest.raises(ValueError, match="above 0"):
-            found.tokens(none)
-    assert found.perplexity(BUDGETS.max() * 2).beyond == "above"
-    assert found.perplexity(BUDGETS.min() / 2).beyond == "below"
-    assert found.perplexity(1e6).beyond == found.tokens(found.perplexity(1e6).value).beyond == ""
+            curve.tokens(none)
+    assert curve.perplexity(BUDGETS.max() * 2).beyond == "above"
+    assert curve.perplexity(BUDGETS.min() / 2).beyond == "below"
+    assert curve.perplexity(1e6).beyond == curve.tokens(curve.perplexity(1e6).value).beyond == ""
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_a_language_without_tokens_has_no_efficiency():
 
 def test_no_perplexity_is_below_1():
     """Runs that fall as the logarithm of the budget, as no power law with c below 1 does."""
-    found = fit(BUDGETS, 1 / (0.01 * np.log(BUDGETS)))
-    assert found.c <= 1
+    curve = fit(BUDGETS, 1 / (0.01 * np.log(BUDGETS)))
+    assert curve.c <= 1
     # The logarithm is the limit of b -> 0 with c -> infinity. With c = 1 the curve bends: over a range of 0.055 of
     # 1/PPL near 0.14 by 0.055^2 / (8 (1 - 0.14)) = 4.4e-4, 0.3 %.
-    assert found.perplexity(1e6).value == pytest.approx(1 / (0.01 * np.log(1e6)), rel=3e-3)
+    assert curve.perplexity(1e6).value == pytest.approx(1 / (0.01 * np.log(1e6)), rel=3e-3)
 
 
 @seeded
@@ -107,8 +107,8 @@ def test_between_two_runs_tokens_are_on_their_line(part, place):
     shuffled = np.array([3, 0, 4, 1, 2])
     loss = losses[place] + part * (losses[place + 1] - losses[place])
     tokens = np.exp(np.log(budgets[place]) + part * np.log(budgets[place + 1] / budgets[place]))
-    found, beyond = interpolated(budgets[shuffled], np.exp(losses[shuffled]), np.exp(loss))
-    assert found == pytest.approx(tokens, rel=1e-9)
+    estimate, beyond = interpolated(budgets[shuffled], np.exp(losses[shuffled]), np.exp(loss))
+    assert estimate == pytest.approx(tokens, rel=1e-9)
     assert beyond == "" or part in (0, 1)
 
 

@@ -46,16 +46,16 @@ def by_definition(parameters, tokens, sliding):
     """The loss of each token that is scored (NaN of the others), one window and one token at a time."""
     stream = np.concatenate([[END], tokens.ids, np.zeros(sliding.window)]).astype(np.int32)
     placed = jax.device_put(parameters)
-    found = np.full(len(tokens.ids), np.nan)
+    scored_losses = np.full(len(tokens.ids), np.nan)
     for start in range(0, len(tokens.ids), sliding.stride):
         end = min(start + sliding.window, len(tokens.ids))
         window = stream[None, start : start + sliding.window + 1]
         losses = np.asarray(losses_of(placed, window[:, :-1], window[:, 1:]))[0]
         for position in range(end - start):
-            fresh = np.isnan(found[start + position])
+            fresh = np.isnan(scored_losses[start + position])
             if fresh if sliding.span is None else sliding.span[0] <= position < sliding.span[1]:
-                found[start + position] = losses[position]
-    return found
+                scored_losses[start + position] = losses[position]
+    return scored_losses
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,14 @@ def by_definition(parameters, tokens, sliding):
 def test_scores_are_the_sums_of_their_definition(sliding, lengths):
     parameters, tokens = random_parameters(MODEL), random_tokens(*lengths)
     wanted = by_definition(parameters, tokens, sliding)
-    found = score(parameters, MODEL, tokens, sliding, batch=3)
+    scores = score(parameters, MODEL, tokens, sliding, batch=3)
     begins = np.append(0, tokens.ends[:-1])
     for document, (begin, end) in enumerate(zip(begins, tokens.ends, strict=True)):
         there = ~np.isnan(wanted[begin:end])
-        assert found.scored[document] == there.sum()
+        assert scores.scored[document] == there.sum()
         total = wanted[begin:end][there].sum()
-        assert found.nats[document] == pytest.approx(total, rel=ROUNDING)
-    np.testing.assert_array_equal(found.tokens, lengths)
+        assert scores.nats[document] == pytest.approx(total, rel=ROUNDING)
+    np.testing.assert_array_equal(scores.tokens, lengths)
 
 
 @seeded
@@ -115,15 +115,15 @@ def test_more_context_is_used():
 
 def test_copies_score_as_each_alone_whichever_parameters_they_share():
     tokens, sliding = random_tokens(20, 13), Sliding(8, 4)
-    one, other = random_parameters(MODEL), random_parameters(MODEL, 1)
-    hit = {name for name in one if "attn" in name}
-    mixed = {name: other[name] if name in hit else one[name] for name in one}
+    first, other = random_parameters(MODEL), random_parameters(MODEL, 1)
+    hit = {name for name in first if "attn" in name}
+    mixed = {name: other[name] if name in hit else first[name] for name in first}
     stacked = {
-        name: np.stack([one[name], other[name]]) if name in hit else one[name] for name in one
+        name: np.stack([first[name], other[name]]) if name in hit else first[name] for name in first
     }
     together = score(stacked, MODEL, tokens, sliding)
     assert together.nats.shape == (2, 2)
-    for row, parameters in zip(together.nats, (one, mixed), strict=True):
+    for row, parameters in zip(together.nats, (first, mixed), strict=True):
         alone = score(parameters, MODEL, tokens, sliding)
         np.testing.assert_allclose(row, alone.nats, rtol=ROUNDING)
     estimates = together.estimates()
@@ -133,7 +133,7 @@ def test_copies_score_as_each_alone_whichever_parameters_they_share():
         "bits_per_byte": (2,),
     }
     with pytest.raises(ValueError, match="one number of copies"):
-        score(stacked | {"wte.weight": np.stack([one["wte.weight"]] * 3)}, MODEL, tokens, sliding)
+        score(stacked | {"wte.weight": np.stack([first["wte.weight"]] * 3)}, MODEL, tokens, sliding)
 
 
 def test_one_program_whatever_the_lengths():
@@ -159,13 +159,13 @@ def test_measures_of_a_uniform_model():
     tokens = random_tokens(60, 40)
     tokens = Tokens(tokens.ids, tokens.ends, np.array([600, 400]))
     zero = {name: np.zeros_like(array) for name, array in random_parameters(MODEL).items()}
-    found = score(zero, MODEL, tokens, Sliding(8, 4)).estimates()
+    estimates = score(zero, MODEL, tokens, Sliding(8, 4)).estimates()
     for name, value in {
         "nats_per_token": np.log(257),
         "perplexity": 257,
         "bits_per_byte": np.log2(257) / 10,
     }.items():
-        for part in found[name]:
+        for part in estimates[name]:
             assert part == pytest.approx(value, rel=ROUNDING)
 
 
@@ -191,15 +191,15 @@ def test_intervals_are_of_the_seed_alone_and_narrow_with_documents():
         lengths = np.full(documents, 100)
         return Scores(rng.normal(200, 50, documents), lengths, lengths, lengths)
 
-    few, many = scores(30), scores(3000)
+    few, large = scores(30), scores(3000)
     assert few.estimates(seed=1) == few.estimates(seed=1) != few.estimates(seed=2)
-    widths = [np.ptp(part.estimates()["bits_per_byte"][1:]) for part in (few, many)]
+    widths = [np.ptp(part.estimates()["bits_per_byte"][1:]) for part in (few, large)]
     assert widths[0] / widths[1] == pytest.approx(10, rel=0.5)
 
 
 def test_one_document_gives_no_interval():
-    one = Scores(np.array([20.0]), np.array([10]), np.array([10]), np.array([10]))
-    value, low, high = one.estimates()["nats_per_token"]
+    scores = Scores(np.array([20.0]), np.array([10]), np.array([10]), np.array([10]))
+    value, low, high = scores.estimates()["nats_per_token"]
     assert value == 2
     assert np.isnan([low, high]).all()
 
@@ -207,16 +207,16 @@ def test_one_document_gives_no_interval():
 def test_a_document_counts_from_one_scored_token_on() -> None:
     tokens = np.array([2, 4, 3])
     scores = Scores(np.array([2.0, 6.0, 0.0]), np.array([1, 3, 0]), tokens, 4 * tokens)
-    found = scores.estimates(resamples=50)
-    assert found["nats_per_token"].value == pytest.approx(8 / 4)
-    assert found["bits_per_byte"].value == pytest.approx(8 / np.log(2) / (4 + 12))
+    estimates = scores.estimates(resamples=50)
+    assert estimates["nats_per_token"].value == pytest.approx(8 / 4)
+    assert estimates["bits_per_byte"].value == pytest.approx(8 / np.log(2) / (4 + 12))
 
 
 def test_a_text_of_few_documents_is_divided():
-    found = pieces(random_tokens(3000, 5000))
-    assert len(found.ends) == 100
-    assert found.bytes == 7998
-    assert np.ptp(np.diff(found.ends, prepend=0)) <= 1
+    divided = pieces(random_tokens(3000, 5000))
+    assert len(divided.ends) == 100
+    assert divided.bytes == 7998
+    assert np.ptp(np.diff(divided.ends, prepend=0)) <= 1
     for whole in (random_tokens(*[200] * 40), random_tokens(20), random_tokens(*[20] * 10)):
         assert pieces(whole) is whole
 
@@ -285,11 +285,11 @@ def run(tmp_path_factory):
 
 
 def test_every_model_is_scored_on_every_language_of_its_run(run):
-    found = list(rows(Arguments(str(run))))
-    assert [(row["model"], row["step"], row["language"]) for row in found] == [
+    score_rows = list(rows(Arguments(str(run))))
+    assert [(row["model"], row["step"], row["language"]) for row in score_rows] == [
         (f"seed-{seed}", 1, language) for seed in (0, 1) for language in ("en", "el")
     ]
-    greek = found[3]
+    greek = score_rows[3]
     text = corpus.load((str(run.parent / "text"),)).documents("el", "valid")
     assert greek["bytes"] == sum(len(item.text.encode()) for item in text)
     tokens = encoded([item.text for item in text], ByteTokenizer())
@@ -303,20 +303,20 @@ def test_every_model_is_scored_on_every_language_of_its_run(run):
 
 
 def test_what_is_scored_can_be_chosen(run, tmp_path):
-    def one(**options):
+    def record(**options):
         (row,) = rows(Arguments(str(run / "seed-0"), **options))
         return row
 
-    english = one(languages=("en",))
+    english = record(languages=("en",))
     assert english["language"] == "en"
-    assert one(languages=("en",), step=0)["perplexity"] != english["perplexity"]
-    assert one(languages=("en",), on="test")["perplexity"] != english["perplexity"]
+    assert record(languages=("en",), step=0)["perplexity"] != english["perplexity"]
+    assert record(languages=("en",), on="test")["perplexity"] != english["perplexity"]
     path = tmp_path / "own.txt"
     path.write_text("Ό,τι θέλεις, και 12.\n")
-    own = one(on=str(path))
+    own = record(on=str(path))
     assert (own["language"], own["documents"], own["bytes"]) == ("own.txt", 1, 32)
     assert own["tokens"] == 33
-    other = one(corpus=(str(run.parent / "text"),), languages=("en",), on="train")
+    other = record(corpus=(str(run.parent / "text"),), languages=("en",), on="train")
     assert other["bytes"] > english["bytes"], "passages of train are left out of valid"
     assert other["perplexity"] != english["perplexity"]
 
@@ -407,5 +407,5 @@ def test_a_checkpoint_alone_needs_text(run, tmp_path):
     for path in (run / checkpoint.TOKENIZER, *(run / "seed-0").iterdir()):
         (folder / path.relative_to(run)).write_bytes(path.read_bytes())
     assert "add --corpus" in message(Arguments(str(folder)))
-    found = list(rows(Arguments(str(folder), corpus=(str(run.parent / "text"),))))
-    assert {row["language"] for row in found} == {"en", "el"}
+    score_rows = list(rows(Arguments(str(folder), corpus=(str(run.parent / "text"),))))
+    assert {row["language"] for row in score_rows} == {"en", "el"}

@@ -20,12 +20,12 @@ from neural.measures.intervals import (
 
 def test_interval_is_student_s() -> None:
     samples = np.random.default_rng(0).standard_normal((5, 3))
-    found = interval(samples)
+    estimate = interval(samples)
     for i, of_column in enumerate(samples.T):
         expected = stats.ttest_1samp(of_column, 0).confidence_interval()
-        assert found.low[i] == pytest.approx(expected.low, rel=1e-12)
-        assert found.high[i] == pytest.approx(expected.high, rel=1e-12)
-    np.testing.assert_array_equal(found.value, samples.mean(axis=0))
+        assert estimate.low[i] == pytest.approx(expected.low, rel=1e-12)
+        assert estimate.high[i] == pytest.approx(expected.high, rel=1e-12)
+    np.testing.assert_array_equal(estimate.value, samples.mean(axis=0))
     alone = interval([3.0])
     assert alone.value == 3
     assert np.isnan([alone.low, alone.high]).all()
@@ -35,10 +35,10 @@ def test_difference_is_taken_seed_by_seed() -> None:
     rng = np.random.default_rng(0)
     of_seed = 100 * rng.standard_normal(5)
     effect = 1 + 0.1 * rng.standard_normal(5)
-    found, expected = difference(of_seed, of_seed + effect), interval(effect)
+    estimate, expected = difference(of_seed, of_seed + effect), interval(effect)
     for end in ("value", "low", "high"):
         # Rounding of numbers of order 100.
-        assert getattr(found, end) == pytest.approx(getattr(expected, end), abs=1e-12)
+        assert getattr(estimate, end) == pytest.approx(getattr(expected, end), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,11 @@ def test_student_s_interval_covers_at_five_seeds() -> None:
     trials = 20_000
     rng = np.random.default_rng(0)
     of_seed = rng.standard_normal((5, trials))
-    one, other = (of_seed + 0.5 * rng.standard_normal((2, 5, trials))) + np.array([0, 0.3])[
+    first, other = (of_seed + 0.5 * rng.standard_normal((2, 5, trials))) + np.array([0, 0.3])[
         :, None, None
     ]
-    found = difference(one, other)
-    covered = ((found.low <= 0.3) & (found.high >= 0.3)).mean()
+    estimate = difference(first, other)
+    covered = ((estimate.low <= 0.3) & (estimate.high >= 0.3)).mean()
     assert covered == pytest.approx(0.95, abs=4 * np.sqrt(0.05 * 0.95 / trials))  # 0.6 %
 
 
@@ -99,8 +99,8 @@ def test_expanded_percentiles_of_many_units_are_the_plain_ones() -> None:
     ],
 )
 def test_no_effect_is_an_interval_within_the_margin(low: float, high: float, said: str) -> None:
-    found = Interval(np.array((low + high) / 2), np.array(low), np.array(high))
-    assert within(found, 0.05) == said
+    estimate = Interval(np.array((low + high) / 2), np.array(low), np.array(high))
+    assert within(estimate, 0.05) == said
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_no_effect_is_an_interval_within_the_margin(low: float, high: float, sai
     ],
 )
 def test_at_most_a_margin_has_one_side(low: float, high: float, said: str) -> None:
-    found = Interval(np.array((low + high) / 2), np.array(low), np.array(high))
-    assert at_most(found, 0.05) == said
+    estimate = Interval(np.array((low + high) / 2), np.array(low), np.array(high))
+    assert at_most(estimate, 0.05) == said
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neural.measures.matching import Matching, found, frequency_bins, match, rotation
+from neural.measures.matching import Matching, frequency_bins, match, rotation, share_matched
 from neural.text.clone import Clones, pairs
 from tests.strategies import seeded
 
@@ -25,15 +25,15 @@ def cloned(noise):
 
 
 def test_it_is_the_best_of_all_matchings():
-    E, one, other = drawn(), [3, 1, 4, 15, 9], [62, 110, 87, 71]
+    E, first, other = drawn(), [3, 1, 4, 15, 9], [62, 110, 87, 71]
     unit = E / np.linalg.norm(E, axis=1, keepdims=True)
     best = max(
         sum(unit[i] @ unit[j] for i, j in zip(order, other, strict=True))
-        for order in permutations(one, len(other))
+        for order in permutations(first, len(other))
     )
-    matching = match(E, one, other)
+    matching = match(E, first, other)
     assert matching.cosine * 4 == pytest.approx(best, rel=1e-12)
-    assert set(matching.pairs[:, 0]) < set(one)
+    assert set(matching.pairs[:, 0]) < set(first)
     assert sorted(matching.pairs[:, 1]) == sorted(other)
     for (i, j), cosine in zip(matching.pairs, matching.cosines, strict=True):
         assert cosine == pytest.approx(unit[i] @ unit[j], rel=1e-12)
@@ -45,26 +45,26 @@ def test_random_embeddings_match_as_well_as_turned_ones():
     assert matching.cosine > 0.5
     # One of 21 draws alike: beyond four of their standard deviations in one of 10 000.
     assert abs(matching.cosine - matching.null) < 4 * matching.turned.std(ddof=1)
-    assert found(matching, TRUE) < 0.1
+    assert share_matched(matching, TRUE) < 0.1
 
 
 def test_clones_find_each_other():
     shuffled = np.random.default_rng(2).permutation(TRUE[:, 1])
     matching = match(cloned(0.1), TRUE[:, 0], shuffled)
-    assert found(matching, TRUE) == 1
+    assert share_matched(matching, TRUE) == 1
     assert sorted(map(tuple, matching.pairs)) == list(map(tuple, TRUE))
     assert matching.cosine > 0.98  # 1 / sqrt(1 + 0.1^2) is 0.995
     assert matching.null < 0.75
-    assert 0.1 < found(match(cloned(1.0), *TRUE.T), TRUE) < 0.95
+    assert 0.1 < share_matched(match(cloned(1.0), *TRUE.T), TRUE) < 0.95
 
 
 def test_found_is_a_share_of_the_true_pairs():
     matching = Matching(np.array([[1, 61], [2, 63], [3, 62]]), np.ones(3), np.ones(0))
-    assert found(matching, [[1, 61], [2, 62]]) == 0.5
-    assert found(matching, [[61, 1]]) == 0
+    assert share_matched(matching, [[1, 61], [2, 62]]) == 0.5
+    assert share_matched(matching, [[61, 1]]) == 0
     assert np.isnan(matching.null)
     with pytest.raises(ValueError, match="no true pairs"):
-        found(matching, np.zeros((0, 2)))
+        share_matched(matching, np.zeros((0, 2)))
 
 
 def test_a_common_direction_is_no_agreement_between_centred_languages():
@@ -83,31 +83,31 @@ def test_rotations_are_orthogonal_functions_of_the_seed():
     # Without the signs the first entry of every column's reflection is negative: the mean of 400 is 0 +- 0.017.
     traces = [np.trace(rotation(9, (number,))) / 9 for number in range(400)]
     assert abs(np.mean(traces)) < 0.03
-    one, same, other = (
+    first, same, other = (
         match(drawn(), *TRUE.T, rotations=2, seed=seed).turned for seed in (0, 0, 1)
     )
-    np.testing.assert_array_equal(one, same)
-    assert (one != other).all()
-    assert one[0] != one[1]
+    np.testing.assert_array_equal(first, same)
+    assert (first != other).all()
+    assert first[0] != first[1]
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "words"),
+    ("first", "other", "words"),
     [
         ([1, 2], [2, 3], "1 ids are of both"),
         ([1, 1], [2], "each once"),
         ([], [2], "one or more"),
     ],
 )
-def test_ids_that_cannot_be_matched_are_refused(one, other, words):
+def test_ids_that_cannot_be_matched_are_refused(first, other, words):
     with pytest.raises(ValueError, match=words):
-        match(drawn(), one, other)
+        match(drawn(), first, other)
 
 
 def test_bins_are_ordered_by_frequency():
     counts = np.array([9, 0, 5, 5, 5, 7, 100])
-    found = frequency_bins(counts, [6, 5, 4, 3, 2, 1], 3)
-    assert [part.tolist() for part in found] == [[1, 2], [3, 4], [5, 6]]
+    parts = frequency_bins(counts, [6, 5, 4, 3, 2, 1], 3)
+    assert [part.tolist() for part in parts] == [[1, 2], [3, 4], [5, 6]]
 
 
 @seeded
@@ -117,12 +117,12 @@ def test_bins_divide_the_ids_and_none_is_empty(counts, data):
         st.permutations(range(len(counts))).map(lambda order: order[: len(order) // 2 + 1])
     )
     bins = data.draw(st.integers(1, len(ids)))
-    found = frequency_bins(counts, ids, bins)
-    sizes = [len(part) for part in found]
-    assert len(found) == bins
+    parts = frequency_bins(counts, ids, bins)
+    sizes = [len(part) for part in parts]
+    assert len(parts) == bins
     assert min(sizes) >= max(1, max(sizes) - 1)
-    assert sorted(np.concatenate(found)) == sorted(ids)
-    for rare, frequent in pairwise(found):
+    assert sorted(np.concatenate(parts)) == sorted(ids)
+    for rare, frequent in pairwise(parts):
         keys = [[(counts[i], i) for i in part] for part in (rare, frequent)]
         assert max(keys[0]) < min(keys[1])
 

@@ -81,9 +81,9 @@ def broken(group, failure, strength=None, parameters=None, config=SHALLOW, **opt
     """The tensors that are hit alone."""
     parameters = random_parameters(config) if parameters is None else parameters
     strength = STRENGTHS[failure] if strength is None else strength
-    found = failed(parameters, config, group, failure, strength, **options)
+    tensors = failed(parameters, config, group, failure, strength, **options)
     names = perturb.hit_by(failure, group, config)
-    return {name: np.asarray(found[name]) for name in names}
+    return {name: np.asarray(tensors[name]) for name in names}
 
 
 # Groups
@@ -142,13 +142,13 @@ def test_what_cannot_fail_is_said_in_a_line(group, failure, strength, options, s
 def test_strength_zero_is_the_identity_and_more_changes_every_tensor(failure, group):
     clean, copies = OF_SHALLOW, 3 if failure in RANDOM else 1
     for strength in (perturb.harmless(failure), STRENGTHS[failure]):
-        found = failed(clean, SHALLOW, group, failure, strength, draws=3)
+        tensors = failed(clean, SHALLOW, group, failure, strength, draws=3)
         names = perturb.hit_by(failure, group, SHALLOW)
-        assert list(found) == list(shapes(SHALLOW))
+        assert list(tensors) == list(shapes(SHALLOW))
         for name, before in clean.items():
-            after = np.asarray(found[name])
+            after = np.asarray(tensors[name])
             if name not in names:
-                assert found[name] is before
+                assert tensors[name] is before
                 continue
             assert after.dtype == np.float32
             assert after.shape == (copies, *before.shape)
@@ -175,8 +175,8 @@ def test_shares_of_each_tensor_are_counted_and_ties_broken_by_index(failure, fra
 @pytest.mark.parametrize("fraction", [0.0, 0.001, 0.29, 0.5, 0.999, 1.0])
 def test_a_share_of_all_weights_is_counted_and_ties_broken_by_index(fraction):
     tied = {name: np.full_like(value, 0.5) for name, value in PARAMETERS.items()}
-    found = broken("attention", GLOBAL, fraction, tied, MODEL)
-    row = np.concatenate([value.reshape(-1) for value in found.values()])
+    tensors = broken("attention", GLOBAL, fraction, tied, MODEL)
+    row = np.concatenate([value.reshape(-1) for value in tensors.values()])
     assert row.size == 2 * (8 * 24 + 24 + 64 + 8)
     count = round(1e6 * fraction) * row.size // 10**6
     np.testing.assert_array_equal(row == 0.5, np.arange(row.size) >= count)
@@ -188,15 +188,17 @@ def test_a_share_of_a_million_is_counted():
     tied = {name: np.ones(shape, np.float32) for name, shape in shapes(large).items()}
     fraction, size = 500_053 / 1_000_020, 1_000_020
     assert math.floor(np.float32(fraction) * np.float32(size)) == 500_052
-    found = failed(tied, large, "embeddings", GLOBAL, fraction)
-    lost = sum(int((np.asarray(found[name]) == 0).sum()) for name in names_of("embeddings", large))
+    tensors = failed(tied, large, "embeddings", GLOBAL, fraction)
+    lost = sum(
+        int((np.asarray(tensors[name]) == 0).sum()) for name in names_of("embeddings", large)
+    )
     assert lost == 500_053
 
 
 def test_global_pruning_takes_the_least_of_all():
-    found = broken("mlp", GLOBAL, 0.6)
-    clean = np.concatenate([OF_SHALLOW[name].reshape(-1) for name in found])
-    row = np.concatenate([value.reshape(-1) for value in found.values()])
+    tensors = broken("mlp", GLOBAL, 0.6)
+    clean = np.concatenate([OF_SHALLOW[name].reshape(-1) for name in tensors])
+    row = np.concatenate([value.reshape(-1) for value in tensors.values()])
     np.testing.assert_array_equal(row, np.where(row != 0, clean, 0))
     assert (row == 0).sum() == math.floor(0.6 * row.size)
     assert np.abs(clean[row == 0]).max() < np.abs(row[row != 0]).min()
@@ -222,8 +224,8 @@ def test_noise_multiplies():
 @pytest.mark.parametrize("rescaled", [False, True])
 def test_weights_are_deleted_one_by_one(rescaled):
     failure = "weight-deletion-rescaled" if rescaled else "weight-deletion"
-    found = broken("attention", failure, 0.25, draws=200)
-    for name, value in found.items():
+    tensors = broken("attention", failure, 0.25, draws=200)
+    for name, value in tensors.items():
         lost = value == 0
         kept = OF_SHALLOW[name] / np.float32(0.75) if rescaled else OF_SHALLOW[name]
         # A quotient is rounded once, and once more where it is a product with the reciprocal.
@@ -251,21 +253,21 @@ def random_biased():
 
 def by_hand(failure, owner, neuron):
     """The parameters with one head, unit or channel set to zero, entry by entry."""
-    found = {name: value.copy() for name, value in random_biased().items()}
+    tensors = {name: value.copy() for name, value in random_biased().items()}
     if failure == "head-deletion":
         columns = [part * 8 + neuron * 4 + e for part in range(3) for e in range(4)]
-        found[f"{owner}.attn.c_attn.weight"][:, columns] = 0
-        found[f"{owner}.attn.c_attn.bias"][columns] = 0
-        found[f"{owner}.attn.c_proj.weight"][neuron * 4 : neuron * 4 + 4] = 0
+        tensors[f"{owner}.attn.c_attn.weight"][:, columns] = 0
+        tensors[f"{owner}.attn.c_attn.bias"][columns] = 0
+        tensors[f"{owner}.attn.c_proj.weight"][neuron * 4 : neuron * 4 + 4] = 0
     elif failure == "unit-deletion":
-        found[f"{owner}.mlp.c_fc.weight"][:, neuron] = 0
-        found[f"{owner}.mlp.c_fc.bias"][neuron] = 0
-        found[f"{owner}.mlp.c_proj.weight"][neuron] = 0
+        tensors[f"{owner}.mlp.c_fc.weight"][:, neuron] = 0
+        tensors[f"{owner}.mlp.c_fc.bias"][neuron] = 0
+        tensors[f"{owner}.mlp.c_proj.weight"][neuron] = 0
     else:
-        for name, value in found.items():
+        for name, value in tensors.items():
             if name in ("wte.weight", "wpe.weight") or "c_proj" in name:
                 value[..., neuron] = 0
-    return found
+    return tensors
 
 
 @pytest.mark.parametrize(
@@ -275,22 +277,22 @@ def test_heads_units_and_channels_are_lost_whole(failure, neurons):
     """Every copy is the model with those structures zeroed by hand of which it has lost any weight."""
     clean, draws = random_biased(), 40
     owners = ("",) if failure == "channel-deletion" else ("h.0", "h.1")
-    found = failed(clean, MODEL, "all", failure, 0.3, seed=1, draws=draws)
-    found = {name: np.asarray(found[name]) for name in perturb.hit_by(failure, "all", MODEL)}
-    expected = {name: np.stack([clean[name]] * draws) for name in found}
+    tensors = failed(clean, MODEL, "all", failure, 0.3, seed=1, draws=draws)
+    tensors = {name: np.asarray(tensors[name]) for name in perturb.hit_by(failure, "all", MODEL)}
+    expected = {name: np.stack([clean[name]] * draws) for name in tensors}
     lost = []
     for owner, neuron in product(owners, range(neurons)):
         alone = by_hand(failure, owner, neuron)
         parts = {name: alone[name] != clean[name] for name in clean}
-        assert {name for name, part in parts.items() if part.any()} <= set(found)
+        assert {name for name, part in parts.items() if part.any()} <= set(tensors)
         gone = np.array(
-            [any((found[n][i][parts[n]] == 0).any() for n in found) for i in range(draws)]
+            [any((tensors[n][i][parts[n]] == 0).any() for n in tensors) for i in range(draws)]
         )
         for name, value in expected.items():
             value[np.ix_(gone)] = np.where(parts[name], 0, value[np.ix_(gone)])
         lost.append(gone)
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value)
+        np.testing.assert_array_equal(tensors[name], value)
     # Fair draws: 5 standard deviations.
     assert np.mean(lost) == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / np.size(lost)))
 
@@ -336,26 +338,26 @@ def test_draws_are_functions_of_seed_level_and_draw(failure):
         return broken(failure=failure, **hit(failure), **options)
 
     three = all_of(seed=5, level=2, draws=3)
-    again, many = all_of(seed=5, level=2, draws=3), all_of(seed=5, level=2, draws=7)
+    again, seven = all_of(seed=5, level=2, draws=3), all_of(seed=5, level=2, draws=7)
     alone = [all_of(seed=5, level=2, first=draw) for draw in range(3)]
     for name, value in three.items():
-        assert value.tobytes() == again[name].tobytes() == many[name][:3].tobytes()
-        assert value.tobytes() == np.concatenate([one[name] for one in alone]).tobytes()
+        assert value.tobytes() == again[name].tobytes() == seven[name][:3].tobytes()
+        assert value.tobytes() == np.concatenate([copy[name] for copy in alone]).tobytes()
     others = [all_of(seed=6, level=2), all_of(seed=5, level=3), all_of(seed=2, level=5), alone[1]]
     for other in others:
         assert any((other[name][0] != value[0]).any() for name, value in three.items())
 
 
 def test_tensors_draw_apart_and_strengths_and_groups_together():
-    found = broken("attention", "additive-noise", 1.0, config=MODEL)
-    one, other = (
-        found[f"h.{layer}.attn.c_attn.weight"][0] - PARAMETERS[f"h.{layer}.attn.c_attn.weight"]
+    tensors = broken("attention", "additive-noise", 1.0, config=MODEL)
+    noise, other = (
+        tensors[f"h.{layer}.attn.c_attn.weight"][0] - PARAMETERS[f"h.{layer}.attn.c_attn.weight"]
         for layer in (0, 1)
     )
     # 192 pairs of independent normal numbers correlate by 1 / sqrt(192): 5 of those.
-    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 5 / math.sqrt(one.size)
+    assert abs(np.corrcoef(noise.ravel(), other.ravel())[0, 1]) < 5 / math.sqrt(noise.size)
     within = broken("layer-0", "additive-noise", 1.0, config=MODEL)["h.0.attn.c_attn.weight"]
-    np.testing.assert_array_equal(within, found["h.0.attn.c_attn.weight"])
+    np.testing.assert_array_equal(within, tensors["h.0.attn.c_attn.weight"])
     kept = [broken("attention", "weight-deletion", p, draws=4) for p in (0.3, 0.6)]
     for name, value in kept[0].items():
         assert ((value != 0) >= (kept[1][name] != 0)).all()
@@ -453,12 +455,12 @@ def test_a_curve_is_the_score_of_each_copy(failure, draws, copies):
     models, tokens = stack(0, 1, 2), text(30, 9)
     strengths = (perturb.harmless(failure), STRENGTHS[failure])
     options = {"seed": 4, "draws": draws, "copies": copies, "at_once": 32}
-    found = curve(models, SHALLOW, tokens, SLIDING, "attention", failure, strengths, **options)
+    losses = curve(models, SHALLOW, tokens, SLIDING, "attention", failure, strengths, **options)
     draws = draws if failure in RANDOM else 1
-    assert found.nats.shape == (3, 2, draws)
-    assert (found.scored, found.bytes) == (39, 117)
+    assert losses.nats.shape == (3, 2, draws)
+    assert (losses.scored, losses.bytes) == (39, 117)
     clean = score(models, SHALLOW, tokens, SLIDING, batch=1).nats.sum(axis=-1)
-    np.testing.assert_array_equal(found.nats[:, 0], np.stack([clean] * draws, axis=1))
+    np.testing.assert_array_equal(losses.nats[:, 0], np.stack([clean] * draws, axis=1))
     for place in range(3):
         model = {name: value[place] for name, value in models.items()}
         for draw in range(draws):
@@ -469,9 +471,9 @@ def test_a_curve_is_the_score_of_each_copy(failure, draws, copies):
                 first=draw,
             )
             nats = score(copy, SHALLOW, tokens, SLIDING, batch=4).nats.sum()
-            assert found.nats[place, 1, draw] == pytest.approx(nats, rel=ROUNDING)
-    np.testing.assert_allclose(found.nats_per_token, found.nats / 39)
-    np.testing.assert_allclose(found.bits_per_byte, found.nats / (117 * math.log(2)))
+            assert losses.nats[place, 1, draw] == pytest.approx(nats, rel=ROUNDING)
+    np.testing.assert_allclose(losses.nats_per_token, losses.nats / 39)
+    np.testing.assert_allclose(losses.bits_per_byte, losses.nats / (117 * math.log(2)))
 
 
 def test_a_curve_does_not_depend_on_how_it_is_cut():
@@ -487,11 +489,11 @@ def test_a_curve_does_not_depend_on_how_it_is_cut():
 
 def test_damage_grows_with_strength():
     arguments = (stack(0, 1), SHALLOW, text(40), SLIDING, "mlp", "additive-noise")
-    found = curve(*arguments, (0.0, 1e-3, 0.1), draws=4)
-    spread = found.nats[:, 1] - found.nats[:, 0]
+    losses = curve(*arguments, (0.0, 1e-3, 0.1), draws=4)
+    spread = losses.nats[:, 1] - losses.nats[:, 0]
     # A thousandth of noise on weights of 0.4 moves a hundred nats by a small part of them.
-    assert 0 < np.abs(spread).max() < 0.02 * found.nats[:, 0].max()
-    assert (found.nats[:, 2].std(axis=-1) > found.nats[:, 1].std(axis=-1)).all()
+    assert 0 < np.abs(spread).max() < 0.02 * losses.nats[:, 0].max()
+    assert (losses.nats[:, 2].std(axis=-1) > losses.nats[:, 1].std(axis=-1)).all()
 
 
 def test_a_curve_says_what_is_wrong_before_it_scores(monkeypatch):

@@ -23,8 +23,8 @@ S = np.array(
 )
 
 
-def links(found):
-    return [(int(i), int(j)) for i, j in np.argwhere(found)]
+def links(alignment):
+    return [(int(i), int(j)) for i, j in np.argwhere(alignment)]
 
 
 def test_argmax_by_hand():
@@ -69,14 +69,14 @@ def test_matched_is_the_largest_sum():
 def simalign_itermax(sim, rounds):
     """Written after the algorithm of the paper, entry by entry."""
     m, n = sim.shape
-    found = np.zeros((m, n), bool)
+    aligned = np.zeros((m, n), bool)
     for _ in range(rounds):
         weight = np.ones((m, n))
         for i in range(m):
             for j in range(n):
-                row, column = found[i].any(), found[:, j].any()
+                row, column = aligned[i].any(), aligned[:, j].any()
                 weight[i, j] = 0.0 if row and column else 0.9 if row or column else 1.0
-        if found.any(axis=1).all() or found.any(axis=0).all():
+        if aligned.any(axis=1).all() or aligned.any(axis=0).all():
             break
         weighted = sim * weight
         new = [
@@ -86,22 +86,24 @@ def simalign_itermax(sim, rounds):
             if weight[i, j] > 0 and j == weighted[i].argmax() and i == weighted[:, j].argmax()
         ]
         for i, j in new:
-            found[i, j] = True
-    return found
+            aligned[i, j] = True
+    return aligned
 
 
 @seeded
 @given(st.integers(0, 10**6), st.integers(3, 9), st.integers(3, 9), st.integers(1, 4))
 def test_itermax_follows_the_algorithm(seed, m, n, rounds):
     sim = np.maximum(np.random.default_rng(seed).random((m, n)) - 0.4, 0)
-    found = itermax(sim, iterations=rounds)
-    np.testing.assert_array_equal(found, simalign_itermax(sim, rounds))
-    assert (argmax(sim) <= found).all()
+    aligned = itermax(sim, iterations=rounds)
+    np.testing.assert_array_equal(aligned, simalign_itermax(sim, rounds))
+    assert (argmax(sim) <= aligned).all()
 
 
 def test_similarity_of_directions():
-    found = similarity([[1, 0], [0, 2]], [[3, 0], [-1, 0], [0, 0], [1, 1]])
-    np.testing.assert_allclose(found, [[1, 0, 0.5, (1 + 0.5**0.5) / 2], [0.5] * 3 + [found[0, 3]]])
+    similarities = similarity([[1, 0], [0, 2]], [[3, 0], [-1, 0], [0, 0], [1, 1]])
+    np.testing.assert_allclose(
+        similarities, [[1, 0, 0.5, (1 + 0.5**0.5) / 2], [0.5] * 3 + [similarities[0, 3]]]
+    )
     with pytest.raises(ValueError, match="0 or more"):
         argmax([[0.1, -0.2]])
 
@@ -113,12 +115,12 @@ def test_scores_by_hand():
     sure, possible = np.zeros((2, 3, 4), bool)
     sure[[0, 1, 1], [0, 1, 2]] = True
     possible[2, 2] = True
-    found = scored([A], [sure], [possible])
-    assert (found.precision, found.recall) == (3 / 4, 2 / 3)
-    assert found.f1 == pytest.approx(2 * (3 / 4) * (2 / 3) / (3 / 4 + 2 / 3))
-    assert found.aer == pytest.approx(1 - (2 + 3) / (4 + 3))
+    score = scored([A], [sure], [possible])
+    assert (score.precision, score.recall) == (3 / 4, 2 / 3)
+    assert score.f1 == pytest.approx(2 * (3 / 4) * (2 / 3) / (3 / 4 + 2 / 3))
+    assert score.aer == pytest.approx(1 - (2 + 3) / (4 + 3))
     twice = scored([A, A], [sure, sure], [possible, possible])
-    assert twice == found
+    assert twice == score
     assert scored([A], [A]).aer == 0
     assert np.isnan(scored([A & False], [sure]).precision)
 
@@ -135,7 +137,11 @@ def test_words_of_clones_are_their_own_gold():
 def test_spans_that_translate_each_other():
     A = np.zeros((4, 5), bool)
     A[[1, 1, 2, 3], [2, 4, 3, 0]] = True
-    found = projected([A], [(1, 3)], [(2, 4)])
-    assert (found.links, found.precision, found.chance) == (3, 2 / 3, pytest.approx(2 / 5))
+    projection = projected([A], [(1, 3)], [(2, 4)])
+    assert (projection.links, projection.precision, projection.chance) == (
+        3,
+        2 / 3,
+        pytest.approx(2 / 5),
+    )
     with pytest.raises(ValueError, match="spans"):
         projected([A], [(1, 5)], [(2, 4)])

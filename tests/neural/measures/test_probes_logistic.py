@@ -35,7 +35,7 @@ def objective(flat, X, y, strength):
 
 
 def standardised(probe):
-    X, y = TRAIN.of(probe)
+    X, y = TRAIN.of_probe(probe)
     mean, scale = X.mean(axis=0), X.std(axis=0)
     return mean, scale, (X - mean) / scale, y
 
@@ -44,11 +44,11 @@ def optimum(probe, strength):
     """By scipy: W, b for features as they are, and the least J."""
     mean, scale, X, y = standardised(probe)
     options = {"gtol": 1e-10, "maxiter": 10_000}
-    found = minimize(
+    solution = minimize(
         objective, np.zeros((D + 1) * C), (X, y, strength), "BFGS", jac=True, options=options
     )
-    W = found.x[:-C].reshape(D, C) / scale[:, None]
-    return W, found.x[-C:] - mean @ W, found.fun
+    W = solution.x[:-C].reshape(D, C) / scale[:, None]
+    return W, solution.x[-C:] - mean @ W, solution.fun
 
 
 def in_standard_units(probes, probe):
@@ -100,7 +100,7 @@ def test_float32_is_at_the_minimum_too(single):
 
 def test_the_strength_is_the_best_on_dev(double):
     for probe in range(P):
-        X, y = DEV.of(probe)
+        X, y = DEV.of_probe(probe)
         expected = []
         for strength in logistic.STRENGTHS:
             W, b, _ = optimum(probe, strength)
@@ -135,9 +135,9 @@ def test_a_fit_cut_short_is_not_converged():
 def test_units_of_features_do_not_matter(single):
     units = np.array([0.01, 1, 10, 100, 1, 1])
     parts = [Part(each.features * units - 3, each.labels) for each in (TRAIN, DEV, TEST)]
-    found = score(logistic.fit(*parts[:2], C), parts[2])
+    scores = score(logistic.fit(*parts[:2], C), parts[2])
     # Both end within the tolerance of the same minimum.
-    np.testing.assert_allclose(found.loss, score(single, TEST).loss, atol=1e-3)
+    np.testing.assert_allclose(scores.loss, score(single, TEST).loss, atol=1e-3)
 
 
 def test_a_class_that_train_lacks_is_improbable_but_possible(single):
@@ -145,28 +145,28 @@ def test_a_class_that_train_lacks_is_improbable_but_possible(single):
     probes = logistic.fit(few, DEV, C)
     assert probes.converged.all()
     missing = TEST.take(np.flatnonzero(TEST.labels == 3))
-    found = score(probes, missing)
-    assert (found.accuracy == 0).all()
-    assert (score(single, missing).loss + 1 < found.loss).all()
-    assert (found.loss < 20).all()
+    scores = score(probes, missing)
+    assert (scores.accuracy == 0).all()
+    assert (score(single, missing).loss + 1 < scores.loss).all()
+    assert (scores.loss < 20).all()
 
 
 def test_each_probe_may_have_labels_of_its_own(single):
     labels = np.stack([(TRAIN.labels + shift) % C for shift in range(P)])
     dev = np.stack([(DEV.labels + shift) % C for shift in range(P)])
-    found = logistic.fit(Part(TRAIN.features, labels), Part(DEV.features, dev), C)
+    probes = logistic.fit(Part(TRAIN.features, labels), Part(DEV.features, dev), C)
     for shift in range(P):
         W = np.roll(single.weights[shift], shift, axis=1)
-        np.testing.assert_allclose(found.weights[shift], W, atol=1e-2 * np.abs(W).max())
+        np.testing.assert_allclose(probes.weights[shift], W, atol=1e-2 * np.abs(W).max())
 
 
 def test_scores_by_hand(single):
-    found = score(single, TEST)
+    scores = score(single, TEST)
     for probe, (X, y) in enumerate(TEST):
         logits = X @ single.weights[probe] + single.bias[probe]
-        assert found.accuracy[probe] == np.mean(logits.argmax(axis=1) == y)
-        assert found.loss[probe] == pytest.approx(-log_softmax(logits, axis=1)[range(M), y].mean())
-    assert found.accuracy[0] > MAJORITY + 0.2
+        assert scores.accuracy[probe] == np.mean(logits.argmax(axis=1) == y)
+        assert scores.loss[probe] == pytest.approx(-log_softmax(logits, axis=1)[range(M), y].mean())
+    assert scores.accuracy[0] > MAJORITY + 0.2
 
 
 def test_a_constant_feature_is_not_blown_up():
@@ -194,24 +194,24 @@ def test_ridge_by_its_equations():
             A = np.c_[X, np.ones(N)]
             penalty = np.diag([N * strength] * D + [0])
             W = np.linalg.solve(A.T @ A + penalty, A.T @ Y)
-            X_dev = np.c_[(DEV.of(probe)[0] - mean) / scale, np.ones(M)]
+            X_dev = np.c_[(DEV.of_probe(probe)[0] - mean) / scale, np.ones(M)]
             errors.append(((X_dev @ W - np.eye(C)[DEV.labels]) ** 2).mean())
             fits.append(W)
         np.testing.assert_allclose(probes.dev[probe], errors, rtol=1e-9)
         best = fits[int(np.argmin(errors))]
         np.testing.assert_allclose(probes.weights[probe] * scale[:, None], best[:-1], atol=1e-9)
         np.testing.assert_allclose(probes.bias[probe] + mean @ probes.weights[probe], best[-1])
-    found = score(probes, TEST)
-    assert np.isnan(found.loss).all()
-    assert found.accuracy[0] > MAJORITY + 0.2
+    scores = score(probes, TEST)
+    assert np.isnan(scores.loss).all()
+    assert scores.accuracy[0] > MAJORITY + 0.2
 
 
 def test_ridge_of_many_label_sets_is_ridge_of_each():
     sets = [(part.labels + 1) % C for part in (TRAIN, DEV)], [TRAIN.labels, DEV.labels]
-    found = ridge.fit_all(TRAIN, DEV, *zip(*sets, strict=True), C)
+    fits = ridge.fit_all(TRAIN, DEV, *zip(*sets, strict=True), C)
     expected = ridge.fit(TRAIN, DEV, C)
-    np.testing.assert_array_equal(found[1].weights, expected.weights)
-    np.testing.assert_allclose(found[0].weights, np.roll(expected.weights, 1, axis=2), atol=1e-12)
+    np.testing.assert_array_equal(fits[1].weights, expected.weights)
+    np.testing.assert_allclose(fits[0].weights, np.roll(expected.weights, 1, axis=2), atol=1e-12)
 
 
 def test_what_does_not_belong_together_is_refused():

@@ -40,22 +40,22 @@ def test_blocks_end_at_the_portions():
 
 def test_description_length_by_hand():
     train, dev = part(200, 0), part(100, 1)
-    found = description_length(train, dev, C, seed=3, portions=(0.1, 0.4, 1.0))
+    description = description_length(train, dev, C, seed=3, portions=(0.1, 0.4, 1.0))
     order = np.random.default_rng(3).permutation(200)
     bits = np.full((2, 3), 20 * 2.0)
     for block, (start, end) in enumerate([(20, 80), (80, 200)], start=1):
         before, after = train.take(order[:start]), train.take(order[start:end])
         bits[:, block] = score(logistic.fit(before, dev, C), after).loss * (end - start)
     bits[:, 1:] /= np.log(2)
-    np.testing.assert_allclose(found.blocks, bits, rtol=1e-6)
-    np.testing.assert_allclose(found.bits, bits.sum(axis=1), rtol=1e-6)
-    assert found.ends.tolist() == [20, 80, 200]
-    assert found.uniform == 400
-    assert found.converged.all()
-    np.testing.assert_allclose(found.compression, 400 / found.bits)
-    assert found.compression[0] > 3
+    np.testing.assert_allclose(description.blocks, bits, rtol=1e-6)
+    np.testing.assert_allclose(description.bits, bits.sum(axis=1), rtol=1e-6)
+    assert description.ends.tolist() == [20, 80, 200]
+    assert description.uniform == 400
+    assert description.converged.all()
+    np.testing.assert_allclose(description.compression, 400 / description.bits)
+    assert description.compression[0] > 3
     # A probe that sees nothing pays for what it overfits, little where dev chooses the strength.
-    assert 0.9 < found.compression[1] < 1.02
+    assert 0.9 < description.compression[1] < 1.02
 
 
 TYPES = [f"word {i}" for i in range(4000)]
@@ -89,8 +89,8 @@ def test_a_control_of_types_the_features_tell_apart_is_learnt():
     X = (np.eye(D)[types] + 0.01 * rng.standard_normal((300, D)))[None]
     y = control_labels(types.tolist(), np.ones(C), seed=0)
     train, dev = Part(X, y).take(np.arange(200)), Part(X, y).take(np.arange(200, 300))
-    found = score(logistic.fit(train, dev, C), dev)
-    assert found.accuracy[0] == 1
+    scored = score(logistic.fit(train, dev, C), dev)
+    assert scored.accuracy[0] == 1
 
 
 def languages(n, seed, L=C):
@@ -138,12 +138,14 @@ def test_discriminants_are_fisher_s_for_two_languages():
     y = np.arange(400) % 2
     X[y == 1] += [0.5, 0.0]
     gap = X[y == 1].mean(axis=0) - X[y == 0].mean(axis=0)
-    within = sum(np.cov(X[y == one].T, bias=True) / 2 for one in (0, 1))
+    within = sum(np.cov(X[y == label].T, bias=True) / 2 for label in (0, 1))
     expected = np.linalg.solve(within, gap)
-    found = discriminants(X, y, shrinkage=0.0)[:, 0]
-    cosine = found @ expected / np.linalg.norm(expected)
+    direction = discriminants(X, y, shrinkage=0.0)[:, 0]
+    cosine = direction @ expected / np.linalg.norm(expected)
     assert abs(cosine) == pytest.approx(1)
-    assert abs(found @ gap) / np.linalg.norm(gap) < 0.9  # not the difference of the means itself
+    assert (
+        abs(direction @ gap) / np.linalg.norm(gap) < 0.9
+    )  # not the difference of the means itself
 
 
 def test_discriminants_shrink_the_covariance_towards_a_multiple_of_the_identity():
@@ -160,17 +162,17 @@ def test_discriminants_shrink_the_covariance_towards_a_multiple_of_the_identity(
 def test_discriminants_of_a_stack_are_those_of_each():
     rng = np.random.default_rng(1)
     X, y = rng.standard_normal((2, 60, 4)), np.arange(60) % 3
-    for found, one in zip(discriminants(X, y), X, strict=True):
-        alone = discriminants(one, y)
-        assert found.shape == (4, 2)
-        np.testing.assert_allclose(found @ found.T, alone @ alone.T, atol=1e-12)
+    for directions, features in zip(discriminants(X, y), X, strict=True):
+        alone = discriminants(features, y)
+        assert directions.shape == (4, 2)
+        np.testing.assert_allclose(directions @ directions.T, alone @ alone.T, atol=1e-12)
 
 
 def test_a_probe_tells_the_language_until_its_directions_are_gone():
     train, dev, test = languages(200, 0), languages(100, 1), languages(120, 2)
-    found = identity(train, dev, test)
-    assert found.majority == 1 / C
-    assert (found.accuracy > 0.5).all()
+    identified = identity(train, dev, test)
+    assert identified.majority == 1 / C
+    assert (identified.accuracy > 0.5).all()
     # Chance, and four standard deviations of 120 answers: 4 sqrt(3/16 / 120)
-    assert (found.without < 1 / C + 0.16).all()
-    assert ((found.share > 0) & (found.share < 1)).all()
+    assert (identified.without < 1 / C + 0.16).all()
+    assert ((identified.share > 0) & (identified.share < 1)).all()

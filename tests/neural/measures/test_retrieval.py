@@ -69,30 +69,30 @@ def test_layers_and_models_lead_and_each_is_measured_alone() -> None:
     y = x + rng.uniform(0, 1.5, (2, 3, 1, 1)) * rng.standard_normal(x.shape)
     y[1, 2] = y[1, 2, ::-1]
     for neighbours in (4, None):
-        found = retrieval(x, y, neighbours)
-        assert found.forward.shape == found.backward.shape == (2, 3)
+        scores = retrieval(x, y, neighbours)
+        assert scores.forward.shape == scores.backward.shape == (2, 3)
         alone = retrieval(x[0, 1], y[0, 1], neighbours)
-        assert (found.forward[0, 1], found.backward[0, 1]) == (alone.forward, alone.backward)
-        assert len(set(found.forward.reshape(-1).tolist())) > 3
-        assert found.forward[1, 2] < 0.2
+        assert (scores.forward[0, 1], scores.backward[0, 1]) == (alone.forward, alone.backward)
+        assert len(set(scores.forward.reshape(-1).tolist())) > 3
+        assert scores.forward[1, 2] < 0.2
     assert np.all(retrieval(x, x).mean == 1)
 
 
 def test_directions_are_told_apart() -> None:
     """Both x find their y; the first y finds the second x."""
-    found = accuracy(np.array([[0.9, 0.1], [0.95, 0.99]]))
-    assert (found.forward, found.backward) == (1.0, 0.5)
+    scores = accuracy(np.array([[0.9, 0.1], [0.95, 0.99]]))
+    assert (scores.forward, scores.backward) == (1.0, 0.5)
 
 
 def test_vectors_of_sentences_are_means_of_their_tokens() -> None:
     data = encoded(["abcdef", "ab", "ghijklmnopqrst"], ByteTokenizer(), 12)
     parameters = random_parameters(CONFIG)
-    found = sentence_states(parameters, CONFIG, data.ids, data.lengths, batch=2)
+    vectors = sentence_states(parameters, CONFIG, data.ids, data.lengths, batch=2)
     stream = np.asarray(jax.jit(partial(states, config=CONFIG))(parameters, data.ids))
     for place, length in enumerate((6, 2, 11)):
         expected = stream[:, place, 1 : length + 1].mean(axis=1)
         # Sums of float32 in another order.
-        np.testing.assert_allclose(found[:, place], expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(vectors[:, place], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_texts_that_do_not_pair_are_refused() -> None:

@@ -61,14 +61,14 @@ def test_subwords_of_a_word_are_those_that_share_a_byte_with_it(text: Text, by_p
     sizes = tokenizer.sizes[tokenizer.encode(text.text)]
     assert sizes.min() > 0
     ends = list(accumulate(sizes.tolist()))
-    for (start, end), found in zip(text.spans, subwords(text, sizes), strict=True):
+    for (start, end), subword_range in zip(text.spans, subwords(text, sizes), strict=True):
         low, high = len(text.text[:start].encode()), len(text.text[:end].encode())
         sharing = [
             place
             for place, (size, stop) in enumerate(zip(sizes, ends, strict=True))
             if stop - size < high and stop > low
         ]
-        assert list(range(*found)) == sharing
+        assert list(range(*subword_range)) == sharing
 
 
 @pytest.mark.parametrize("tokenizer", [ByteTokenizer(), "pairs"])
@@ -87,27 +87,27 @@ def test_words_stand_behind_an_end_of_text_and_within_the_context() -> None:
         Text("a du όb", ((0, 1), (2, 4), (2, 4), (5, 7))),
         Text("ab cdefghijk l", ((0, 2), (3, 12), (13, 14))),
     ]
-    found = encoded_words(items, ByteTokenizer(), 12)
-    assert found.ids.tolist() == [
+    encoding = encoded_words(items, ByteTokenizer(), 12)
+    assert encoding.ids.tolist() == [
         [256, *"a du όb".encode(), 256, 256, 256],
         [256, *b"ab cdefghij"],
     ]
-    assert found.first.tolist() == [[1, 3, 3, 6], [1, 0, 0, 0]]
-    assert found.end.tolist() == [[2, 5, 5, 9], [3, 0, 0, 0]]
-    assert (found.truncated, found.lost, len(found)) == (1, 2, 2)
-    assert found.labels([[4, 5, 6, 7], [8, 9, 10]]).tolist() == [
+    assert encoding.first.tolist() == [[1, 3, 3, 6], [1, 0, 0, 0]]
+    assert encoding.end.tolist() == [[2, 5, 5, 9], [3, 0, 0, 0]]
+    assert (encoding.truncated, encoding.lost, len(encoding)) == (1, 2, 2)
+    assert encoding.labels([[4, 5, 6, 7], [8, 9, 10]]).tolist() == [
         [4, 5, 6, 7],
         [8, NONE, NONE, NONE],
     ]
-    wider = found.padded(5)
+    wider = encoding.padded(5)
     assert wider.there.tolist() == [[True] * 4 + [False], [True] + [False] * 4]
     assert encoded([item.text for item in items], ByteTokenizer(), 12).lengths.tolist() == [8, 11]
 
 
 def test_the_mean_of_a_word_is_that_of_its_subwords() -> None:
     x = np.arange(10, dtype=np.float32).reshape(1, 5, 2)
-    found = word_means(x, np.array([[1, 2, 0]]), np.array([[2, 5, 0]]))
-    assert found.tolist() == [[[2, 3], [6, 7], [0, 0]]]
+    means = word_means(x, np.array([[1, 2, 0]]), np.array([[2, 5, 0]]))
+    assert means.tolist() == [[[2, 3], [6, 7], [0, 0]]]
 
 
 def test_features_are_means_of_every_layer_word_by_word() -> None:
@@ -116,12 +116,12 @@ def test_features_are_means_of_every_layer_word_by_word() -> None:
     items = [Text("abc def", words[:count]) for count in (3, 1, 3, 2, 3)]
     data = encoded_words(items, ByteTokenizer(), 12)
     parameters = random_parameters(CONFIG)
-    found = word_features(parameters, CONFIG, data, batch=2)
+    features = word_features(parameters, CONFIG, data, batch=2)
     stream = np.asarray(jax.jit(partial(states, config=CONFIG))(parameters, data.ids))
     parts = [stream[:, :, 1:3], stream[:, :, 3:4], stream[:, :, 5:8]]
     expected = np.stack([part.mean(axis=2) for part in parts], axis=2)
     # Sums of float32 in another order.
-    np.testing.assert_allclose(found, expected[:, data.there], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(features, expected[:, data.there], rtol=1e-5, atol=1e-5)
     program = jax.jit(partial(word_states, config=CONFIG))
     normed = np.asarray(program(parameters, data.ids, data.first, data.end))
     last = stream[-1] - stream[-1].mean(axis=-1, keepdims=True)

@@ -61,33 +61,35 @@ def curve(results, model, text, group, failure, matched="", step=LAST):
     return table if matched else chosen(table, step=step)
 
 
-def of(comparison, claim, **more):
-    return {"claim": claim, "one": comparison.one, "several": comparison.several, **more}
+def effect_of(comparison, claim, **more):
+    return {"claim": claim, "one": comparison.first, "several": comparison.several, **more}
 
 
 def test_clean_losses(results, rows):
     for comparison in STUDY.comparisons:
-        table = chosen(results.clean, text=comparison.one, step=LAST)
-        one, several = (
+        table = chosen(results.clean, text=comparison.first, step=LAST)
+        alone, several = (
             table[table["model"] == model].sort_values("seed")[NATS].to_numpy()
-            for model in (comparison.one, comparison.several)
+            for model in (comparison.first, comparison.several)
         )
-        row = single(rows, **of(comparison, "clean loss"))
+        row = single(rows, **effect_of(comparison, "clean loss"))
         assert row["kind"] == comparison.kind
-        assert_effect(row, student(several - one), 1)
+        assert_effect(row, student(several - alone), 1)
 
 
 @pytest.mark.parametrize(("group", "failure"), FAILURES)
 def test_degradation_and_crossovers(results, rows, group, failure):
     for comparison in STUDY.comparisons:
         tables = [
-            curve(results, model, comparison.one, group, failure)
-            for model in (comparison.one, comparison.several)
+            curve(results, model, comparison.first, group, failure)
+            for model in (comparison.first, comparison.several)
         ]
-        one, several = (area(table, failure, NATS, degraded=True) for table in tables)
+        alone, several = (area(table, failure, NATS, degraded=True) for table in tables)
         what = {"group": group, "failure": failure}
         assert_effect(
-            single(rows, **of(comparison, "degradation", **what)), student(several - one), -1
+            single(rows, **effect_of(comparison, "degradation", **what)),
+            student(several - alone),
+            -1,
         )
         keys = ["seed", "level", "draw"]
         seeds, levels, draws = (tables[0][key].nunique() for key in keys)
@@ -97,7 +99,7 @@ def test_degradation_and_crossovers(results, rows, group, failure):
         ]
         x = tables[0].groupby("level")["strength"].first().map(lambda s: strength(failure, s))
         exact = crossover(x.to_numpy(), *losses)
-        row = single(rows, **of(comparison, "crossover", **what))
+        row = single(rows, **effect_of(comparison, "crossover", **what))
         values = [np.nan if v is None else v for v in (exact.value, exact.low, exact.high)]
         np.testing.assert_array_equal(row[["effect", "low", "high"]].to_numpy(float), values)
         assert row["crossing"] == exact.crossing
@@ -114,7 +116,7 @@ def test_longer_training(results, rows):
     for hit in STUDY.hits_in_training:
         for failure, _ in hit.failures:
             tables = [
-                curve(results, comparison.several, comparison.one, hit.group, failure, step=step)
+                curve(results, comparison.several, comparison.first, hit.group, failure, step=step)
                 for step in (STUDY.early[0], LAST)
             ]
             shared = set(tables[0]["strength"]) & set(tables[1]["strength"])
@@ -125,7 +127,7 @@ def test_longer_training(results, rows):
                 early, last = (
                     area(table, failure, NATS, degraded=degraded, only=shared) for table in tables
                 )
-                row = single(rows, **of(comparison, claim, group=hit.group, failure=failure))
+                row = single(rows, **effect_of(comparison, claim, group=hit.group, failure=failure))
                 assert_effect(row, student(last - early), -1)
                 counted += 1
     assert counted == rows["claim"].str.endswith("after longer training").sum() > 0
@@ -136,15 +138,15 @@ def test_equal_clean_losses(results, rows):
     for comparison in STUDY.comparisons:
         for hit in STUDY.hits_matched:
             for failure, _ in hit.failures:
-                text, several = comparison.one, comparison.several
+                text, several = comparison.first, comparison.several
                 stopped = curve(results, text, text, hit.group, failure, matched=several)
                 whole = curve(results, several, text, hit.group, failure)
-                one, other = (
+                stopped_area, other = (
                     area(table, failure, NATS, degraded=True) for table in (stopped, whole)
                 )
                 claim = "degradation at equal clean loss"
-                row = single(rows, **of(comparison, claim, group=hit.group, failure=failure))
-                assert_effect(row, student(other - one), -1)
+                row = single(rows, **effect_of(comparison, claim, group=hit.group, failure=failure))
+                assert_effect(row, student(other - stopped_area), -1)
                 counted += 1
     assert counted == (rows["claim"] == "degradation at equal clean loss").sum()
 
@@ -157,21 +159,21 @@ def test_languages_against_domains(results, rows):
         for language in STUDY.comparisons:
             if domain.kind not in ("domain", "near-clone") or language.kind != "language":
                 continue
-            if domain.one != language.one:
+            if domain.first != language.first:
                 continue
             claim = f"degradation, language less {domain.kind} {domain.texts[1]}"
             for group, failure in FAILURES:
-                one, other = (
+                domain_area, other = (
                     area(
-                        curve(results, c.several, c.one, group, failure),
+                        curve(results, c.several, c.first, group, failure),
                         failure,
                         NATS,
                         degraded=True,
                     )
                     for c in (domain, language)
                 )
-                row = single(rows, **of(language, claim, group=group, failure=failure))
-                assert_effect(row, student(other - one), -1)
+                row = single(rows, **effect_of(language, claim, group=group, failure=failure))
+                assert_effect(row, student(other - domain_area), -1)
                 counted += 1
     assert counted == rows["claim"].str.startswith("degradation, language less").sum() > 0
 
@@ -189,24 +191,25 @@ def test_classifiers(results, rows):
                 for place, (failure, _) in enumerate(plan.hit.failures):
                     part = chosen(own, task=task, at=at, failure=failure)
                     sides = [
-                        chosen(part, model=model) for model in (comparison.one, comparison.several)
+                        chosen(part, model=model)
+                        for model in (comparison.first, comparison.several)
                     ]
-                    one, several = (
+                    alone, several = (
                         area(side, failure, "accuracy", degraded=True) for side in sides
                     )
                     claim = f"accuracy kept under failure, {task} ({at})"
                     row = single(
-                        rows, **of(comparison, claim, group=plan.hit.group, failure=failure)
+                        rows, **effect_of(comparison, claim, group=plan.hit.group, failure=failure)
                     )
-                    assert_effect(row, student(several - one), 1)
+                    assert_effect(row, student(several - alone), 1)
                     counted += 1
                     if not place:
-                        one, several = (
+                        alone, several = (
                             chosen(side, level=0).groupby("seed")["accuracy"].mean().to_numpy()
                             for side in sides
                         )
                         claim = f"accuracy, {task} ({at})"
-                        row = single(rows, **of(comparison, claim, failure="none"))
-                        assert_effect(row, student(several - one), 1)
+                        row = single(rows, **effect_of(comparison, claim, failure="none"))
+                        assert_effect(row, student(several - alone), 1)
                         counted += 1
     assert counted == rows["claim"].str.startswith("accuracy").sum() > 0

@@ -43,25 +43,25 @@ def done(tmp_path_factory):
 
 
 def test_every_model_is_broken_in_every_way(done):
-    found = read(done, "curves")
-    whole = found[(found["matched"] == "") & (found["step"] == LAST)]
+    curves = read(done, "curves")
+    whole = curves[(curves["matched"] == "") & (curves["step"] == LAST)]
     for model in SMOKE.models:
-        for one in SMOKE.measures.hits:
-            for failure, strengths in one.failures:
+        for each_hit in SMOKE.measures.hits:
+            for failure, strengths in each_hit.failures:
                 rows = whole[(whole["model"] == model) & (whole["failure"] == failure)]
                 draws = 1 if "pruning" in failure else SMOKE.measures.draws
                 assert len(rows) == 2 * len(model.split("+")) * len(strengths) * draws
-    assert np.isfinite(found["nats_per_token"]).all()
-    assert set(found["matched"]) == {"", "s1+s2", "s1+s2+s3"}
+    assert np.isfinite(curves["nats_per_token"]).all()
+    assert set(curves["matched"]) == {"", "s1+s2", "s1+s2+s3"}
 
 
 def test_strength_0_is_the_clean_model_and_loss_grows(done):
-    found, clean = read(done, "curves"), read(done, "clean")
-    of = ["model", "seed", "step", "text"]
-    both = found[found["level"] == 0].merge(clean, on=of, suffixes=("", "_clean"))
-    assert len(both) == (found["level"] == 0).sum()
-    assert (both["nats_per_token"] == both["nats_per_token_clean"]).all()
-    mean = found[found["failure"] == "head-deletion"].groupby("level")["nats_per_token"].mean()
+    curves, clean = read(done, "curves"), read(done, "clean")
+    keys = ["model", "seed", "step", "text"]
+    joined = curves[curves["level"] == 0].merge(clean, on=keys, suffixes=("", "_clean"))
+    assert len(joined) == (curves["level"] == 0).sum()
+    assert (joined["nats_per_token"] == joined["nats_per_token_clean"]).all()
+    mean = curves[curves["failure"] == "head-deletion"].groupby("level")["nats_per_token"].mean()
     assert mean[1] > mean[0]
 
 
@@ -116,10 +116,10 @@ def test_models_that_exist_are_measured_alike(done, tmp_path, monkeypatch, capsy
     given = [part for folder in runs for part in ("--run", folder)]
     out = tmp_path / "survey"
     assert run(monkeypatch, *given, *options, "--corpus", *SMOKE.corpus, "--out", out) == 0
-    found = read(out, "curves")
-    assert set(found["model"]) == {"s1", "s1+s2"}
-    assert set(found["group"]) == set(read(out, "slopes")["group"]) == {"layer-1"}
-    assert set(found["failure"]) == set(HALF)
+    curves = read(out, "curves")
+    assert set(curves["model"]) == {"s1", "s1+s2"}
+    assert set(curves["group"]) == set(read(out, "slopes")["group"]) == {"layer-1"}
+    assert set(curves["failure"]) == set(HALF)
     assert len(read(out, "spectra")) == 2 * 2 * (2 + 2 * 6)
     assert "added, mean over strengths" in capsys.readouterr().out
 
@@ -147,9 +147,9 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert run(monkeypatch, "--out", tmp_path / "out", *arguments) == 2
-    told = capsys.readouterr().err.strip()
-    assert words in told
-    assert "\n" not in told
+    printed = capsys.readouterr().err.strip()
+    assert words in printed
+    assert "\n" not in printed
     assert not (tmp_path / "out").exists()
 
 
@@ -167,9 +167,9 @@ def test_a_full_disk_is_one_line(room, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(os, "fsync", full)
     assert run(monkeypatch, "--out", tmp_path / "out") == 2
-    told = capsys.readouterr().err.strip()
-    assert "No space left on device" in told
-    assert "\n" not in told
+    printed = capsys.readouterr().err.strip()
+    assert "No space left on device" in printed
+    assert "\n" not in printed
     assert not list(tmp_path.rglob("*.tmp"))
 
 
@@ -236,14 +236,17 @@ def test_parts_are_files_of_one_folder_whatever_the_tasks(done):
 
 
 def test_equal_epochs_meet_the_less_accurate_where_the_other_is_nearest():
-    def of(accuracy):
+    def rows_of(accuracy):
         accuracy = np.array(accuracy)
         return Tuned(None, accuracy.argmax(axis=0), accuracy, accuracy, ())
 
-    one, other = of([[0.2, 0.5], [0.9, 0.6], [0.9, 0.4]]), of([[0.3, 0.7], [0.4, 0.5], [0.1, 0.9]])
-    found = equal_epochs(one, other)
-    assert found[0].tolist() == [0, 1]  # 0.2 is nearest to 0.4; 0.6 is the seed's best
-    assert found[1].tolist() == [1, 1]  # its best; and of 0.7 and 0.5, equally near, the later
+    first, other = (
+        rows_of([[0.2, 0.5], [0.9, 0.6], [0.9, 0.4]]),
+        rows_of([[0.3, 0.7], [0.4, 0.5], [0.1, 0.9]]),
+    )
+    epochs = equal_epochs(first, other)
+    assert epochs[0].tolist() == [0, 1]  # 0.2 is nearest to 0.4; 0.6 is the seed's best
+    assert epochs[1].tolist() == [1, 1]  # its best; and of 0.7 and 0.5, equally near, the later
 
 
 def test_another_study_in_the_folder_is_refused(done, monkeypatch, capsys):
@@ -255,13 +258,13 @@ def test_passages_are_spread_over_the_text_and_closed():
     tokens = Tokens(
         np.arange(10_000, dtype=np.uint16), np.array([4000, 10_000]), np.array([8000, 12_000])
     )
-    found = passages(tokens, 1024, window=64, end_of_text=7)
-    assert len(found.ids) == 1024
-    assert found.ends.tolist() == [256, 512, 768, 1024]
-    assert (found.ids[found.ends - 1] == 7).all()
-    starts = [found.document(i)[0] for i in range(4)]
+    excerpts = passages(tokens, 1024, window=64, end_of_text=7)
+    assert len(excerpts.ids) == 1024
+    assert excerpts.ends.tolist() == [256, 512, 768, 1024]
+    assert (excerpts.ids[excerpts.ends - 1] == 7).all()
+    starts = [excerpts.document(i)[0] for i in range(4)]
     assert starts == np.linspace(0, 10_000 - 255, 4).astype(int).tolist()
-    assert found.sizes.tolist() == [510] * 4  # two bytes a token
+    assert excerpts.sizes.tolist() == [510] * 4  # two bytes a token
 
 
 def test_a_text_shorter_than_a_passage_is_one():
@@ -273,20 +276,20 @@ def test_a_text_shorter_than_a_passage_is_one():
 def rows_of(losses, failure="weight-deletion", strengths=(0.0, 0.5, 1.0)):
     """A table of losses (seeds, levels, draws)."""
     seed, level, draw = (index.reshape(-1) for index in np.indices(np.shape(losses)))
-    found = {"seed": seed, "level": level, "draw": draw, "failure": failure}
+    columns = {"seed": seed, "level": level, "draw": draw, "failure": failure}
     values = np.reshape(losses, -1)
     table = pd.DataFrame(
-        {**found, "strength": np.array(strengths)[level], "nats_per_token": values}
+        {**columns, "strength": np.array(strengths)[level], "nats_per_token": values}
     )
     return table.sample(frac=1, random_state=0)
 
 
 def test_a_curve_is_read_in_order_whatever_the_rows():
     losses = np.arange(12.0).reshape(2, 3, 2) ** 2
-    found = curve(rows_of(losses))
-    assert (found.losses == losses).all()
-    assert found.strengths.tolist() == [0.0, 0.5, 1.0]
-    assert found.clean.tolist() == losses[:, 0].mean(axis=-1).tolist()
+    failure_curve = curve(rows_of(losses))
+    assert (failure_curve.losses == losses).all()
+    assert failure_curve.strengths.tolist() == [0.0, 0.5, 1.0]
+    assert failure_curve.clean.tolist() == losses[:, 0].mean(axis=-1).tolist()
 
 
 def test_area_of_degradation():
@@ -296,8 +299,8 @@ def test_area_of_degradation():
 
 def test_rounding_counts_by_its_step():
     losses = np.ones((1, 3, 1))
-    found = curve(rows_of(losses, "quantisation", (float("inf"), 3.0, 2.0)))
-    assert found.strengths.tolist() == [0.0, 1 / 3, 1.0]
+    failure_curve = curve(rows_of(losses, "quantisation", (float("inf"), 3.0, 2.0)))
+    assert failure_curve.strengths.tolist() == [0.0, 1 / 3, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -314,23 +317,23 @@ def test_a_crossover_has_to_be_sure(direction, crossing, verdict):
 
 
 def test_claims_have_a_row_for_each_comparison_and_failure(done):
-    found = claims(Results(SMOKE, done))
-    failures = [failure for one in SMOKE.measures.hits for failure, _ in one.failures]
-    counts = found["claim"].value_counts()
+    rows = claims(Results(SMOKE, done))
+    failures = [failure for each_hit in SMOKE.measures.hits for failure, _ in each_hit.failures]
+    counts = rows["claim"].value_counts()
     assert counts["clean loss"] == 2
     assert counts["degradation"] == counts["crossover"] == 2 * len(failures)
     assert counts["degradation at equal clean loss"] == 2 * len(HALF)
     # A difference by hand.
     clean = read(done, "clean").query(f"text == 's1' and step == {LAST}")
     own = [clean[clean["model"] == m]["nats_per_token"].to_numpy() for m in ("s1", "s1+s2")]
-    row = found[(found["claim"] == "clean loss") & (found["several"] == "s1+s2")].iloc[0]
+    row = rows[(rows["claim"] == "clean loss") & (rows["several"] == "s1+s2")].iloc[0]
     assert row["effect"] == pytest.approx((own[1] - own[0]).mean(), rel=1e-12)
 
 
 def test_one_seed_has_no_verdict(done, tmp_path, monkeypatch):
-    one = replace(SMOKE, seeds=(0,))
+    single_seed = replace(SMOKE, seeds=(0,))
     for path in done.glob("part-*"):
         table = pd.read_parquet(path)
         table[table["seed"] == 0].to_parquet(tmp_path / path.name, index=False)
-    found = claims(Results(one, tmp_path))
-    assert set(found.loc[found["claim"] != "crossover", "verdict"]) == {"one seed"}
+    rows = claims(Results(single_seed, tmp_path))
+    assert set(rows.loc[rows["claim"] != "crossover", "verdict"]) == {"one seed"}

@@ -56,10 +56,10 @@ def test_a_dry_run_tells_what_is_trained_and_trains_nothing(
     line = ["neural", "--dry-run", "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", line)
     assert command.main() == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     tokens = sum(training.tokens for training in study.trainings)
     models = sum(training.models for training in study.trainings)
-    assert f"{len(study.trainings)} runs, {models} models, {tokens:,} tokens; some " in told
+    assert f"{len(study.trainings)} runs, {models} models, {tokens:,} tokens; some " in printed
     assert {shape for shape, _, _ in timed} == {training.shape for training in study.trainings}
     assert not list(tmp_path.iterdir())
 

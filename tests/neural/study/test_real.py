@@ -61,12 +61,12 @@ def test_disjoint_languages_share_the_end_of_text_alone(disjoint, corpus):
 
 
 def test_shared_pieces_are_one_id(shared, corpus):
-    one = shared.tokenizers["s1"]
-    assert one.vocabulary == 2 * V
+    joint = shared.tokenizers["s1"]
+    assert joint.vocabulary == 2 * V
     assert shared.data().encode == {}
     for name in LANGUAGES:
         ids = shared.test(name).document(3)
-        assert one.decode(ids[:-1]) == corpus.documents(name, "test")[3].text
+        assert joint.decode(ids[:-1]) == corpus.documents(name, "test")[3].text
     assert set(shared.ids("s1")) & set(shared.ids("s2"))
 
 
@@ -74,8 +74,8 @@ def test_a_language_s_tokenizer_is_that_of_its_text_alone(disjoint, shared, corp
     for name in LANGUAGES:
         alone = tokenizer.train(Corpus({name: corpus.texts[name]}), V)
         assert disjoint.tokenizers[name].fingerprint == alone.fingerprint
-    both = tokenizer.train(Corpus({name: corpus.texts[name] for name in LANGUAGES}), 2 * V)
-    assert shared.tokenizers["s2"].fingerprint == both.fingerprint
+    joint = tokenizer.train(Corpus({name: corpus.texts[name] for name in LANGUAGES}), 2 * V)
+    assert shared.tokenizers["s2"].fingerprint == joint.fingerprint
 
 
 def test_tokenizers_are_learnt_once(disjoint, corpus, place, monkeypatch):
@@ -103,8 +103,8 @@ def test_counts_are_of_the_training_text(kind, request):
         counts = text.counts(name)
         assert counts.sum() == len(ids)
         assert counts.shape == (2 * V,)
-        for one in (text.end_of_text, *ids[:20]):
-            assert counts[one] == (ids == one).sum()
+        for token in (text.end_of_text, *ids[:20]):
+            assert counts[token] == (ids == token).sum()
         assert set(text.ids(name)) == set(ids) - {text.end_of_text}
         assert text.ids(name, 50).tolist() == sorted(set(np.flatnonzero(counts >= 50)) - {0})
 
@@ -114,9 +114,9 @@ def test_ids_of_a_language(disjoint, shared):
     assert disjoint.ids("s1", 0).tolist() == list(range(1, V))
     assert disjoint.ids("s2", 0).tolist() == list(range(V + 1, 2 * V))
     assert disjoint.ids("s1", alone=True).tolist() == disjoint.ids("s1").tolist()
-    one, other = (set(shared.ids(name, 5)) for name in LANGUAGES)
-    assert set(shared.ids("s1", 5, alone=True)) == one - other != one
-    assert set(shared.ids("s2", 5, alone=True)) == other - one
+    first, other = (set(shared.ids(name, 5)) for name in LANGUAGES)
+    assert set(shared.ids("s1", 5, alone=True)) == first - other != first
+    assert set(shared.ids("s2", 5, alone=True)) == other - first
 
 
 def test_a_model_reads_each_sequence_in_one_language(disjoint, tmp_path):
@@ -136,8 +136,8 @@ def test_a_model_reads_each_sequence_in_one_language(disjoint, tmp_path):
         np.testing.assert_array_equal(tokens[~second], plain[0][~second])
         np.testing.assert_array_equal(tokens[second], disjoint.encode(plain[0][second], "s2"))
         assert (tokens[second].max(axis=1) >= V).all()
-    one, other = windows(config, data)
-    assert one.max() < V < other.max()
+    first, other = windows(config, data)
+    assert first.max() < V < other.max()
     assert ((other > V) | (other == 0)).all()
     for name in LANGUAGES:
         text = disjoint.tokens[name, "valid"]
@@ -188,9 +188,9 @@ def passages(**test):
             name: {
                 "train": [Document("train", ("t",), ("9",))],
                 "valid": [],
-                "test": [Document("test", tuple(found.values()), tuple(found))],
+                "test": [Document("test", tuple(by_id.values()), tuple(by_id))],
             }
-            for name, found in test.items()
+            for name, by_id in test.items()
         }
     )
 
@@ -200,12 +200,12 @@ def test_aligned_sentences_are_padded_row_by_row():
         en={"1": "ab", "2": "left out", "3": "c", "4": "c", "8": "too long", "9": "t"},
         el={"4": "xyz", "3": "xyz", "1": "u", "8": "v", "7": "w"},
     )
-    (one, other), reason = aligned(bytes_of("en", "el"), corpus, context=8)
+    (first, other), reason = aligned(bytes_of("en", "el"), corpus, context=8)
     assert reason == ""
     e = 256
-    assert one.ids.tolist() == [[e, 97, 98, e], [e, 99, e, e]]
+    assert first.ids.tolist() == [[e, 97, 98, e], [e, 99, e, e]]
     assert other.ids.tolist() == [[e, 117 + 257, e, e], [e, 120 + 257, 121 + 257, 122 + 257]]
-    assert one.lengths.tolist() == [2, 1]
+    assert first.lengths.tolist() == [2, 1]
     assert other.lengths.tolist() == [1, 3]
 
 
@@ -217,25 +217,25 @@ def test_without_aligned_sentences_there_is_a_reason():
         "1 of 2 aligned sentences of en and el fit into 3 ids",
     )
     apart = passages(en={"1": "ab"}, el={"2": "x"})
-    found, reason = aligned(text, apart, context=3)
-    assert found is None
+    pairs, reason = aligned(text, apart, context=3)
+    assert pairs is None
     assert reason == "no sentence of the test text of en and el is aligned"
 
 
 def test_translations_of_the_held_out_text_are_spread_over_it(disjoint, corpus):
-    (one, other), _ = aligned(disjoint, corpus, context=64, most=5)
+    (first, other), _ = aligned(disjoint, corpus, context=64, most=5)
     pairs = list(dict.fromkeys(corpus.aligned("test", *LANGUAGES).values()))
-    found = [
+    decoded = [
         (
             disjoint.tokenizers["s1"].decode(a[1 : m + 1]),
             disjoint.tokenizers["s2"].decode(b[1 : n + 1] - V),
         )
-        for a, m, b, n in zip(one.ids, one.lengths, other.ids, other.lengths, strict=True)
+        for a, m, b, n in zip(first.ids, first.lengths, other.ids, other.lengths, strict=True)
     ]
-    assert len(found) == 5
-    assert found[0] == pairs[0]
-    assert found[-1] == pairs[-1]
-    assert set(found) <= set(pairs)
+    assert len(decoded) == 5
+    assert decoded[0] == pairs[0]
+    assert decoded[-1] == pairs[-1]
+    assert set(decoded) <= set(pairs)
 
 
 MODEL = ModelConfig(layers=1, width=16, heads=2, context=12, vocabulary=514)
@@ -246,18 +246,18 @@ def sentences():
     lengths = np.array([3, 6, 1, 5])
     place = np.arange(7)
     ids = np.where((place > 0) & (place <= lengths[:, None]), rng.integers(256, size=(4, 7)), 256)
-    one = Sentences(ids.astype(np.int32), lengths)
+    first = Sentences(ids.astype(np.int32), lengths)
     other = Sentences(np.where(ids == 256, 256, ids + 257).astype(np.int32), lengths)
-    return one, other
+    return first, other
 
 
 def test_pooled_states_by_their_definition():
-    one, other = sentences()
+    first, other = sentences()
     other = replace(other, lengths=np.array([2, 6, 1, 4]))
     parameters = random_parameters(MODEL)
-    found = pooled_cosines(parameters, MODEL, one, other)
+    cosines = pooled_cosines(parameters, MODEL, first, other)
     pooled = []
-    for side in (one, other):
+    for side in (first, other):
         x = np.asarray(jax.jit(states, static_argnums=2)(parameters, side.ids, MODEL), np.float64)
         means = [x[:, n, 1 : 1 + m].mean(axis=1) for n, m in enumerate(side.lengths)]
         pooled.append(
@@ -266,31 +266,31 @@ def test_pooled_states_by_their_definition():
     every = np.einsum("nld,mld->lnm", *pooled)
     same = np.eye(4, dtype=bool)
     # float32 means of some tens of numbers of the size of 1
-    np.testing.assert_allclose(found.paired, every[:, same].mean(axis=1), atol=1e-5)
-    np.testing.assert_allclose(found.unpaired, every[:, ~same].mean(axis=1), atol=1e-5)
-    assert found.paired.shape == (2,)
+    np.testing.assert_allclose(cosines.paired, every[:, same].mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(cosines.unpaired, every[:, ~same].mean(axis=1), atol=1e-5)
+    assert cosines.paired.shape == (2,)
 
 
 def test_sentences_of_languages_that_are_one_to_the_model_have_cosine_1():
-    one, other = sentences()
+    first, other = sentences()
     parameters = random_parameters(MODEL)
     parameters["wte.weight"][257:] = parameters["wte.weight"][:257]
-    found = pooled_cosines(parameters, MODEL, one, other)
-    np.testing.assert_allclose(found.paired, 1, atol=1e-5)
-    assert (found.unpaired < 0.99).all()
+    cosines = pooled_cosines(parameters, MODEL, first, other)
+    np.testing.assert_allclose(cosines.paired, 1, atol=1e-5)
+    assert (cosines.unpaired < 0.99).all()
 
 
 def test_padding_is_not_pooled():
-    one, other = sentences()
+    first, other = sentences()
     parameters = random_parameters(MODEL)
-    padding = np.arange(7) > one.lengths[:, None]
-    changed = replace(one, ids=np.where(padding, 7, one.ids).astype(np.int32))
-    expected, found = (pooled_cosines(parameters, MODEL, x, other) for x in (one, changed))
-    np.testing.assert_array_equal(found.paired, expected.paired)
+    padding = np.arange(7) > first.lengths[:, None]
+    changed = replace(first, ids=np.where(padding, 7, first.ids).astype(np.int32))
+    expected, cosines = (pooled_cosines(parameters, MODEL, x, other) for x in (first, changed))
+    np.testing.assert_array_equal(cosines.paired, expected.paired)
     assert real._pooled_program(MODEL, real.DEFAULT)._cache_size() == 1
 
 
 def test_sentences_have_to_be_pairs():
-    one, other = sentences()
+    first, other = sentences()
     with pytest.raises(ValueError, match="row by row"):
-        pooled_cosines({}, MODEL, one, replace(other, ids=other.ids[:3]))
+        pooled_cosines({}, MODEL, first, replace(other, ids=other.ids[:3]))

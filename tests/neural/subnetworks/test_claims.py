@@ -147,12 +147,12 @@ def test_how_overlap_differs_between_tasks_and_layers(results, rows):
     pairs = (("entities", "topics"), ("topics", LM), ("entities", LM))
     for more, less in pairs:
         common = set(tasks[more].languages) & set(tasks[less].languages)
-        of = [
+        jaccards = [
             seeds_of(table, "jaccard", task=name, scope="total", language=common, other=common)
             for name in (more, less)
         ]
         row = rows.loc["overlap differs between tasks", f"{more} less {less}", more]
-        assert_effect(row, student(of[0] - of[1]), 1, "Jaccard")
+        assert_effect(row, student(jaccards[0] - jaccards[1]), 1, "Jaccard")
     assert len(rows.loc["overlap differs between tasks"]) == len(pairs)
     for task in STUDY.tasks:
         first, middle, last = (
@@ -267,14 +267,14 @@ def test_shared_is_between_chance_and_one_language(results):
     table = results.overlap[results.overlap["order"] == 0]
     room = results.shared["ceiling"] > results.shared["expected"]
     assert results.shared.loc[~room, "corrected"].isna().all()
-    one = results.shared[room].iloc[7]
-    where = (table["task"] == one["task"]) & (table["round"] == one["round"])
-    where &= (table["scope"] == one["scope"]) & (table["seed"] == one["seed"])
+    row = results.shared[room].iloc[7]
+    where = (table["task"] == row["task"]) & (table["round"] == row["round"])
+    where &= (table["scope"] == row["scope"]) & (table["seed"] == row["seed"])
     again = table[where & (table["kind"] == "seeds")].set_index("language")["jaccard"]
-    ceiling = (again[one["language"]] + again[one["other"]]) / 2
-    assert one["ceiling"] == pytest.approx(ceiling)
-    part = (one["jaccard"] - one["expected"]) / (ceiling - one["expected"])
-    assert one["corrected"] == pytest.approx(part)
+    ceiling = (again[row["language"]] + again[row["other"]]) / 2
+    assert row["ceiling"] == pytest.approx(ceiling)
+    part = (row["jaccard"] - row["expected"]) / (ceiling - row["expected"])
+    assert row["corrected"] == pytest.approx(part)
     languages = {task.name: len(list(combinations(task.languages, 2))) for task in STUDY.tasks}
     scopes, rounds = 1 + 3 + 6, {task.name: task.rounds for task in STUDY.tasks}
     assert len(results.shared) == sum(

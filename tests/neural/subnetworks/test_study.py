@@ -125,21 +125,21 @@ def subjects(done):
 def test_every_round_removes_as_much_of_every_model(subjects):
     removed = round(0.1 * size(SMOKE.model))
     for hunt in SMOKE.hunts:
-        found = study.found(subjects, hunt)
-        assert set(found) == set(SMOKE.members(hunt))
-        for masks in found.values():
+        by_member = study.hunted(subjects, hunt)
+        assert set(by_member) == set(SMOKE.members(hunt))
+        for masks in by_member.values():
             assert [mask.kept for mask in masks] == [
                 size(SMOKE.model) - removed * (number + 1) for number in range(hunt.rounds)
             ]
             assert masks[1] <= masks[0]
-    tickets = study.found(subjects, Hunt(TASK, "tickets"))
+    tickets = study.hunted(subjects, Hunt(TASK, "tickets"))
     assert tickets[Member(0, "s1", 0)] != tickets[Member(0, "s1", 1)]
     assert tickets[Member(0, "s1", 0)] != tickets[Member(0, "s2", 0)]
 
 
 def test_overlaps_are_those_of_the_masks(done, subjects):
     rows = read(done, "overlap")
-    tickets = study.found(subjects, Hunt(TASK, "tickets"))
+    tickets = study.hunted(subjects, Hunt(TASK, "tickets"))
     pair = [tickets[Member(1, language, 0)][1] for language in ("s1", "s2")]
     row = rows.query(
         "kind == 'languages' and seed == 1 and round == 2 and scope == 'total'"
@@ -166,7 +166,7 @@ def test_every_ticket_is_trained_on_every_language_beside_the_controls(done):
 
 
 def test_an_ablation_is_what_removing_by_hand_gives(done, subjects):
-    tickets = study.found(subjects, Hunt(TASK, "tickets"))
+    tickets = study.hunted(subjects, Hunt(TASK, "tickets"))
     masks = [tickets[Member(1, language, 0)][1] for language in ("s1", "s2")]
     own = only(masks, 1)
     model = {name: value[0] for name, value in subjects.start([1]).items()}
@@ -214,7 +214,7 @@ def test_a_hunt_goes_on_from_its_last_whole_round(done, monkeypatch, capsys):
 
 
 def test_claims_are_made_of_all(done):
-    found = claims(Results(SMOKE, done))
-    assert set(found["verdict"]) <= {"replicated", "not replicated", "opposite"}
+    verdicts = claims(Results(SMOKE, done))
+    assert set(verdicts["verdict"]) <= {"replicated", "not replicated", "opposite"}
     # One pair of languages has no correlation.
-    assert "pairs that overlap more transfer better" not in set(found["claim"])
+    assert "pairs that overlap more transfer better" not in set(verdicts["claim"])

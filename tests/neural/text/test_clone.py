@@ -56,8 +56,8 @@ def test_ids_are_cloned_but_for_special_ones_and_anchors(family):
 
 
 def test_anchors_of_more_clones_are_anchors_of_fewer():
-    few, many = (Clones(1000, 2, (0,), fraction).cloned for fraction in (0.3, 0.7))
-    assert (many[few]).all()
+    few, more = (Clones(1000, 2, (0,), fraction).cloned for fraction in (0.3, 0.7))
+    assert (more[few]).all()
     assert not (Clones(1000, 2, (0,), 0.3, seed=1).cloned == few).all()
 
 
@@ -65,12 +65,12 @@ def test_another_order_of_words_moves_them_within_blocks():
     family = Clones(100, 3, shuffled=4)
     ids = np.arange(11)
     assert family.encode(ids, 0).tolist() == ids.tolist()
-    found = family.encode(ids, 1) - 100
-    assert sorted(found[:4]) == [0, 1, 2, 3]
-    assert (found[4:8] == found[:4] + 4).all()  # one permutation for all blocks
-    assert found[8:].tolist() == [8, 9, 10]
-    assert found.tolist() != ids.tolist()
-    assert (family.encode(ids, 2) - 200).tolist() != found.tolist()
+    moved = family.encode(ids, 1) - 100
+    assert sorted(moved[:4]) == [0, 1, 2, 3]
+    assert (moved[4:8] == moved[:4] + 4).all()  # one permutation for all blocks
+    assert moved[8:].tolist() == [8, 9, 10]
+    assert moved.tolist() != ids.tolist()
+    assert (family.encode(ids, 2) - 200).tolist() != moved.tolist()
 
 
 def test_a_pair_is_an_id_and_its_clone():

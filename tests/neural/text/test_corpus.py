@@ -58,18 +58,18 @@ def refused(*specs, languages=None, parts=(), **options):
 @seeded
 @given(st.text(alphabet="aλ \n", max_size=50_000 // 8).map(lambda text: text * 8))
 def test_blocks_are_the_text(text):
-    found = list(blocks(text))
-    assert {item.separator for item in found} == {"\n\n" if "\n\n" in text else "\n"}
-    assert found[0].separator.join(item.text for item in found) == text
-    longest = max(len(passage) for item in found for passage in item.passages)
-    for item in found[:-1]:
+    pieces = list(blocks(text))
+    assert {item.separator for item in pieces} == {"\n\n" if "\n\n" in text else "\n"}
+    assert pieces[0].separator.join(item.text for item in pieces) == text
+    longest = max(len(passage) for item in pieces for passage in item.passages)
+    for item in pieces[:-1]:
         assert BLOCK_BYTES <= len(item.text.encode()) + 2 < BLOCK_BYTES + longest + 4
 
 
 def test_blocks_are_measured_in_bytes():
     """A Greek letter and its line end are three."""
-    found = list(blocks("λ\n" * 5000))
-    assert len(found[0].passages) == -(-BLOCK_BYTES // 3)
+    pieces = list(blocks("λ\n" * 5000))
+    assert len(pieces[0].passages) == -(-BLOCK_BYTES // 3)
 
 
 documents = st.lists(
@@ -87,13 +87,13 @@ documents = st.lists(
 @seeded
 @given(documents, st.floats(0.01, 0.25))
 def test_a_split_divides_and_starves_none(items, held_out):
-    found = split(items, held_out, "here")
-    assert sorted(item.name for name in SPLITS for item in found[name]) == sorted(
+    splits = split(items, held_out, "here")
+    assert sorted(item.name for name in SPLITS for item in splits[name]) == sorted(
         item.name for item in items
     )
-    assert all(found[name] for name in SPLITS)
+    assert all(splits[name] for name in SPLITS)
     for name in SPLITS:  # in their order
-        numbers = [int(item.name[1:]) for item in found[name]]
+        numbers = [int(item.name[1:]) for item in splits[name]]
         assert numbers == sorted(numbers)
 
 
@@ -101,8 +101,8 @@ def test_a_split_divides_and_starves_none(items, held_out):
 def test_three_documents_of_one_mind_are_still_divided(part):
     """Documents that all hash into the same split."""
     items = [Document(f"d{number}", (str(number),)) for number in range(200)]
-    found = split(split(items, 0.1, "here")[part][:3], 0.1, "here")
-    assert [len(found[name]) for name in SPLITS] == [1, 1, 1]
+    splits = split(split(items, 0.1, "here")[part][:3], 0.1, "here")
+    assert [len(splits[name]) for name in SPLITS] == [1, 1, 1]
 
 
 def test_documents_added_later_move_no_other():
@@ -119,15 +119,15 @@ def test_documents_added_later_move_no_other():
 @given(documents)
 def test_no_passage_is_in_two_splits(items):
     try:
-        found = without_repeats(split(items, 0.2, "here"), "here")
+        splits = without_repeats(split(items, 0.2, "here"), "here")
     except UserError as error:
         assume("repeats itself" not in str(error))
         raise
-    passages = [{text for item in found[name] for text in item.passages} for name in SPLITS]
+    passages = [{text for item in splits[name] for text in item.passages} for name in SPLITS]
     assert not passages[0] & passages[1]
     assert not (passages[0] | passages[1]) & passages[2]
     for name in SPLITS:
-        for item in found[name]:
+        for item in splits[name]:
             number = int(item.name[1:])
             assert [items[number].passages[int(key.split(":")[1])] for key in item.ids] == list(
                 item.passages
@@ -155,24 +155,24 @@ def test_a_file_is_a_language(tmp_path, suffix):
 
 
 def test_the_split_is_the_text_s_own_whatever_it_is_called(tmp_path):
-    one = load([str(write(tmp_path / "en.txt", prose()))])
+    original = load([str(write(tmp_path / "en.txt", prose()))])
     two = load(
         [str(write(tmp_path / "other" / "x.txt.gz", prose().replace("\n", "\r\n") + "\r\n"))]
     )
     for name in SPLITS:
-        assert texts(one, "en", name) == texts(two, "x", name)
+        assert texts(original, "en", name) == texts(two, "x", name)
 
 
 @pytest.mark.parametrize("before", [False, True])
 def test_added_text_moves_no_other(tmp_path, before):
     """Before the text, a line that is a block by itself, so that the others are cut as they were."""
     text, added = prose(1000), "x" * BLOCK_BYTES if before else prose(300, seed=1)
-    one = load([str(write(tmp_path / "en.txt", text))])
-    both = f"{added}\n{text}" if before else f"{text}\n{added}"
-    two = load([str(write(tmp_path / "en.txt", both))])
+    original = load([str(write(tmp_path / "en.txt", text))])
+    combined = f"{added}\n{text}" if before else f"{text}\n{added}"
+    two = load([str(write(tmp_path / "en.txt", combined))])
     for name in SPLITS:
         last = slice(None) if before else slice(-1)
-        assert set(texts(one, "en", name)[last]) <= set(texts(two, "en", name))
+        assert set(texts(original, "en", name)[last]) <= set(texts(two, "en", name))
 
 
 def test_the_text_of_a_file_is_kept_as_it_is(tmp_path):
@@ -194,9 +194,9 @@ def test_a_folder_holds_a_file_or_folder_a_language(tmp_path):
     write(tmp_path / ".hidden.txt", "x")
     corpus = load([str(tmp_path)])
     assert corpus.languages == ("el", "en")
-    found = [item.name for name in SPLITS for item in corpus.documents("el", name)]
-    assert len(found) == 30
-    assert f"{tmp_path.name}:part1/1.txt" in found
+    names = [item.name for name in SPLITS for item in corpus.documents("el", name)]
+    assert len(names) == 30
+    assert f"{tmp_path.name}:part1/1.txt" in names
     labelled = load([f"greek={tmp_path / 'el'}"])
     assert sorted(t for name in SPLITS for t in texts(labelled, "greek", name)) == sorted(
         t for name in SPLITS for t in texts(corpus, "el", name)
@@ -223,16 +223,16 @@ def bible(folder, languages=("en", "el"), chapters=60):
 def test_verses_are_in_the_same_split_in_every_language(tmp_path):
     ids = bible(tmp_path / "b")
     corpus = load([str(tmp_path / "b")])
-    found = []
+    keys = []
     for name in SPLITS:
         pairs = corpus.aligned(name, "en", "el")
         assert all(pair == (f"en {key[2:]}", f"el {key[2:]}") for key, pair in pairs.items())
         assert list(pairs) == [key for item in corpus.documents("en", name) for key in item.ids]
-        found += pairs
+        keys += pairs
         chapters = [item.name for item in corpus.documents("en", name)]
         assert chapters == [item.name for item in corpus.documents("el", name)]
         assert all(len(item.passages) == 10 for item in corpus.documents("en", name))
-    assert sorted(found) == sorted(f"b:{key}" for key in ids)
+    assert sorted(keys) == sorted(f"b:{key}" for key in ids)
 
 
 def test_a_verse_repeated_in_training_is_left_out_of_what_is_held_out(tmp_path):
@@ -310,15 +310,15 @@ def test_a_language_is_all_its_text_or_that_of_one_source(tmp_path):
 
 
 def test_fingerprints_are_of_the_text(tmp_path):
-    one = load([str(write(tmp_path / "en.txt", prose()))])
+    original = load([str(write(tmp_path / "en.txt", prose()))])
     same = load([str(write(tmp_path / "x" / "en.txt.xz", prose()))])
     other = load([str(write(tmp_path / "y" / "en.txt", prose().replace("word7 ", "word8 ", 1)))])
-    assert one.fingerprints == same.fingerprints
-    assert one.fingerprint == same.fingerprint
-    assert one.fingerprints["en"] != other.fingerprints["en"]
+    assert original.fingerprints == same.fingerprints
+    assert original.fingerprint == same.fingerprint
+    assert original.fingerprints["en"] != other.fingerprints["en"]
     renamed = load([f"el={tmp_path / 'en.txt'}"])
-    assert renamed.fingerprints["el"] == one.fingerprints["en"]
-    assert renamed.fingerprint != one.fingerprint
+    assert renamed.fingerprints["el"] == original.fingerprints["en"]
+    assert renamed.fingerprint != original.fingerprint
     two = load(["synthetic:sentences=60,held_out=12"])
     assert two.fingerprint == load(["synthetic:sentences=60,held_out=12"], ["s2", "s1"]).fingerprint
 

@@ -205,8 +205,8 @@ def test_topics_lose_their_head(server, tmp_path, monkeypatch):
     monkeypatch.setitem(fetch.ORIGINS, "sib200", (made,))
     folder = fetch.fetch("sib200", tmp_path)
     assert unpacked(folder / "en.test.tsv.xz") == expected
-    found = sib200("en", "test", tmp_path)
-    assert (found.sentences, found.names[found.labels[0]]) == (("By train there.",), "travel")
+    topics = sib200("en", "test", tmp_path)
+    assert (topics.sentences, topics.names[topics.labels[0]]) == (("By train there.",), "travel")
 
 
 def squad(rows):
@@ -251,8 +251,8 @@ def test_what_is_annotated_comes_back_as_it_is_pinned(server, name, tmp_path, mo
         server.files[f"/{origin.file}"] = raw.encode()
         served.append(replace(origin, urls=(f"{server.url}/{origin.file}",)))
     monkeypatch.setitem(fetch.ORIGINS, name, tuple(served))
-    found = fetch.fetch(name, tmp_path)
-    assert {path.name for path in found.iterdir()} == {path.name for path in folder.iterdir()}
+    fetched = fetch.fetch(name, tmp_path)
+    assert {path.name for path in fetched.iterdir()} == {path.name for path in folder.iterdir()}
 
 
 @needs_data
@@ -338,10 +338,10 @@ def test_pooled_parts_are_drawn_by_sentence_or_by_document(tmp_path):
             ]
             for part in ("train", "dev", "test")
         }
-        assert sorted(name for found in parts.values() for name in found) == sorted(names)
+        assert sorted(name for sent_ids in parts.values() for name in sent_ids) == sorted(names)
         assert 0.6 < len(parts["train"]) / len(names) < 0.8
         assert 0.12 < len(parts["test"]) / len(names) < 0.28
-        documents = [{name.partition(".")[0] for name in found} for found in parts.values()]
+        documents = [{name.partition(".")[0] for name in sent_ids} for sent_ids in parts.values()]
         assert bool(set.intersection(documents[0], documents[2])) == (not before)
 
 
@@ -398,11 +398,11 @@ def test_treebanks_and_entities_come_back_as_they_are_pinned(
             for origin in served
         ]
     monkeypatch.setitem(fetch.ORIGINS, name, tuple(served))
-    found = fetch.fetch(name, tmp_path)
-    assert found == tmp_path / FOLDERS[name]
-    assert [path.name for path in found.parent.iterdir()] == [found.name]
+    fetched = fetch.fetch(name, tmp_path)
+    assert fetched == tmp_path / FOLDERS[name]
+    assert [path.name for path in fetched.parent.iterdir()] == [fetched.name]
     for origin in served:
-        digest = hashlib.sha256(unpacked(found / origin.file)).hexdigest()
+        digest = hashlib.sha256(unpacked(fetched / origin.file)).hexdigest()
         assert digest == PINS[f"{FOLDERS[name]}/{origin.file[:-3]}"]
 
 
@@ -521,13 +521,14 @@ def test_packaged_text_is_the_corpus_with_its_licence(name):
 
 def test_packaged_text_needs_no_folder_and_no_network(server, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    found = load(["commonvoice"], ["el"])
-    assert len(found.documents("el", "test")) > 100
+    packaged = load(["commonvoice"], ["el"])
+    assert len(packaged.documents("el", "test")) > 100
     assert fetch.fetch("bible") == corpora.packaged("bible")
     copied = fetch.fetch("commonvoice", tmp_path / "data")
     assert copied == tmp_path / "data" / "text" / "commonvoice"
     assert (
-        load(["commonvoice"], ["el"], data_dir=tmp_path / "data").fingerprint == found.fingerprint
+        load(["commonvoice"], ["el"], data_dir=tmp_path / "data").fingerprint
+        == packaged.fingerprint
     )
     assert not server.asked
 
@@ -627,8 +628,8 @@ def test_fetch_laptop_goes_on_after_a_failure_and_says_so(server, tmp_path, monk
         )
         monkeypatch.setitem(fetch.ORIGINS, name, (made,))
     assert command(monkeypatch, "fetch", "laptop", "--data-dir", tmp_path) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith(f"neural.corpus: ud: cannot fetch {server.url}/gone (404")
-    assert told.err.count("\n") == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"neural.corpus: ud: cannot fetch {server.url}/gone (404")
+    assert printed.err.count("\n") == 1
     assert (tmp_path / "qa" / "xquad").is_dir()
     assert not (tmp_path / "ud").exists()

@@ -33,9 +33,9 @@ def test_counts() -> None:
 
 def test_balanced_sentences_are_drawn_in_their_order() -> None:
     drawn = {SOME.balanced(seed) for seed in range(60)}
-    for found in drawn:
-        assert found.counts == {"no": 2, "yes": 2}
-        assert list(found.sentences) == sorted(found.sentences)
+    for subset in drawn:
+        assert subset.counts == {"no": 2, "yes": 2}
+        assert list(subset.sentences) == sorted(subset.sentences)
     assert (
         len(drawn) == 6
     )  # all pairs of four: one is missed by 60 draws once in ten thousand seeds
@@ -50,17 +50,17 @@ def test_a_folder_is_a_task(tmp_path: Path) -> None:
     write(tmp_path / "mood" / "train.tsv", "good\tFine day.\nbad\tRain; \u201cagain\u201d.\n")
     write(tmp_path / "mood" / "dev.tsv.xz", "good\tSun.\n")
     write(tmp_path / "mood" / "test.tsv", "good\tMoon.\r\nbad\tFog.")
-    found = task(str(tmp_path / "mood"))
-    assert found.name == "mood"
-    assert found.train == Labelled(
+    loaded = task(str(tmp_path / "mood"))
+    assert loaded.name == "mood"
+    assert loaded.train == Labelled(
         ("Fine day.", "Rain; \u201cagain\u201d."), (1, 0), ("bad", "good")
     )
-    assert found.dev == Labelled(("Sun.",), (1,), ("bad", "good"))
-    assert found.test == Labelled(("Moon.", "Fog."), (1, 0), ("bad", "good"))
+    assert loaded.dev == Labelled(("Sun.",), (1,), ("bad", "good"))
+    assert loaded.test == Labelled(("Moon.", "Fog."), (1, 0), ("bad", "good"))
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "words"),
     [
         ("good\ta\nbad\n", 2, "1 columns"),
         ("good\ta\nbad\tb\tc\n", 2, "3 columns"),
@@ -70,20 +70,20 @@ def test_a_folder_is_a_task(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_row_is_refused_with_its_line(
-    tmp_path: Path, text: str, line: int, told: str
+    tmp_path: Path, text: str, line: int, words: str
 ) -> None:
     path = write(tmp_path / "a.tsv", text)
-    found = message(table, path, ("bad", "good"))
-    assert f"{path}, line {line}: " in found
-    assert told in found
+    refusal = message(table, path, ("bad", "good"))
+    assert f"{path}, line {line}: " in refusal
+    assert words in refusal
 
 
 def test_no_table(tmp_path: Path) -> None:
     assert "all labels are good" in message(table, write(tmp_path / "a.tsv", "good\ta\ngood\tb\n"))
     assert "no such file" in message(table, tmp_path / "none.tsv")
     write(tmp_path / "train.tsv", "good\ta\nbad\tb\n")
-    told = message(task, str(tmp_path))
-    assert str(tmp_path / "dev.tsv") in told
+    refusal = message(task, str(tmp_path))
+    assert str(tmp_path / "dev.tsv") in refusal
     write(tmp_path / "dev.tsv", "good\ta\nugly\tb\n")
     assert "dev.tsv, line 2: unknown label 'ugly'" in message(task, str(tmp_path))
 
@@ -95,10 +95,10 @@ def test_no_table(tmp_path: Path) -> None:
 def test_topics_are_read_by_language_and_part(tmp_path: Path, folder: str) -> None:
     for part, topic in (("train", "travel"), ("dev", "health"), ("test", "sports")):
         write(tmp_path / folder / f"el.{part}.tsv.xz", f"7\t{topic}\tΜία {part}.\n")
-    found = task("sib200:el", tmp_path)
-    assert found.name == "sib200:el"
-    assert found.train == Labelled(("Μία train.",), (TOPICS.index("travel"),), TOPICS)
-    assert found.test == Labelled(("Μία test.",), (TOPICS.index("sports"),), TOPICS)
+    loaded = task("sib200:el", tmp_path)
+    assert loaded.name == "sib200:el"
+    assert loaded.train == Labelled(("Μία train.",), (TOPICS.index("travel"),), TOPICS)
+    assert loaded.test == Labelled(("Μία test.",), (TOPICS.index("sports"),), TOPICS)
     assert f"no sib200 of 'xx': {tmp_path / folder} has el" in message(task, "sib200:xx", tmp_path)
     assert "unknown part 'valid'" in message(sib200, "el", "valid", tmp_path)
     write(tmp_path / folder / "el.test.tsv.xz", "7\tsport\tΜία.\n")
@@ -116,8 +116,8 @@ def test_the_tense_of_treebanks(tmp_path: Path) -> None:
     for part in ("train", "dev", "test"):
         write(tmp_path / f"UD_English-EWT/{part}.conllu", past + clause("go", "_") + present)
         write(tmp_path / f"UD_Chinese-GSDSimp/{part}.conllu", clause("去", "_"))
-    found = task("tense:en", tmp_path)
-    assert found.dev == Labelled(("went", "goes"), (0, 1), ("Past", "Pres"))
+    loaded = task("tense:en", tmp_path)
+    assert loaded.dev == Labelled(("went", "goes"), (0, 1), ("Past", "Pres"))
     assert "train part of zh marks no tense" in message(task, "tense:zh", tmp_path)
     assert "no treebank of 'sw'" in message(task, "tense:sw", tmp_path)
 
@@ -162,14 +162,14 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
 
 
 def test_glue_by_name(hub: list[tuple[str, str, str]]) -> None:
-    found = task("glue:cola")
+    loaded = task("glue:cola")
     assert set(hub) == {("nyu-mll/glue", "cola", "train"), ("nyu-mll/glue", "cola", "validation")}
-    assert found.dev.sentences == tuple(f"train {n}" for n in (19, 39, 59, 79, 99))
-    assert not set(found.train.sentences) & set(found.dev.sentences)
-    assert len(found.train) == 95
-    assert found.test.sentences[3] == "validation 3"
-    assert found.test.labels[:4] == (0, 1, 0, 1)
-    assert found.train.names == ("unacceptable", "acceptable")
+    assert loaded.dev.sentences == tuple(f"train {n}" for n in (19, 39, 59, 79, 99))
+    assert not set(loaded.train.sentences) & set(loaded.dev.sentences)
+    assert len(loaded.train) == 95
+    assert loaded.test.sentences[3] == "validation 3"
+    assert loaded.test.labels[:4] == (0, 1, 0, 1)
+    assert loaded.train.names == ("unacceptable", "acceptable")
     assert glue("rte", "test").sentences[1] == "validation 1\nso."
 
 
@@ -195,10 +195,10 @@ def test_glue_that_cannot_be_read(
 
 @needs_data
 def test_shared_topics_are_parallel() -> None:
-    found = [task(f"sib200:{language}", DATA) for language in ("en", "el", "zh")]
-    for item in found:
+    tasks = [task(f"sib200:{language}", DATA) for language in ("en", "el", "zh")]
+    for item in tasks:
         assert [len(part) for part in (item.train, item.dev, item.test)] == [701, 99, 204]
-        assert item.train.labels == found[0].train.labels
+        assert item.train.labels == tasks[0].train.labels
         assert not set(item.train.sentences) & set(item.test.sentences)
         assert max(Counter(item.test.labels).values()) / 204 == item.test.majority == 0.25
 

@@ -76,15 +76,15 @@ shares = st.dictionaries(
 @given(shares)
 def test_a_block_has_the_shares_and_starves_nobody(drawn):
     drawn = {name: share / sum(drawn.values()) for name, share in drawn.items()}
-    found = counts(drawn)
-    size = sum(found.values())
+    block = counts(drawn)
+    size = sum(block.values())
     raised = sum(0 < share * size < 1 for share in drawn.values())
     for name, share in drawn.items():
-        assert (found[name] > 0) == (share > 0)
+        assert (block[name] > 0) == (share > 0)
         # what the small ones are raised to is taken from the others, one sequence each
-        assert abs(found[name] - share * size) <= 1 + raised
+        assert abs(block[name] - share * size) <= 1 + raised
     if all(LARGEST_BLOCK % share.denominator == 0 for share in drawn.values()):
-        assert all(found[name] == share * size for name, share in drawn.items())
+        assert all(block[name] == share * size for name, share in drawn.items())
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,14 @@ def test_bad_shares_are_refused(text, parts):
 
 
 def test_a_batch_is_a_function_of_seed_and_step():
-    one, two = mixture(), mixture()
-    later = one.batch(0, 30)
+    fresh, two = mixture(), mixture()
+    later = fresh.batch(0, 30)
     for step in (30, 0, 30):
         tokens, languages = two.batch(0, step)
     np.testing.assert_array_equal(tokens, later[0])
     np.testing.assert_array_equal(languages, later[1])
     assert tokens.dtype == languages.dtype == np.int32
-    assert (one.batch(0, 31)[0] != later[0]).any()
+    assert (fresh.batch(0, 31)[0] != later[0]).any()
 
 
 def test_a_seed_decides_the_order_of_languages_and_of_windows():

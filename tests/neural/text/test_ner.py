@@ -45,8 +45,8 @@ def test_entities_of_tags(tags: str, expected: set[tuple[int, int, str]]) -> Non
 def test_f1_counts_entities_right_in_span_and_type() -> None:
     """Of three entities one is right, one is too short, one has another type; one of four found is too many."""
     gold = ["B-PER I-PER O B-LOC I-LOC".split(), "B-ORG O".split()]
-    found = ["B-PER I-PER O B-LOC O".split(), "B-PER B-ORG".split()]
-    assert entity_f1(gold, found) == 2 * 1 / (3 + 4)
+    predicted = ["B-PER I-PER O B-LOC O".split(), "B-PER B-ORG".split()]
+    assert entity_f1(gold, predicted) == 2 * 1 / (3 + 4)
     assert entity_f1(gold, gold) == 1
     assert entity_f1(gold[:1], [["O"] * 5]) == 0
     assert entity_f1([["O"]], [["O"]]) != entity_f1([["O"]], [["O"]])  # NaN
@@ -82,7 +82,7 @@ def test_text_is_the_treebank_s_and_parts_share_no_document(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "reason"),
     [
         (GOOD + "1\tone\n", 7, "no word 1 with its form and tag"),
         (GOOD + "1\tone\tO\n3\tx\tO\n", 8, "no word 2"),
@@ -93,12 +93,12 @@ def test_text_is_the_treebank_s_and_parts_share_no_document(tmp_path: Path) -> N
     ],
 )
 def test_a_broken_line_is_refused_with_its_number(
-    tmp_path: Path, text: str, line: int, told: str
+    tmp_path: Path, text: str, line: int, reason: str
 ) -> None:
     path = write(tmp_path / "b.iob2", text)
-    found = message(read, path)
-    assert f"{path}, line {line}: {told}" in found
-    assert "give IOB2" in found
+    refusal = message(read, path)
+    assert f"{path}, line {line}: {reason}" in refusal
+    assert "give IOB2" in refusal
 
 
 def test_repositories_are_read_as_released(tmp_path: Path) -> None:

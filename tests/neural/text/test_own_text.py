@@ -49,7 +49,7 @@ def study(program, *arguments: object):
     return program.study_of(command.options(program.Arguments, program.__name__, words))
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     """What is left out, and why."""
     lines = capsys.readouterr().err.splitlines()
     pairs = [line.split(" left out: ") for line in lines]
@@ -57,12 +57,12 @@ def told(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
 
 
 def test_subnetworks_of_plain_text_are_of_language_modelling(texts, capsys) -> None:
-    found = study(subnetworks, "--preset", "laptop", "--corpus", texts)
-    assert found.languages == ("de", "en")
-    (task,) = found.tasks
+    plan = study(subnetworks, "--preset", "laptop", "--corpus", texts)
+    assert plan.languages == ("de", "en")
+    (task,) = plan.tasks
     assert (task.name, set(task.languages)) == (LM, {"en", "de"})
-    assert found.aligned == ()
-    reasons = told(capsys)
+    assert plan.aligned == ()
+    reasons = printed(capsys)
     assert set(reasons) == {"parts-of-speech", "relations", "entities", "topics", "retrieval"}
     assert "--data-dir" in reasons["topics"]
     assert "--aligned" in reasons["retrieval"]
@@ -71,25 +71,25 @@ def test_subnetworks_of_plain_text_are_of_language_modelling(texts, capsys) -> N
 def test_subnetworks_of_other_languages_are_of_all_of_them(tmp_path, capsys) -> None:
     for name in ("hu", "pl", "mt"):
         write(tmp_path / "texts" / f"{name}.txt", prose(word=name))
-    found = study(subnetworks, "--preset", "laptop", "--corpus", tmp_path / "texts")
-    (task,) = found.tasks
-    assert task.languages == found.languages == ("hu", "mt", "pl")
-    assert len(told(capsys)) == 5
+    plan = study(subnetworks, "--preset", "laptop", "--corpus", tmp_path / "texts")
+    (task,) = plan.tasks
+    assert task.languages == plan.languages == ("hu", "mt", "pl")
+    assert len(printed(capsys)) == 5
 
 
 def test_subnetworks_have_the_tasks_that_a_folder_annotates(texts, treebanks, capsys) -> None:
     options = ("--preset", "laptop", "--corpus", texts, "--data-dir", treebanks)
-    found = study(subnetworks, *options)
-    assert [task.name for task in found.tasks] == [LM, "parts-of-speech", "relations"]
-    assert set(told(capsys)) == {"entities", "topics", "retrieval"}
+    plan = study(subnetworks, *options)
+    assert [task.name for task in plan.tasks] == [LM, "parts-of-speech", "relations"]
+    assert set(printed(capsys)) == {"entities", "topics", "retrieval"}
     assert "sib200 is not below" in message(study, subnetworks, *options, "--tasks", "topics")
     assert capsys.readouterr().err == ""
 
 
 def test_subnetworks_find_aligned_sentences_in_the_corpus_itself(verses, capsys) -> None:
-    found = study(subnetworks, "--preset", "laptop", "--corpus", verses)
-    assert found.aligned == (str(verses),)
-    assert "retrieval" not in told(capsys)
+    plan = study(subnetworks, "--preset", "laptop", "--corpus", verses)
+    assert plan.aligned == (str(verses),)
+    assert "retrieval" not in printed(capsys)
 
 
 def test_subnetworks_without_tasks_are_refused() -> None:
@@ -97,10 +97,10 @@ def test_subnetworks_without_tasks_are_refused() -> None:
 
 
 def test_dynamics_of_plain_text_are_of_its_loss(texts, capsys) -> None:
-    found = study(dynamics, "--preset", "laptop", "--corpus", texts)
-    assert set(found.languages) == {"en", "de"}
-    assert (found.tasks, found.aligned) == ((), ())
-    reasons = told(capsys)
+    plan = study(dynamics, "--preset", "laptop", "--corpus", texts)
+    assert set(plan.languages) == {"en", "de"}
+    assert (plan.tasks, plan.aligned) == ((), ())
+    reasons = printed(capsys)
     tasks = {"parts-of-speech", "arcs", "relations", "topics", "pairing"}
     assert set(reasons) == tasks | {"retrieval"}
     assert "--data-dir" in reasons["arcs"]
@@ -114,10 +114,10 @@ def test_dynamics_have_the_tasks_that_text_and_folder_allow(verses, treebanks, c
         small.aligned == ()
     )  # 1,600 sentences are wanted, and a twentieth of the verses is test text
     capsys.readouterr()
-    found = study(dynamics, *options, "--aligned", verses)
-    assert found.tasks == ("parts-of-speech", "arcs", "relations", "pairing")
-    assert found.answers == 0
-    assert set(told(capsys)) == {"topics", "word alignment"}
+    plan = study(dynamics, *options, "--aligned", verses)
+    assert plan.tasks == ("parts-of-speech", "arcs", "relations", "pairing")
+    assert plan.answers == 0
+    assert set(printed(capsys)) == {"topics", "word alignment"}
     for task, said in (("topics", "sib200"), ("xnli", "xnli without languages")):
         assert said in message(study, dynamics, *options, "--aligned", verses, "--tasks", task)
 

@@ -64,8 +64,8 @@ def test_bytes_are_those_of_the_text_and_altered_text_is_seen(kind, text):
 
 
 def test_what_is_altered_is_shown():
-    told = encoded([PLAIN, "so ﬁne a text"], tokenizer("NFKC")).altered
-    assert told == "the tokenizer alters text: of 'so ﬁne a text' it keeps 'so fine a text'"
+    notice = encoded([PLAIN, "so ﬁne a text"], tokenizer("NFKC")).altered
+    assert notice == "the tokenizer alters text: of 'so ﬁne a text' it keeps 'so fine a text'"
 
 
 @pytest.mark.parametrize("kind", ["template", "cut and filled", "dropout", "mark as text"])
@@ -243,8 +243,8 @@ def test_losses_without_ids_are_those_of_a_softmax_without_them():
     parameters = random_parameters(config, scale=1)
     text = encoded([PLAIN, RICH], reader)
     without = np.array([300, 303, *range(332, 337)])
-    found = score(parameters, config, text, Sliding(8, 8), without=without)
-    assert found.nats.shape == (2, 2)
+    losses = score(parameters, config, text, Sliding(8, 8), without=without)
+    assert losses.nats.shape == (2, 2)
     stream = np.concatenate([[reader.end_of_text], text.ids, np.zeros(8)]).astype(np.int32)
     program = jax.jit(logits, static_argnums=2)
     wanted = np.zeros((2, len(text.ids)))
@@ -257,10 +257,10 @@ def test_losses_without_ids_are_those_of_a_softmax_without_them():
             wanted[:, place] = np.log(np.exp(row[kept]).sum()), np.log(np.exp(row).sum())
             wanted[:, place] -= target
     by_document = np.add.reduceat(wanted, [0, text.ends[0]], axis=1)
-    np.testing.assert_allclose(found.nats, by_document, rtol=1e-5)  # float32
-    assert (found.nats[1] - found.nats[0] > 1e-3).all()
+    np.testing.assert_allclose(losses.nats, by_document, rtol=1e-5)  # float32
+    assert (losses.nats[1] - losses.nats[0] > 1e-3).all()
     np.testing.assert_allclose(
-        score(parameters, config, text, Sliding(8, 8)).nats, found.nats[1], rtol=1e-5
+        score(parameters, config, text, Sliding(8, 8)).nats, losses.nats[1], rtol=1e-5
     )
 
 
@@ -354,8 +354,10 @@ def test_parts_of_a_text_have_the_bytes_of_their_ids():
     wanted = [bytes_of[ids[a:b]].sum() for a, b in zip(begins, parts.ends, strict=True)]
     assert parts.sizes.tolist() == wanted
     assert parts.bytes == 7000
-    found = passages(whole, 64, 8, 3)
-    assert found.bytes == sum(bytes_of[found.document(i)].sum() for i in range(len(found.ends)))
+    excerpt = passages(whole, 64, 8, 3)
+    assert excerpt.bytes == sum(
+        bytes_of[excerpt.document(i)].sum() for i in range(len(excerpt.ends))
+    )
     config = ModelConfig(layers=1, width=8, heads=2, context=3, vocabulary=4)
     third = score(uniform(config), config, parts, Sliding(3, 3, (2, 3)))
     assert third.scored.sum() == 1000

@@ -58,21 +58,23 @@ def said(splits, name):
 
 def test_held_out_sentences_are_translations():
     for part in ("valid", "test"):
-        one, two, four = (read(SMALL, name)[part] for name in ("s1", "s2", "s4"))
+        first, two, four = (read(SMALL, name)[part] for name in ("s1", "s2", "s4"))
         assert (
-            [item.ids for item in one] == [item.ids for item in two] == [item.ids for item in four]
+            [item.ids for item in first]
+            == [item.ids for item in two]
+            == [item.ids for item in four]
         )
-        assert len(said(one, "s1")) == 600
-        assert said(one, "s1") == said(two, "s2") == said(four, "s4")
-    assert said(one, "s1") != said(read(SMALL, "s1")["valid"], "s1")
+        assert len(said(first, "s1")) == 600
+        assert said(first, "s1") == said(two, "s2") == said(four, "s4")
+    assert said(first, "s1") != said(read(SMALL, "s1")["valid"], "s1")
 
 
 def test_training_text_is_no_translation():
     """The n-th sentences of two languages hardly ever say the same, as chance has it."""
-    one, two = (read(SMALL, name)["train"] for name in ("s1", "s2"))
-    same = [a == b for a, b in zip(said(one, "s1"), said(two, "s2"), strict=True)]
+    first, two = (read(SMALL, name)["train"] for name in ("s1", "s2"))
+    same = [a == b for a, b in zip(said(first, "s1"), said(two, "s2"), strict=True)]
     assert np.mean(same) < 0.01
-    assert not any(item.ids for item in one)
+    assert not any(item.ids for item in first)
 
 
 def test_verbs_agree_with_their_subjects_and_choose_their_objects():
@@ -145,10 +147,10 @@ def test_there_is_something_to_learn_near_and_far():
 def test_frequencies_follow_zipf():
     """The r-th most frequent verb of n sentences comes n / (r + 1) / H times, within 5 standard deviations."""
     said = meanings(SMALL, 60_000, (9,))
-    found = np.bincount(said.verb, minlength=SMALL.verbs)
+    counts = np.bincount(said.verb, minlength=SMALL.verbs)
     expected = 1 / np.arange(2, SMALL.verbs + 2)
     expected *= 60_000 / expected.sum()
-    assert (np.abs(found - expected) < 5 * np.sqrt(expected)).all()
+    assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
 
 
 @pytest.mark.parametrize("name", ["en", "s", "s0", "s-1", "s01", "s١", "S1", "s1.5"])

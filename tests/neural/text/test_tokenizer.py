@@ -135,12 +135,12 @@ def test_a_sample_has_as_much_of_every_language():
 def test_a_language_without_much_text_is_not_starved():
     """Its words become tokens though it is a hundredth of the corpus."""
     english = made(en=[" ".join(f"word{i}{j}" for j in range(50)) for i in range(200)])
-    both = made(
+    bilingual = made(
         en=[" ".join(f"word{i}{j}" for j in range(50)) for i in range(200)],
         el=["λέξη φράση κείμενο"] * 20,
     )
     assert len(train(english, 400).encode("λέξη φράση")) == len("λέξη φράση".encode())
-    assert len(train(both, 400).encode("λέξη φράση")) == 2
+    assert len(train(bilingual, 400).encode("λέξη φράση")) == 2
 
 
 def test_vocabularies_that_cannot_be_are_refused():

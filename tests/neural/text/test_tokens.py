@@ -83,13 +83,13 @@ def test_a_language_is_encoded_once(corpus, tmp_path):
     tokenizer = Counting()
     store(Corpus({"s1": corpus.texts["s1"]}), tokenizer, tmp_path)
     alone = tokenizer.texts
-    both = store(corpus, tokenizer, tmp_path)
+    bilingual = store(corpus, tokenizer, tmp_path)
     assert tokenizer.texts == alone + sum(len(corpus.documents("s2", split)) for split in SPLITS)
     again = store(corpus, tokenizer, tmp_path)
     assert tokenizer.texts == 2 * alone
-    assert again.fingerprint == both.fingerprint
+    assert again.fingerprint == bilingual.fingerprint
     other = train(corpus, 300)
-    assert store(corpus, other, tmp_path).fingerprint != both.fingerprint
+    assert store(corpus, other, tmp_path).fingerprint != bilingual.fingerprint
     assert len(list(tmp_path.iterdir())) == 4
 
 
@@ -112,10 +112,10 @@ def test_two_processes_at_once_get_the_same(tmp_path):
     workers = [context.Process(target=build, args=(tmp_path, barrier, queue)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    found = [queue.get(timeout=600) for _ in workers]
+    sums = [queue.get(timeout=600) for _ in workers]
     for worker in workers:
         worker.join()
-    assert found[0] == found[1]
+    assert sums[0] == sums[1]
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -125,11 +125,11 @@ def test_who_comes_second_takes_the_other_s_result(corpus, tmp_path):
     class Overtaken(ByteTokenizer):
         def encode_all(self, texts):
             if not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]:
-                store(one, ByteTokenizer(), tmp_path)
+                store(monolingual, ByteTokenizer(), tmp_path)
             return super().encode_all(texts)
 
-    one = Corpus({"s1": corpus.texts["s1"]})
-    made = store(one, Overtaken(), tmp_path)
+    monolingual = Corpus({"s1": corpus.texts["s1"]})
+    made = store(monolingual, Overtaken(), tmp_path)
     assert made["s1", "train"].ids[0] == ord(corpus.documents("s1", "train")[0].text[0])
     assert not only(tmp_path).name.startswith(".")
 
@@ -172,15 +172,15 @@ def test_what_a_killed_process_left_goes_after_a_day(corpus, tmp_path):
     ],
 )
 def test_damaged_tokens_are_refused(corpus, tmp_path, name, change):
-    one = Corpus({"s1": corpus.texts["s1"]})
-    store(one, ByteTokenizer(), tmp_path)
+    monolingual = Corpus({"s1": corpus.texts["s1"]})
+    store(monolingual, ByteTokenizer(), tmp_path)
     path = only(tmp_path) / name
     content = change(path.read_bytes())
     path.unlink()
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match="delete that folder") as caught:
-        store(one, ByteTokenizer(), tmp_path)
+        store(monolingual, ByteTokenizer(), tmp_path)
     assert str(only(tmp_path)) in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -44,9 +44,9 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def one(tmp_path: Path, rows: list[tuple[str, ...]], *comments: str) -> Sentence:
-    (found,) = read(write(tmp_path / "a.conllu", conllu(rows, *comments)))
-    return found
+def only_sentence(tmp_path: Path, rows: list[tuple[str, ...]], *comments: str) -> Sentence:
+    (sentence,) = read(write(tmp_path / "a.conllu", conllu(rows, *comments)))
+    return sentence
 
 
 @pytest.mark.parametrize("comments", [(), ("# newdoc", "# a note", "# text = Don't go du 20 000.")])
@@ -54,42 +54,42 @@ def test_words_are_syntactic_and_stand_in_their_text(
     tmp_path: Path, comments: tuple[str, ...]
 ) -> None:
     """Contractions, an empty node, a word with a space; with a text and without."""
-    found = one(tmp_path, CONTRACTED, *comments)
-    assert found.text == "Don't go du 20 000."
-    assert found.words == ("Do", "n't", "go", "de", "le", "20 000", ".")
-    assert [found.text[start:end] for start, end in found.spans] == [
+    sentence = only_sentence(tmp_path, CONTRACTED, *comments)
+    assert sentence.text == "Don't go du 20 000."
+    assert sentence.words == ("Do", "n't", "go", "de", "le", "20 000", ".")
+    assert [sentence.text[start:end] for start, end in sentence.spans] == [
         *("Do", "n't", "go", "du", "du", "20 000", ".")
     ]
-    assert found.spans[:3] == ((0, 2), (2, 5), (6, 8))
-    assert found.heads == (3, 3, 0, 6, 6, 3, 3)
-    assert found.root == 2
-    assert found.upos == ("AUX", "PART", "VERB", "ADP", "DET", "NUM", "PUNCT")
-    assert found.relations[5] == "obl:mod"
-    assert found.features[0] == {"Mood": "Imp", "VerbForm": "Fin"}
-    assert found.features[4] == {"Number[psor]": "Sing"}
-    assert len(found) == 7
+    assert sentence.spans[:3] == ((0, 2), (2, 5), (6, 8))
+    assert sentence.heads == (3, 3, 0, 6, 6, 3, 3)
+    assert sentence.root == 2
+    assert sentence.upos == ("AUX", "PART", "VERB", "ADP", "DET", "NUM", "PUNCT")
+    assert sentence.relations[5] == "obl:mod"
+    assert sentence.features[0] == {"Mood": "Imp", "VerbForm": "Fin"}
+    assert sentence.features[4] == {"Number[psor]": "Sing"}
+    assert len(sentence) == 7
 
 
 def test_a_text_has_the_last_word_on_spaces(tmp_path: Path) -> None:
     """Two spaces, a space that does not break, and none where SpaceAfter says nothing."""
     text = "# text = Don't  go du\u00a020 000."
-    found = one(tmp_path, CONTRACTED, text, "# sent_id = s1")
-    assert found.name == "s1"
-    assert [found.text[start:end] for start, end in found.spans[2:6]] == [
+    sentence = only_sentence(tmp_path, CONTRACTED, text, "# sent_id = s1")
+    assert sentence.name == "s1"
+    assert [sentence.text[start:end] for start, end in sentence.spans[2:6]] == [
         "go",
         "du",
         "du",
         "20 000",
     ]
-    assert found.spans[2] == (7, 9)
+    assert sentence.spans[2] == (7, 9)
 
 
 def test_sentences_are_divided_by_empty_lines(tmp_path: Path) -> None:
     text = "\n" + conllu(CONTRACTED, "# sent_id = a") + "\n\n" + conllu(CONTRACTED).rstrip()
     for name in ("a.conllu", "a.conllu.xz"):
-        found = read(write(tmp_path / name, text))
-        assert [item.name for item in found] == ["a", "line 16"]
-        assert found[0].words == found[1].words
+        sentences = read(write(tmp_path / name, text))
+        assert [item.name for item in sentences] == ["a", "line 16"]
+        assert sentences[0].words == sentences[1].words
 
 
 def clause(*words: tuple[str, str, str, str]) -> list[tuple[str, ...]]:
@@ -146,7 +146,7 @@ def clause(*words: tuple[str, str, str, str]) -> list[tuple[str, ...]]:
 def test_the_tense_of_the_main_clause(
     tmp_path: Path, words: list[tuple[str, str, str, str]], expected: str | None
 ) -> None:
-    assert tense(one(tmp_path, clause(*words))) == expected
+    assert tense(only_sentence(tmp_path, clause(*words))) == expected
 
 
 GOOD = conllu(CONTRACTED, "# sent_id = a")
@@ -163,7 +163,7 @@ def broken(place: int, column: int, value: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "reason"),
     [
         (GOOD + "1\tone\ttwo\n", 13, "3 columns"),
         (GOOD + conllu(CONTRACTED).replace("\t", " "), 13, "1 columns"),
@@ -181,13 +181,13 @@ def broken(place: int, column: int, value: str) -> str:
     ],
 )
 def test_a_broken_line_is_refused_with_its_number(
-    tmp_path: Path, text: str, line: int, told: str
+    tmp_path: Path, text: str, line: int, reason: str
 ) -> None:
     path = write(tmp_path / "b.conllu", text)
-    found = message(read, path)
-    assert f"{path}, line {line}: " in found
-    assert told in found
-    assert "give CoNLL-U" in found
+    refusal = message(read, path)
+    assert f"{path}, line {line}: " in refusal
+    assert reason in refusal
+    assert "give CoNLL-U" in refusal
 
 
 @pytest.mark.parametrize(
@@ -203,17 +203,17 @@ def test_parts_are_found_by_either_name(tmp_path: Path, name: str) -> None:
     write(tmp_path / name.format("dev"), GOOD + GOOD)
     assert len(treebank("el", "train", tmp_path)) == 1
     assert len(treebank("el", "dev", tmp_path)) == 2
-    told = message(treebank, "el", "test", tmp_path)
-    assert "has no part test" in told
-    assert str((tmp_path / name).parent) in told
+    refusal = message(treebank, "el", "test", tmp_path)
+    assert "has no part test" in refusal
+    assert str((tmp_path / name).parent) in refusal
 
 
 def test_unknown_treebanks_are_refused(tmp_path: Path) -> None:
     assert "no treebank of 'xx': choose from en, el" in message(treebank, "xx", "dev", tmp_path)
     assert "unknown part 'valid'" in message(treebank, "el", "valid", tmp_path)
-    told = message(treebank, "el", "dev", tmp_path)
-    assert f"UD_Greek-GUD is not below {tmp_path}" in told
-    assert "--data-dir" in told
+    refusal = message(treebank, "el", "dev", tmp_path)
+    assert f"UD_Greek-GUD is not below {tmp_path}" in refusal
+    assert "--data-dir" in refusal
     assert "no treebank of 'el'" in message(lambda: treebank("el", "test", tmp_path, parallel=True))
 
 
@@ -222,11 +222,11 @@ def test_unknown_treebanks_are_refused(tmp_path: Path) -> None:
 def test_shared_treebanks_are_read_whole(language: str) -> None:
     """Every sentence's words spell its text, and both tenses are there; English takes seconds, Chinese has no tense."""
     for part in PARTS:
-        found = treebank(language, part, DATA)
-        labels = [tense(item) for item in found]
+        sentences = treebank(language, part, DATA)
+        labels = [tense(item) for item in sentences]
         assert min(labels.count("Past"), labels.count("Pres")) > 20
         assert all(
             item.text[start:end] == word or end - start > 1
-            for item in found
+            for item in sentences
             for word, (start, end) in zip(item.words, item.spans, strict=True)
         )

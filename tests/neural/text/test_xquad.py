@@ -42,9 +42,9 @@ def test_words(text: str, expected: list[str]) -> None:
     ],
 )
 def test_sentences(language: str, text: str, count: int) -> None:
-    found = sentences(text, language)
-    assert len(found) == count
-    assert "".join(text[a:b] for a, b in found).replace(" ", "") == text.replace(" ", "")
+    spans = sentences(text, language)
+    assert len(spans) == count
+    assert "".join(text[a:b] for a, b in spans).replace(" ", "") == text.replace(" ", "")
 
 
 def paragraph(context: str, *given: str) -> str:
@@ -101,9 +101,9 @@ def test_what_is_not_there_or_damaged_is_refused(tmp_path: Path) -> None:
     ("language", "least"), [("de", 700), ("el", 800), ("zh", 900), ("tr", 900), ("hi", 900)]
 )
 def test_most_answers_of_the_shared_files_are_placed(language: str, least: int) -> None:
-    found = answers(["en", language], DATA)
-    assert least <= len(found) < 1190
-    for side in found:
-        for one in side.values():
-            first, end = one.answer
-            assert 0 <= first < end <= len(one.spans)
+    sides = answers(["en", language], DATA)
+    assert least <= len(sides) < 1190
+    for side in sides:
+        for sentence in side.values():
+            first, end = sentence.answer
+            assert 0 <= first < end <= len(sentence.spans)

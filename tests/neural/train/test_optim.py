@@ -30,9 +30,9 @@ def some(seed: int, scale: float = 1.0) -> dict[str, np.ndarray]:
 
 def test_the_rate_rises_in_a_line_and_falls_along_a_cosine() -> None:
     rate = schedule(OptimiserConfig(steps=104, peak=1.0, warmup=3, final=0.1))
-    found = [float(rate(i)) for i in (0, 1, 2, 3, 53, 103, 1000)]
+    rates = [float(rate(i)) for i in (0, 1, 2, 3, 53, 103, 1000)]
     expected = [0.25, 0.5, 0.75, 1.0, 0.1 + 0.9 / 2, 0.1, 0.1]
-    assert found == pytest.approx(expected, abs=1e-6)
+    assert rates == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_only_update_of_a_run_has_the_peak() -> None:
@@ -121,12 +121,12 @@ def test_a_batch_is_learnt_by_heart_in_one_trace() -> None:
 
     parameters = jax.jit(partial(init, config))(jax.random.key(0))
     state = jax.jit(adamw.init)(parameters)
-    found = []
+    losses = []
     for _ in range(150):
         parameters, state, value = step(parameters, state)
-        found.append(float(value))
-    assert found[0] == pytest.approx(math.log(32), abs=0.1)
-    assert found[-1] < 0.01
+        losses.append(float(value))
+    assert losses[0] == pytest.approx(math.log(32), abs=0.1)
+    assert losses[-1] < 0.01
     assert traces == 1
 
 

@@ -87,19 +87,19 @@ def assert_same_losses(folder, alone, *kinds):
 
 
 def test_eight_devices_train_as_one_does(alone, tmp_path):
-    told = ended(spawn("-c", ON_DEVICES, tmp_path, devices=8))
-    found = {name: tuple(map(int, rest)) for name, *rest in map(str.split, told.splitlines())}
+    printed = ended(spawn("-c", ON_DEVICES, tmp_path, devices=8))
+    counts = {name: tuple(map(int, rest)) for name, *rest in map(str.split, printed.splitlines())}
     assert_same_losses(tmp_path / "data", alone, "train")
     assert_same_losses(tmp_path / "full", alone, "train")
     assert_same_losses(tmp_path / "seeds", alone, "train")
-    traces, groups, devices, whole = found["data"]
+    traces, groups, devices, whole = counts["data"]
     assert (traces, groups, devices) == (1, 1, 8)
-    assert found["full"][:3] == (1, 1, 8)
+    assert counts["full"][:3] == (1, 1, 8)
     assert (
-        found["full"][3] < whole / 5
+        counts["full"][3] < whole / 5
     )  # an eighth of every matrix; biases and layer norms are whole
-    assert found["seeds"][:3] == (1, 2, 4)
-    assert found["seeds"][3] < whole / 3  # of its one model a quarter
+    assert counts["seeds"][:3] == (1, 2, 4)
+    assert counts["seeds"][3] < whole / 3  # of its one model a quarter
     assert steps(tmp_path / "seeds" / "seed-1") == (12,)
 
 
@@ -130,9 +130,9 @@ except KeyboardInterrupt:
 
 
 def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 @pytest.mark.slow

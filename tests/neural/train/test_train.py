@@ -41,9 +41,9 @@ def whole(tmp_path_factory):
     return train(CONFIG, tmp_path_factory.mktemp("whole"), data=data()).folder
 
 
-def program(of=CONFIG):
-    mesh = parallel.mesh_of(len(of.members))
-    return step_.program(of.model, of.compute, of.optimiser, mesh, of.shard)
+def program(recipe=CONFIG):
+    mesh = parallel.mesh_of(len(recipe.members))
+    return step_.program(recipe.model, recipe.compute, recipe.optimiser, mesh, recipe.shard)
 
 
 # What a run leaves
@@ -60,15 +60,15 @@ def test_a_run_keeps_what_was_asked_for(whole):
 
 
 def test_metrics_have_a_line_an_update_and_one_a_language_and_evaluation(whole):
-    found = lines(whole)
-    updates = [line for line in found if line["kind"] == "train"]
+    metrics = lines(whole)
+    updates = [line for line in metrics if line["kind"] == "train"]
     assert [line["step"] for line in updates] == list(range(1, 13))
     assert [line["tokens"] for line in updates] == [step * 8 * 16 for step in range(1, 13)]
     rates = [float(schedule(CONFIG.optimiser)(i)) for i in range(12)]
     np.testing.assert_allclose([line["learning_rate"] for line in updates], rates, rtol=1e-6)
-    looks = [(line["step"], line["language"]) for line in found if line["kind"] == "valid"]
-    assert looks == [(step, name) for step in (0, 5, 10, 12) for name in "ab"]
-    assert [line["step"] for line in found] == sorted(line["step"] for line in found)
+    evaluations = [(line["step"], line["language"]) for line in metrics if line["kind"] == "valid"]
+    assert evaluations == [(step, name) for step in (0, 5, 10, 12) for name in "ab"]
+    assert [line["step"] for line in metrics] == sorted(line["step"] for line in metrics)
 
 
 def test_it_learns(whole):
@@ -108,12 +108,12 @@ def test_validation_is_the_mean_loss_of_the_kept_model_on_the_windows(whole):
 
 def test_validation_windows_are_spread_over_the_text_of_each_language():
     ids = {"a": np.arange(500) % 100, "b": 100 + np.arange(18)}
-    found = windows(CONFIG, replace(data(), valid=ids))
-    assert found.shape == (2, 1, 8, 17)
-    np.testing.assert_array_equal(np.diff(found[0], axis=-1) % 100, 1)  # each is consecutive text
-    starts = found[0, 0, :, 0] % 100
+    placed = windows(CONFIG, replace(data(), valid=ids))
+    assert placed.shape == (2, 1, 8, 17)
+    np.testing.assert_array_equal(np.diff(placed[0], axis=-1) % 100, 1)  # each is consecutive text
+    starts = placed[0, 0, :, 0] % 100
     np.testing.assert_array_equal(starts, np.linspace(0, 500 - 17, 8).astype(int) % 100)
-    assert set(found[1, 0, :, 0]) == {100, 101}
+    assert set(placed[1, 0, :, 0]) == {100, 101}
 
 
 def test_equal_runs_have_equal_bits_and_one_trace(whole, tmp_path):
@@ -179,11 +179,11 @@ def final(folder, model="seed-0"):
     return load(folder / model).parameters
 
 
-def assert_close(found, wanted):
+def assert_close(actual, wanted):
     """Twelve updates of at most 3e-3 that started equal: float32 rounding moves Adam's steps by some 1e-6 of them,
     more where a gradient is nearly 0 and its sign decides."""
     for name in wanted:
-        np.testing.assert_allclose(found[name], wanted[name], atol=2e-4, err_msg=name)
+        np.testing.assert_allclose(actual[name], wanted[name], atol=2e-4, err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -292,8 +292,8 @@ def killed_child(folder, after):
         if metrics.exists() and metrics.read_bytes().count(b"\n") >= after:
             process.send_signal(signal.SIGKILL)
         time.sleep(0.002)
-    told = process.communicate()[1].splitlines()
-    assert all(b"is half a checkpoint" in line for line in told)
+    printed = process.communicate()[1].splitlines()
+    assert all(b"is half a checkpoint" in line for line in printed)
     return process.returncode
 
 
@@ -333,25 +333,25 @@ def test_resuming_goes_on_from_the_last_whole_state_and_says_so(whole, half, cap
     model = folder / "seed-0" / "step-00000004"
     model.with_suffix(gone).unlink()
     same(train(CONFIG, folder, resume=True, data=data()).folder, whole)
-    told = capsys.readouterr().err.splitlines()
-    assert [line.split(" is half a checkpoint: ")[0] for line in told] == [str(half), str(model)]
-    assert all("going on from step 3; it is written anew" in line for line in told)
+    printed = capsys.readouterr().err.splitlines()
+    assert [line.split(" is half a checkpoint: ")[0] for line in printed] == [str(half), str(model)]
+    assert all("going on from step 3; it is written anew" in line for line in printed)
 
 
 def test_without_a_whole_state_a_run_begins_again_and_says_so(whole, half, capsys):
     half.with_name("step-00000003.json").unlink()
     same(train(CONFIG, half.parents[1], resume=True, data=data()).folder, whole)
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 2
-    assert all("going on from step 0; it is written anew" in line for line in told)
+    printed = capsys.readouterr().err.splitlines()
+    assert len(printed) == 2
+    assert all("going on from step 0; it is written anew" in line for line in printed)
 
 
 def test_half_a_model_of_a_step_before_the_state_is_not_passed_over(half, capsys):
     half.with_suffix(".safetensors").unlink()
     (half.parents[1] / "seed-0" / "step-00000000.json").unlink()
     train(CONFIG, half.parents[1], resume=True, data=data())
-    (told,) = capsys.readouterr().err.splitlines()
-    assert "step-00000000 is half a checkpoint: going on from step 3; to have it, start" in told
+    (printed,) = capsys.readouterr().err.splitlines()
+    assert "step-00000000 is half a checkpoint: going on from step 3; to have it, start" in printed
 
 
 @pytest.mark.slow
@@ -386,8 +386,8 @@ def test_what_is_on_disk_is_not_taken_over(tmp_path):
     before = files(tmp_path)
     assert "--resume" in message(train, CONFIG, tmp_path, data=data())
     faster = replace(CONFIG.optimiser, peak=0.01)
-    told = message(train, config(optimiser=faster), tmp_path, data=data(), resume=True)
-    assert "optimiser.peak = 0.003, not 0.01" in told
+    refusal = message(train, config(optimiser=faster), tmp_path, data=data(), resume=True)
+    assert "optimiser.peak = 0.003, not 0.01" in refusal
     other = data(fingerprint="other")
     assert "tokenizer" in message(train, CONFIG, tmp_path, data=other, resume=True)
     assert files(tmp_path) == before
@@ -421,9 +421,9 @@ def test_a_loss_that_is_no_number_stops_the_run_with_the_step(tmp_path, monkeypa
         return state, measures
 
     monkeypatch.setattr(loop, "program", lambda *_: replace(made, step=step))
-    told = message(train, config(save_every=1), tmp_path, data=data())
-    assert "step 8 of seed-0: loss nan" in told
-    assert "--peak than 0.003" in told
+    refusal = message(train, config(save_every=1), tmp_path, data=data())
+    assert "step 8 of seed-0: loss nan" in refusal
+    assert "--peak than 0.003" in refusal
     assert steps(tmp_path / "state") == (7,)
     assert lines(tmp_path)[-1]["step"] == 7
 
@@ -439,10 +439,10 @@ def test_a_full_disk_leaves_the_state_before(whole, tmp_path):
             resource.setrlimit(resource.RLIMIT_FSIZE, (max(sizes) * 2, hard))
 
     try:
-        told = message(train, CONFIG, tmp_path, data=data(), stop=shrink)
+        refusal = message(train, CONFIG, tmp_path, data=data(), stop=shrink)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "free space" in told
+    assert "free space" in refusal
     assert steps(tmp_path / "state") == (3,)
     same(train(CONFIG, tmp_path, resume=True, data=data()).folder, whole)
 
@@ -465,7 +465,7 @@ def test_text_that_does_not_suffice(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "refusal"),
     [
         ({"batch": 0}, "batch = 0"),
         ({"accumulation": 3}, "do not divide a batch of 8"),
@@ -481,8 +481,8 @@ def test_text_that_does_not_suffice(tmp_path):
         ({"model": replace(MODEL, heads=3)}, "heads do not divide"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(tmp_path, options, told):
-    assert told in message(train, config(**options), tmp_path / "run", data=data())
+def test_what_cannot_be_trained_is_refused(tmp_path, options, refusal):
+    assert refusal in message(train, config(**options), tmp_path / "run", data=data())
     assert not (tmp_path / "run").exists()
 
 
@@ -510,13 +510,13 @@ def test_numbers_of_an_option():
 
 def test_options_change_a_preset():
     asked = Arguments(out="x", preset="mini", tokenizer="bytes", layers=2, tokens=4096 * 10 - 1)
-    found = config_of(replace(asked, batch=8, untied=True, seeds="0,5"))
-    assert found.model == ModelConfig(2, 512, 8, 512, 257, tied=False)
-    assert (found.steps, found.seeds) == (10, (0, 5))
+    recipe = config_of(replace(asked, batch=8, untied=True, seeds="0,5"))
+    assert recipe.model == ModelConfig(2, 512, 8, 512, 257, tied=False)
+    assert (recipe.steps, recipe.seeds) == (10, (0, 5))
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "refusal"),
     [
         ({"preset": "huge"}, "unknown preset 'huge': choose from tiny"),
         ({"heads": 3}, "3 heads do not divide"),
@@ -528,8 +528,8 @@ def test_options_change_a_preset():
         ({"tokenizer": "nowhere.json"}, "nowhere.json"),
     ],
 )
-def test_a_command_that_cannot_be_run_is_refused(options, told):
-    assert told in message(lambda: config_of(replace(Arguments(out="x"), **options)))
+def test_a_command_that_cannot_be_run_is_refused(options, refusal):
+    assert refusal in message(lambda: config_of(replace(Arguments(out="x"), **options)))
 
 
 def command_line(monkeypatch, *arguments):
@@ -545,9 +545,9 @@ def test_the_command_line_from_text_to_checkpoints(tmp_path, monkeypatch, capsys
     (tmp_path / "xx.txt").write_text("\n\n".join(f"passage {i} of text " * 20 for i in range(60)))
     options = ["--corpus", tmp_path / "xx.txt", "--languages", "xx", *SMALL]
     assert command_line(monkeypatch, "--out", tmp_path / "run", *options) == 0
-    told = capsys.readouterr().out
-    assert "bits/byte" in told
-    assert "seed-0" in told
+    printed = capsys.readouterr().out
+    assert "bits/byte" in printed
+    assert "seed-0" in printed
     assert load(tmp_path / "run").tokenizer.vocabulary == load(tmp_path / "run").model.vocabulary
     assert steps(tmp_path / "run" / "seed-0") == (0, 1, 2, 4)
     for wrong in (

@@ -45,7 +45,7 @@ def test_a_pair_is_read_from_both_states_and_their_product() -> None:
     batch = made.parts["en", "test"]
     state = {name: value[0] for name, value in (models(0) | made.heads(CONFIG, (3,))).items()}
     where = batch["ids"], batch["first"], batch["end"]
-    found, h = jax.jit(
+    scores, h = jax.jit(
         lambda s: (logits(s, batch, CONFIG, DEFAULT), word_states(s, *where, CONFIG)[0])
     )(state)
     root = np.asarray(state["arc.root"])
@@ -54,7 +54,7 @@ def test_a_pair_is_read_from_both_states_and_their_product() -> None:
     for place, other in enumerate((h[2], h[0], root)):
         pair = np.concatenate([h[place], other, h[place] * other])
         expected = pair @ np.asarray(state["arc.weight"]) + np.asarray(state["arc.bias"])
-        np.testing.assert_allclose(found[0, place], expected, rtol=1e-4, atol=1e-6)  # float32
+        np.testing.assert_allclose(scores[0, place], expected, rtol=1e-4, atol=1e-6)  # float32
 
 
 def test_roots_are_told_apart() -> None:
@@ -68,8 +68,8 @@ def test_roots_are_told_apart() -> None:
 
 
 def test_unknown_relations_are_refused() -> None:
-    told = message(task, tree(["a"], [0], ["ROOT"], "s3"))
-    assert "sentence s3: unknown label 'ROOT'" in told
+    refusal = message(task, tree(["a"], [0], ["ROOT"], "s3"))
+    assert "sentence s3: unknown label 'ROOT'" in refusal
 
 
 @pytest.mark.slow
@@ -78,17 +78,17 @@ def test_relations_that_only_the_head_tells_are_learnt() -> None:
     rng = np.random.default_rng(0)
 
     def some(count: int) -> list[Sentence]:
-        found = []
+        trees = []
         for _ in range(count):
             letters = rng.choice(list("abcd"), size=6)
             heads = [0, *(int(rng.integers(1, place + 1)) for place in range(1, 6))]
             names = ["root", *(RELATIONS["abcd".index(letters[h - 1])] for h in heads[1:])]
-            found.append(tree(letters.tolist(), heads, names))
-        return found
+            trees.append(tree(letters.tolist(), heads, names))
+        return trees
 
     sentences = {(name, part): some(60) for name in ("en", "el") for part in ("train", "test")}
     made = relations(sentences, ByteTokenizer(), CONFIG, ("en", "el"), size=16)
     state = tune(models(0, 1), CONFIG, made, replace(TUNING, steps=150), seeds=SEEDS)
-    found = made.evaluate(state, CONFIG, "test")
-    assert np.all(found["accuracy_without_root"] > 0.9)  # by chance 1/4
-    assert np.all(found["accuracy"] >= found["accuracy_without_root"])
+    accuracies = made.evaluate(state, CONFIG, "test")
+    assert np.all(accuracies["accuracy_without_root"] > 0.9)  # by chance 1/4
+    assert np.all(accuracies["accuracy"] >= accuracies["accuracy_without_root"])

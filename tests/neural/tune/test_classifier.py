@@ -95,8 +95,8 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
     def head(seed: int, model: int = 3) -> NDArray[np.float32]:
         tuning = replace(TUNING, seed=seed)
         start = models(0, config=SHALLOW)
-        found = fine_tune(start, SHALLOW, some(60, 0), some(30, 1), tuning, seeds=(model,))
-        return np.asarray(found.best.head)
+        fitted = fine_tune(start, SHALLOW, some(60, 0), some(30, 1), tuning, seeds=(model,))
+        return np.asarray(fitted.best.head)
 
     np.testing.assert_array_equal(head(0), head(0))
     assert np.abs(head(0) - head(1)).max() > 1e-3
@@ -170,12 +170,12 @@ def test_logits_are_of_the_last_state_of_the_whole_model(layers: int) -> None:
     config = replace(CONFIG, layers=layers)
     state = with_head(0, config)
     data = some(12, 0)
-    found = answers_of(state, data.ids, data.last, config)
+    answers = answers_of(state, data.ids, data.last, config)
     final = np.asarray(final_of(state, data.ids, config))
     expected = final[np.arange(12), data.last] @ state[HEAD] + state[BIAS]
     assert np.ptp(expected, axis=0).min() > 1e-2
     # Logits of order 5, of sums in another order: some roundings of 5 * 6e-8 in each layer.
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
 
 
 def test_padding_changes_nothing() -> None:
@@ -203,19 +203,19 @@ def test_broken_copies_answer_as_each_by_itself(tuned: Tuned) -> None:
     for name in hit:
         noise = rng.standard_normal(copies[name].shape)
         copies[name] = (copies[name] + 0.3 * noise).astype(np.float32)
-    found = correct(tuned.best, test, copies, at_once=3, batch=16)
-    assert found.shape == (8, 70)
-    assert len(np.unique(found, axis=0)) == 8
+    right = correct(tuned.best, test, copies, at_once=3, batch=16)
+    assert right.shape == (8, 70)
+    assert len(np.unique(right, axis=0)) == 8
     for copy in range(8):
         model = copy // 4
         head = tuned.best.head[model : model + 1], tuned.best.bias[model : model + 1]
         alone = {name: value[copy] for name, value in copies.items()}
         expected = predict(alone, *head, CONFIG, test, batch=70)
-        np.testing.assert_array_equal(found[copy], expected[0] == test.labels)
+        np.testing.assert_array_equal(right[copy], expected[0] == test.labels)
     shared = {name: np.asarray(value[1]) for name, value in whole.items()}
     shared |= {name: copies[name][4:] for name in hit}
     answers = predict(shared, tuned.best.head[1:], tuned.best.bias[1:], CONFIG, test)
-    np.testing.assert_array_equal(answers == test.labels, found[4:])
+    np.testing.assert_array_equal(answers == test.labels, right[4:])
 
 
 def test_stacks_that_do_not_fit_are_refused(tuned: Tuned) -> None:
@@ -231,9 +231,9 @@ def test_models_give_the_same_at_once_and_one_after_another(
 ) -> None:
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     x, y = np.arange(6.0).reshape(3, 2), np.arange(3.0)
-    total, both = over_models(lambda x, y: (x["x"].sum() + y, x))({"x": x}, y)
+    total, unchanged = over_models(lambda x, y: (x["x"].sum() + y, x))({"x": x}, y)
     np.testing.assert_array_equal(total, [1, 6, 11])
-    np.testing.assert_array_equal(both["x"], x)
+    np.testing.assert_array_equal(unchanged["x"], x)
 
 
 def test_a_model_without_finite_logits_has_no_answer(tuned: Tuned) -> None:
@@ -252,14 +252,14 @@ def test_a_model_without_finite_logits_has_no_answer(tuned: Tuned) -> None:
 
 def test_sentences_end_with_the_end_of_text_and_are_cut_to_the_context() -> None:
     data = Labelled(("a" * 3, "b" * 47, "c" * 48, "d" * 90), (0, 1, 1, 0), ("x", "y"))
-    found = examples(data, ByteTokenizer(), replace(CONFIG, context=48))
-    assert found.truncated == 2
-    assert found.last.tolist() == [3, 47, 47, 47]
-    assert found.widths.tolist() == [SHORTEST, 48, 48, 48]
-    assert found.ids.shape == (4, 48)
-    assert found.ids[0].tolist() == [97] * 3 + [256] * 45
-    assert found.ids[3].tolist() == [100] * 47 + [256]
-    assert found.labels.tolist() == [0, 1, 1, 0]
+    encoded = examples(data, ByteTokenizer(), replace(CONFIG, context=48))
+    assert encoded.truncated == 2
+    assert encoded.last.tolist() == [3, 47, 47, 47]
+    assert encoded.widths.tolist() == [SHORTEST, 48, 48, 48]
+    assert encoded.ids.shape == (4, 48)
+    assert encoded.ids[0].tolist() == [97] * 3 + [256] * 45
+    assert encoded.ids[3].tolist() == [100] * 47 + [256]
+    assert encoded.labels.tolist() == [0, 1, 1, 0]
 
 
 @seeded
@@ -295,9 +295,9 @@ def test_orders_differ_by_model_and_epoch() -> None:
     def batches(model: int, epoch: int) -> set[frozenset[int]]:
         return {frozenset(rows[0].tolist()) for _, rows in shuffled(data, 8, 0, (model,), epoch)}
 
-    found = [batches(0, 0), batches(1, 0), batches(0, 1)]
-    for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert not found[one] & found[other]
+    orders = [batches(0, 0), batches(1, 0), batches(0, 1)]
+    for first, other in ((0, 1), (0, 2), (1, 2)):
+        assert not orders[first] & orders[other]
 
 
 # What cannot be.
@@ -305,8 +305,8 @@ def test_orders_differ_by_model_and_epoch() -> None:
 
 def test_other_labels_are_refused(tuned: Tuned) -> None:
     other = examples(replace(marked(8, 0), names=("x", "z")), ByteTokenizer(), CONFIG)
-    told = message(correct, tuned.best, other)
-    assert "labelled x, z for a classifier of x, y: give the same labels" in told
+    refusal = message(correct, tuned.best, other)
+    assert "labelled x, z for a classifier of x, y: give the same labels" in refusal
     assert "labelled x, z" in message(
         fine_tune, models(0), CONFIG, some(8, 0), other, TUNING, seeds=(0,)
     )
@@ -320,7 +320,7 @@ def test_no_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "refusal"),
     [
         ({"epochs": 0}, "epochs = 0: give a whole number >= 1"),
         ({"batch": 0}, "batch = 0"),
@@ -329,9 +329,11 @@ def test_no_examples() -> None:
         ({"decay": -1.0}, "decay = -1.0"),
     ],
 )
-def test_no_tuning(change: dict[str, float], told: str) -> None:
+def test_no_tuning(change: dict[str, float], refusal: str) -> None:
     tuning = replace(TUNING, **change)  # type: ignore[arg-type]
-    assert told in message(fine_tune, models(0), CONFIG, some(8, 0), some(8, 1), tuning, seeds=(0,))
+    assert refusal in message(
+        fine_tune, models(0), CONFIG, some(8, 0), some(8, 1), tuning, seeds=(0,)
+    )
 
 
 def test_seeds_are_as_many_as_models() -> None:

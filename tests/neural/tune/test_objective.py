@@ -52,11 +52,11 @@ def sentence(words: Sequence[str], upos: Sequence[str], name: str = "a") -> Sent
 def tagged(letters: str, count: int, seed: int) -> list[Sentence]:
     """Sentences of 2 to 6 words of a letter twice, which says what the word is."""
     rng = np.random.default_rng(seed)
-    found = []
+    sentences = []
     for _ in range(count):
         words = [2 * letter for letter in rng.choice(list(letters), rng.integers(2, 7))]
-        found.append(sentence(words, [UPOS[letters.index(word[1])] for word in words]))
-    return found
+        sentences.append(sentence(words, [UPOS[letters.index(word[1])] for word in words]))
+    return sentences
 
 
 def tagging(*languages: str, **options: Any) -> Supervised:
@@ -71,7 +71,7 @@ def tagging(*languages: str, **options: Any) -> Supervised:
 
 def models(*seeds: int) -> dict[str, np.ndarray]:
     made = [random_parameters(CONFIG, seed, scale=0.1) for seed in seeds]
-    return {name: np.stack([one[name] for one in made]) for name in made[0]}
+    return {name: np.stack([model[name] for model in made]) for name in made[0]}
 
 
 def half(seed: int, S: int = 2) -> dict[str, np.ndarray]:
@@ -157,12 +157,12 @@ def test_measures_are_those_of_every_word_of_a_part() -> None:
     state = models(0, 1) | {
         name: np.asarray(value) for name, value in task.heads(CONFIG, SEEDS).items()
     }
-    found = task.evaluate(state, CONFIG, "test", ("el", "en"))
-    program = jax.jit(lambda one, batch: task.logits(one, batch, CONFIG, DEFAULT))
+    measures = task.evaluate(state, CONFIG, "test", ("el", "en"))
+    program = jax.jit(lambda parameters, batch: task.logits(parameters, batch, CONFIG, DEFAULT))
     for place, language in enumerate(("el", "en")):
         data = task.parts[language, "test"]
-        one = {name: value[place] for name, value in state.items()}
-        scores = np.asarray(program(one, data), np.float64)
+        model = {name: value[place] for name, value in state.items()}
+        scores = np.asarray(program(model, data), np.float64)
         there = data["labels"] != NONE
         assert there.sum() == sum(
             map(len, tagged(*{"el": ("uvwxyz", 6, 3), "en": ("abcdef", 8, 1)}[language]))
@@ -170,9 +170,9 @@ def test_measures_are_those_of_every_word_of_a_part() -> None:
         labels = data["labels"][there]
         right = scores[there].argmax(axis=-1) == labels
         logp = scores - np.log(np.exp(scores).sum(axis=-1, keepdims=True))
-        assert found["accuracy"][place] == right.mean()
+        assert measures["accuracy"][place] == right.mean()
         nats = -logp[there][np.arange(len(labels)), labels].mean()
-        assert found["nats"][place] == pytest.approx(nats, rel=1e-5)  # float32
+        assert measures["nats"][place] == pytest.approx(nats, rel=1e-5)  # float32
 
 
 def test_batches_take_every_sentence_once_before_any_again() -> None:
@@ -230,27 +230,27 @@ def language_model(*languages: str, **options: Any) -> LanguageModel:
 
 def test_language_models_read_the_windows_of_a_mixture() -> None:
     task = language_model("el", "en:3,el")
-    found = task.batch(7, SEEDS)["tokens"]
-    assert found.shape == (2, 4, 25)
-    assert set(found[0].reshape(-1).tolist()) <= set(b"uvwxyz") | {256}
+    tokens = task.batch(7, SEEDS)["tokens"]
+    assert tokens.shape == (2, 4, 25)
+    assert set(tokens[0].reshape(-1).tolist()) <= set(b"uvwxyz") | {256}
     alone = Mixture(parse_schedule("el"), task.train, batch_size=4, context=24, steps=10)
-    assert np.array_equal(found[0], alone.batch(key(0, 5), 7)[0])
-    assert sum(int(row[0]) in b"uvwxyz" for row in found[1] if row[0] < 256) <= 1
+    assert np.array_equal(tokens[0], alone.batch(key(0, 5), 7)[0])
+    assert sum(int(row[0]) in b"uvwxyz" for row in tokens[1] if row[0] < 256) <= 1
     shuffled = language_model("el", shuffled=True)
     assert Counter(shuffled._text("el").tolist()) == Counter(task.train["el"].tolist())
     windows = shuffled.batch(7, SEEDS[:1])["tokens"]
-    assert np.mean(np.diff(windows[0]) == 1) < 0.5 < np.mean(np.diff(found[0]) == 1)
+    assert np.mean(np.diff(windows[0]) == 1) < 0.5 < np.mean(np.diff(tokens[0]) == 1)
 
 
 def test_language_models_are_measured_by_sliding_windows() -> None:
     task, theta = language_model("en", "el"), models(0, 1)
-    found = task.evaluate(theta, CONFIG, "valid", ("el", "el"))
+    measures = task.evaluate(theta, CONFIG, "valid", ("el", "el"))
     expected = score(theta, CONFIG, task.held_out["el", "valid"], Sliding(24, 12), batch=4)
     nats = expected.nats.sum(axis=-1) / expected.scored.sum()
-    np.testing.assert_allclose(found["nats"], nats, rtol=1e-6)  # the same float32 losses
-    np.testing.assert_allclose(found["perplexity"], np.exp(nats), rtol=1e-6)
+    np.testing.assert_allclose(measures["nats"], nats, rtol=1e-6)  # the same float32 losses
+    np.testing.assert_allclose(measures["perplexity"], np.exp(nats), rtol=1e-6)
     bits = expected.nats.sum(axis=-1) / expected.bytes.sum() / np.log(2)
-    np.testing.assert_allclose(found["bits_per_byte"], bits, rtol=1e-6)
+    np.testing.assert_allclose(measures["bits_per_byte"], bits, rtol=1e-6)
     own = task.evaluate(
         theta, CONFIG, "valid"
     )  # one model at a time, of which XLA may round sums otherwise

@@ -38,7 +38,7 @@ def test_a_word_is_read_by_the_mean_of_its_normed_states() -> None:
     task = parts_of_speech(data, ByteTokenizer(), CONFIG, ("en", "en"))
     state = {name: value[1] for name, value in (models(0, 1) | task.heads(CONFIG, SEEDS)).items()}
     batch = task.parts["en", "test"]
-    found, stream = jax.jit(
+    tag_logits, stream = jax.jit(
         lambda s: (logits(s, batch, CONFIG, DEFAULT), states(s, batch["ids"], CONFIG)[-1])
     )(state)
     stream = np.asarray(stream, np.float64)
@@ -47,7 +47,7 @@ def test_a_word_is_read_by_the_mean_of_its_normed_states() -> None:
     x = x + state["ln_f.bias"]
     words = np.stack([x[0, 1:3].mean(axis=0), x[0, 4:7].mean(axis=0)])
     expected = words @ np.asarray(state["tag.weight"]) + np.asarray(state["tag.bias"])
-    np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-6)  # float32
+    np.testing.assert_allclose(tag_logits[0], expected, rtol=1e-4, atol=1e-6)  # float32
 
 
 def test_entities_are_measured_by_f1_of_what_the_context_holds() -> None:
@@ -76,7 +76,7 @@ def test_unknown_tags_and_foreign_tokenizers_are_refused() -> None:
         vocabulary = 300
 
     data = {("en", "train"): [sentence(["a"], ["NAME"], "s7")]}
-    told = message(parts_of_speech, data, ByteTokenizer(), CONFIG, ("en",))
-    assert "sentence s7: unknown label 'NAME': give one of ADJ, ADP" in told
-    told = message(parts_of_speech, data, Large(), CONFIG, ("en",))
-    assert "a tokenizer of 300 ids and a model of 257" in told
+    refusal = message(parts_of_speech, data, ByteTokenizer(), CONFIG, ("en",))
+    assert "sentence s7: unknown label 'NAME': give one of ADJ, ADP" in refusal
+    refusal = message(parts_of_speech, data, Large(), CONFIG, ("en",))
+    assert "a tokenizer of 300 ids and a model of 257" in refusal

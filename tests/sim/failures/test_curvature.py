@@ -111,6 +111,6 @@ def test_same_key_same_bits() -> None:
         lambda key: measured_damages(risk, parameters(), GROUPS, np.array(SIGMAS), key, 4),
     ):
         samples = jax.jit(function)
-        one, two, other = (np.asarray(samples(jax.random.key(i))) for i in (3, 3, 4))
-        assert one.tobytes() == two.tobytes()
-        assert one.tobytes() != other.tobytes()
+        first, two, other = (np.asarray(samples(jax.random.key(i))) for i in (3, 3, 4))
+        assert first.tobytes() == two.tobytes()
+        assert first.tobytes() != other.tobytes()

@@ -160,8 +160,8 @@ def test_parts_are_read_as_pandas_reads_them_and_without_threads(tmp_path: Path)
     run = opened(tmp_path)
     run.write("part-0", table)
     path = tmp_path / "part-0.parquet"
-    (found,) = run.tables()
-    pd.testing.assert_frame_equal(found, pd.read_parquet(path))
+    (stored,) = run.tables()
+    pd.testing.assert_frame_equal(stored, pd.read_parquet(path))
     (some,) = run.tables(["real", "name"])
     assert list(some) == ["real", "name"]
     code = f"""
@@ -202,8 +202,8 @@ def test_provenance_names_the_commits_that_went_on(tmp_path: Path, monkeypatch) 
         monkeypatch.setattr("sim.runs.provenance.commit", lambda name=name: name)
         opened(tmp_path, resume=True)
     record = first.provenance() or {}
-    assert [one["commit"] for one in record["resumed"]] == ["later", "last"]
-    assert all({"versions", "command", "started"} <= one.keys() for one in record["resumed"])
+    assert [entry["commit"] for entry in record["resumed"]] == ["later", "last"]
+    assert all({"versions", "command", "started"} <= entry.keys() for entry in record["resumed"])
     assert {key: value for key, value in record.items() if key != "resumed"} == began
     for part in ("part-0", "part-1"):
         first.write(part, TABLE)

@@ -142,11 +142,11 @@ def await_end(pid: str) -> None:
 
 def commands() -> dict[str, str]:
     """Command lines of all processes."""
-    found = {}
+    by_pid = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            found[path.parent.name] = path.read_text()
-    return found
+            by_pid[path.parent.name] = path.read_text()
+    return by_pid
 
 
 @pytest.fixture(scope="module")
@@ -158,14 +158,14 @@ def answers(
     folders = {key: tmp_path_factory.mktemp("command") for key in asked}
     with ThreadPoolExecutor(4) as pool:
         futures = {key: pool.submit(ended, folders[key], BODIES[key[0]], key[1]) for key in asked}
-        found = {key: future.result() for key, future in futures.items()}
+        by_case = {key: future.result() for key, future in futures.items()}
     for (name, _), folder in folders.items():
         if (folder / "pid").exists():
             await_end((folder / "pid").read_text().strip())
             (folder / "pid").unlink()
         left = {path.name for path in folder.iterdir()} - {"command", "ready"}
         assert left == ({"saved"} if name == "saving" else set()), name
-    return found
+    return by_case
 
 
 @pytest.mark.parametrize("number", ending.SIGNALS)

@@ -137,14 +137,14 @@ def test_solvers_enclose_the_balanced_optimum(kind: str, d: int, T: int, share: 
     """A second witness for statement 26: primal and dual values from two solvers."""
     C = sample(kind, d, T, 0)
     ridge = share * float(np.linalg.norm(C, 2))
-    found = convex.verdict(convex.nuclear_prox(C, ridge), attained(C, min(d, T), ridge))
-    assert isinstance(found, Supported), found
+    verdict = convex.verdict(convex.nuclear_prox(C, ridge), attained(C, min(d, T), ridge))
+    assert isinstance(verdict, Supported), verdict
 
 
 def test_solvers_beat_a_representation_without_room() -> None:
     C = np.diag([3.0, 2.0, 1.0])
-    found = convex.verdict(convex.nuclear_prox(C, 0.5), attained(C, 1, 0.5))
-    assert isinstance(found, Refuted), found
+    verdict = convex.verdict(convex.nuclear_prox(C, 0.5), attained(C, 1, 0.5))
+    assert isinstance(verdict, Refuted), verdict
 
 
 def flow(

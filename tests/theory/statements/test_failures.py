@@ -37,10 +37,10 @@ def test_deletion_of_any_weights_entry_by_entry(d: int, T: int, k: int) -> None:
         S[j, j] * W[i, j] ** 2 * G[i, t] ** 2
         for i, j, t in itertools.product(range(k), range(d), range(T))
     )
-    found = scalars.expected_quadratic(energy(kept), moments)
+    expected = scalars.expected_quadratic(energy(kept), moments)
     law = energy((1 - p) * W) + p * (1 - p) * spread
-    assert isinstance(scalars.identity(found, law), Checked)
-    assert not isinstance(scalars.identity(found, law - p * spread), Checked)
+    assert isinstance(scalars.identity(expected, law), Checked)
+    assert not isinstance(scalars.identity(expected, law - p * spread), Checked)
 
 
 @pytest.mark.parametrize("radius", RADII)

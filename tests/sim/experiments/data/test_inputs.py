@@ -167,10 +167,10 @@ def test_colours_come_last_however_images_are_stored(tmp_path):
     planes = {name: pictures(8, (3, 5, 4), classes=2, seed=0)[0] for name in ("x_train", "x_test")}
     labels = dict.fromkeys(("y_train", "y_test"), np.arange(8) % 2)
     last = {name: x.transpose(0, 2, 3, 1) for name, x in planes.items()}
-    one = load(save(tmp_path / "planes.npz", planes | labels))
+    from_planes = load(save(tmp_path / "planes.npz", planes | labels))
     other = load(save(tmp_path / "last.npz", last | labels))
-    np.testing.assert_array_equal(one.train_inputs, other.train_inputs)
-    assert_standardised(one, last["x_train"], last["x_test"])
+    np.testing.assert_array_equal(from_planes.train_inputs, other.train_inputs)
+    assert_standardised(from_planes, last["x_train"], last["x_test"])
 
 
 def test_word_counts_stay_sparse_with_entries_of_unit_mean_square(tmp_path):

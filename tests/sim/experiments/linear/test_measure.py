@@ -55,8 +55,8 @@ def measured(name: str, S: Covariance | None = None) -> Measured:
 def test_measured_risk_is_the_closed_form(name: str, S: Covariance | None) -> None:
     W, heads, C = models()
     strengths = STRENGTHS[name]
-    found = measured(name, S)
-    assert found.risk.shape == (3, len(strengths))
+    measurement = measured(name, S)
+    assert measurement.risk.shape == (3, len(strengths))
     for i in range(3):
         model = Representation(W[i], heads[i])
         for j, strength in enumerate(strengths):
@@ -64,44 +64,51 @@ def test_measured_risk_is_the_closed_form(name: str, S: Covariance | None) -> No
             if isinstance(failure, Adversarial):
                 exact = failure.worst_risk(model, C[i], S)
                 if isinstance(exact, float):
-                    assert found.risk[i, j] <= exact * (
+                    assert measurement.risk[i, j] <= exact * (
                         1 + 1e-12
                     )  # rounding of a sum of 3 k d terms
-                    assert found.risk[i, j] >= exact * (1 - 1e-6)  # where ascent stops
+                    assert measurement.risk[i, j] >= exact * (1 - 1e-6)  # where ascent stops
             else:
                 exact = failure.expected_risk(model, C[i], S)
                 # 5 standard errors: two-sided chance 6e-7 a comparison, some 70 comparisons, seed fixed.
                 assert (
-                    abs(found.risk[i, j] - exact) <= 5 * found.standard_error[i, j] + 1e-12 * exact
+                    abs(measurement.risk[i, j] - exact)
+                    <= 5 * measurement.standard_error[i, j] + 1e-12 * exact
                 )
 
 
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_strength_zero_leaves_the_clean_risk(name: str) -> None:
-    found = measured(name)
-    np.testing.assert_allclose(found.risk[:, 0], found.clean, rtol=1e-15)
+    measurement = measured(name)
+    np.testing.assert_allclose(measurement.risk[:, 0], measurement.clean, rtol=1e-15)
 
 
 def test_draws_in_blocks_are_all_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """With room for 3 draws at a time, 8 draws still are 8, and their spread is that of one model's risks."""
     W, heads, C = models(1)
     monkeypatch.setattr(module, "MEMORY", 3 * 8 * K * D * 2)
-    found = measure("weight-deletion", (0.3, 0.5), W, heads, C, keys(1), draws=8)
-    assert found.draws == 8
-    assert (found.standard_error > 0).all()
+    measurement = measure("weight-deletion", (0.3, 0.5), W, heads, C, keys(1), draws=8)
+    assert measurement.draws == 8
+    assert (measurement.standard_error > 0).all()
 
 
 def test_standard_errors_are_those_of_independent_draws() -> None:
     """Over 400 models with keys of their own, two draws give the exact variance of one on average."""
     W, heads, C = (part[:1] for part in models(1))
-    many = 400
-    found = measure(
-        "additive-noise", (0.5,), np.repeat(W, many, 0), heads * many, C * many, keys(many), draws=2
+    copies = 400
+    measurement = measure(
+        "additive-noise",
+        (0.5,),
+        np.repeat(W, copies, 0),
+        heads * copies,
+        C * copies,
+        keys(copies),
+        draws=2,
     )
     failure = MAKE["additive-noise"](0.5)
     exact = failure.risk_variance(Representation(W[0], heads[0]), C[0])
     # A variance of two draws scatters by about 1.7 of itself: the mean of 400 by 9 %; half of it is 6 of those off.
-    assert 2 * np.mean(found.standard_error**2) == pytest.approx(exact, rel=0.35)
+    assert 2 * np.mean(measurement.standard_error**2) == pytest.approx(exact, rel=0.35)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
@@ -111,7 +118,7 @@ def test_an_ascent_ends_after_its_steps(monkeypatch: pytest.MonkeyPatch, steps: 
     weights, radius = weights**2, 0.5
     monkeypatch.setattr(module, "ASCENT_STEPS", steps)
     with jax.enable_x64(True):
-        found = module._attack(
+        worst_risk = module._attack(
             Adversarial("frobenius", radius),
             risk=lambda W: (weights * W**2).sum(),
             W=W,
@@ -121,7 +128,7 @@ def test_an_ascent_ends_after_its_steps(monkeypatch: pytest.MonkeyPatch, steps: 
     for _ in range(steps):
         N = weights * (W + radius * N)
         N = N / np.linalg.norm(N)
-    np.testing.assert_allclose(found, (weights * (W + radius * N) ** 2).sum(), rtol=1e-12)
+    np.testing.assert_allclose(worst_risk, (weights * (W + radius * N) ** 2).sum(), rtol=1e-12)
 
 
 def test_a_model_depends_on_its_key_alone() -> None:
@@ -159,9 +166,9 @@ def test_failures_have_distinct_tree_structures() -> None:
         name: jax.tree.structure(make(2.0 if name.startswith("quantisation") else 0.5))
         for name, make in MAKE.items()
     }
-    for one, other in combinations(STRENGTHS, 2):
-        same = other == f"{one}-rescaled"  # which is data
-        assert (structures[one] == structures[other]) == same, (one, other)
+    for first, other in combinations(STRENGTHS, 2):
+        same = other == f"{first}-rescaled"  # which is data
+        assert (structures[first] == structures[other]) == same, (first, other)
 
 
 @pytest.mark.parametrize("name", [n for n in RANDOM if n != "adversarial-frobenius"])

@@ -86,9 +86,9 @@ def test_the_invariant_space_changes_no_step(trainer: str, monkeypatch: pytest.M
 
 def test_same_key_same_bits() -> None:
     C = [sample("sphere", 8, 5, seed) for seed in range(3)]
-    one, two = (train("descent", C, 2, keys(3)) for _ in range(2))
-    assert one.W.tobytes() == two.W.tobytes()
-    assert train("descent", C, 2, keys(3, seed=1)).W.tobytes() != one.W.tobytes()
+    first, two = (train("descent", C, 2, keys(3)) for _ in range(2))
+    assert first.W.tobytes() == two.W.tobytes()
+    assert train("descent", C, 2, keys(3, seed=1)).W.tobytes() != first.W.tobytes()
 
 
 def test_an_unfinished_model_says_so() -> None:

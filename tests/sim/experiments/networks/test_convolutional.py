@@ -70,14 +70,14 @@ def test_a_tensor_fails_as_the_theorys_matrix_of_neurons_and_inputs(name: str) -
     strength = 3.0 if name.startswith("quantisation") else 0.4
     shapes = {tensor: W.shape for tensor, W in TENSORS.items()}
     drawn = draw(name, shapes, (7,), 2, NEURONS)
-    found = fail(name, strength, TENSORS, drawn, NEURONS)
+    failed = fail(name, strength, TENSORS, drawn, NEURONS)
     for tensor, matrix in {
         "first.weight": TENSORS["first.weight"].reshape(4, 18),
         "first.bias": TENSORS["first.bias"][:, None],
         "second.weight": TENSORS["second.weight"].T,
     }.items():
         expected = MAKE[name](strength).apply(matrix, drawn[tensor])
-        given = np.swapaxes(found[tensor], -1, -2) if tensor in NEURONS else found[tensor]
+        given = np.swapaxes(failed[tensor], -1, -2) if tensor in NEURONS else failed[tensor]
         np.testing.assert_array_equal(given.reshape(expected.shape), expected)
         # A bias rounded per channel has one weight a channel, which is its own largest.
         unchanged = name == "quantisation-per-channel" and tensor == "first.bias"
@@ -92,12 +92,12 @@ def test_relative_noise_is_in_standard_deviations_of_each_tensor() -> None:
 
 
 def test_a_layer_loses_its_neurons_with_their_biases() -> None:
-    found = broken("neuron-deletion", 0.5, copies=40)
-    lost = found["first.bias"] == 0
+    failed = broken("neuron-deletion", 0.5, copies=40)
+    lost = failed["first.bias"] == 0
     assert 0 < lost.mean() < 1
-    np.testing.assert_array_equal((found["first.weight"] == 0).all(axis=(2, 3, 4)), lost)
-    np.testing.assert_array_equal((found["first.weight"] == 0).any(axis=(2, 3, 4)), lost)
-    columns = found["second.weight"] == 0
+    np.testing.assert_array_equal((failed["first.weight"] == 0).all(axis=(2, 3, 4)), lost)
+    np.testing.assert_array_equal((failed["first.weight"] == 0).any(axis=(2, 3, 4)), lost)
+    columns = failed["second.weight"] == 0
     np.testing.assert_array_equal(columns.any(axis=1), columns.all(axis=1))
     assert not np.array_equal(columns.all(axis=1)[:, :4], lost)
 
@@ -149,9 +149,9 @@ def test_jax_arrays_fail_under_jit_with_a_traced_strength() -> None:
     W = np.random.default_rng(0).standard_normal((3, 4))
     with jax.enable_x64(True):
         jitted = jax.jit(lambda s, W: fail(RELATIVE_NOISE, s, {"a.weight": W}, drawn)["a.weight"])
-        found = jitted(0.5, jnp.asarray(W))
+        failed = jitted(0.5, jnp.asarray(W))
     expected = fail(RELATIVE_NOISE, 0.5, {"a.weight": W}, drawn)["a.weight"]
-    np.testing.assert_allclose(found, expected, rtol=1e-14)  # std may sum in another order
+    np.testing.assert_allclose(failed, expected, rtol=1e-14)  # std may sum in another order
 
 
 def test_unknown_failures_raise() -> None:
@@ -168,13 +168,13 @@ def test_a_convolution_is_xlas() -> None:
     b = rng.standard_normal(5)
     with jax.enable_x64(True):
         layer = {"convolution-1.weight": W, "convolution-1.bias": b}
-        found = FORWARD(layer, ("convolution-1",), x)
+        activations = FORWARD(layer, ("convolution-1",), x)
         expected = jax.lax.conv_general_dilated(
             x, W, (2, 2), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "OHWI", "NHWC")
         )
-        found, expected = np.asarray(found), np.asarray(expected)
+        activations, expected = np.asarray(activations), np.asarray(expected)
     # Sums of 27 products of order 1, in another order.
-    np.testing.assert_allclose(found, np.maximum(expected + b, 0), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(activations, np.maximum(expected + b, 0), rtol=1e-12, atol=1e-13)
 
 
 @pytest.fixture(scope="module")
@@ -218,23 +218,23 @@ def test_networks_learn_and_are_measured_as_by_hand(
     data: LabelledInputs, model: convolutional.Trained
 ) -> None:
     """Seed 8 has tasks 8, 0 and 1: the pairs of neighbours go round."""
-    found = convolutional.measure(data, model, SMALL, "weight-deletion", (0.0, 0.5, 1.0))
+    measured = convolutional.measure(data, model, SMALL, "weight-deletion", (0.0, 0.5, 1.0))
     for i in range(2):
         tasks = np.array([by_hand(data, model, i, t) for t in range(3)])
         # Losses sum 70 terms in another order; the accuracies are the same counts.
-        assert found.clean[i] == pytest.approx(tasks[:, 0].mean(), rel=1e-12)
-        np.testing.assert_allclose(found.mean[0, :, i, 0], found.clean[i], rtol=1e-12)
-        np.testing.assert_allclose(found.mean[1, :, i, 0], tasks[:, 1].mean(), rtol=1e-14)
-        np.testing.assert_allclose(found.mean[2, :, i, 0], tasks[0, 1], rtol=1e-14)
+        assert measured.clean[i] == pytest.approx(tasks[:, 0].mean(), rel=1e-12)
+        np.testing.assert_allclose(measured.mean[0, :, i, 0], measured.clean[i], rtol=1e-12)
+        np.testing.assert_allclose(measured.mean[1, :, i, 0], tasks[:, 1].mean(), rtol=1e-14)
+        np.testing.assert_allclose(measured.mean[2, :, i, 0], tasks[0, 1], rtol=1e-14)
         assert tasks[:, 1].min() > 0.7
-    assert found.mean.shape == found.standard_error.shape == (3, 5, 2, 3)
-    assert found.draws == SMALL.draws
-    assert (found.standard_error[:, :, :, 0] == 0).all()
-    assert (found.standard_error[0, :, :, 1] > 0).all()
+    assert measured.mean.shape == measured.standard_error.shape == (3, 5, 2, 3)
+    assert measured.draws == SMALL.draws
+    assert (measured.standard_error[:, :, :, 0] == 0).all()
+    assert (measured.standard_error[0, :, :, 1] > 0).all()
     heads = SMALL.groups.index("heads")
     # Without heads nothing is decided: half of the answers are right, at log 2 each.
-    np.testing.assert_allclose(found.mean[0, heads, :, 2], math.log(2), rtol=1e-14)
-    np.testing.assert_array_equal(found.mean[1:, heads, :, 2], 0.5)
+    np.testing.assert_allclose(measured.mean[0, heads, :, 2], math.log(2), rtol=1e-14)
+    np.testing.assert_array_equal(measured.mean[1:, heads, :, 2], 0.5)
 
 
 def test_each_group_is_hit_alone_and_all_are_hit_with_the_same_draws(
@@ -243,7 +243,7 @@ def test_each_group_is_hit_alone_and_all_are_hit_with_the_same_draws(
     parameters = {name: W[0] for name, W in model.parameters.items()}
     images, y = image_tasks.held_out(data, 3, SMALL, 8)
     copies = convolutional._copies("additive-noise", (0.0, 0.3), parameters, 8, 4)
-    found = convolutional.measure(data, model, SMALL, "additive-noise", (0.0, 0.3))
+    measured = convolutional.measure(data, model, SMALL, "additive-noise", (0.0, 0.3))
     for g, group in enumerate(SMALL.groups):
         risks = []
         for copy in range(4, 8):
@@ -255,17 +255,17 @@ def test_each_group_is_hit_alone_and_all_are_hit_with_the_same_draws(
             losses = np.log1p(np.exp(-y * logits), where=y != 0, out=np.zeros_like(y))
             risks.append((losses.sum(axis=0) / (y != 0).sum(axis=0)).mean())
         # Sums of some hundred terms in another order.
-        assert found.mean[0, g, 0, 1] == pytest.approx(np.mean(risks), rel=1e-12)
+        assert measured.mean[0, g, 0, 1] == pytest.approx(np.mean(risks), rel=1e-12)
         error = np.std(risks, ddof=1) / 2
-        assert found.standard_error[0, g, 0, 1] == pytest.approx(error, rel=1e-9)
-    assert len({*found.mean[0, :, 0, 1]}) == len(SMALL.groups)
+        assert measured.standard_error[0, g, 0, 1] == pytest.approx(error, rel=1e-9)
+    assert len({*measured.mean[0, :, 0, 1]}) == len(SMALL.groups)
 
 
 def test_networks_of_a_seed_share_all_but_the_number_of_tasks(data: LabelledInputs) -> None:
     few = replace(SMALL, samples=90)
-    one, three = (convolutional.initial(SMALL, (8, 8, 1), T, 5) for T in (1, 3))
-    for name in one:
-        np.testing.assert_array_equal(one[name], three[name][: len(one[name])])
+    single, three = (convolutional.initial(SMALL, (8, 8, 1), T, 5) for T in (1, 3))
+    for name in single:
+        np.testing.assert_array_equal(single[name], three[name][: len(single[name])])
     alone, labels = training_samples(data, 1, few, "divided", 5)
     shared, shared_labels = training_samples(data, 3, few, "divided", 5)
     first = np.arange(shared.size).reshape(shared.shape) % 3 == 0

@@ -20,7 +20,7 @@ def bottleneck(rank: int = D) -> Bottleneck:
     rng = np.random.default_rng(rank)
     features = rng.standard_normal((N, rank)) @ rng.standard_normal((rank, D)) + (rank == D)
     targets = np.sin(features @ rng.standard_normal((D, T))) + rng.standard_normal((N, T))
-    return Bottleneck.of(features, targets)
+    return Bottleneck.fitted(features, targets)
 
 
 def model(seed: int = 0) -> Representation:

@@ -57,8 +57,8 @@ def trained() -> module.Trained:
     return train(NET, targets(), 3, 6, 2, keys())
 
 
-def model(of: module.Trained, i: int) -> dict[str, Any]:
-    return jax.tree.map(lambda leaf: leaf[i], of.parameters)
+def model(stack: module.Trained, i: int) -> dict[str, Any]:
+    return jax.tree.map(lambda leaf: leaf[i], stack.parameters)
 
 
 RISK, FEATURES = jax.jit(partial(risk, NET)), jax.jit(partial(features, NET))
@@ -91,12 +91,12 @@ def test_the_teacher_s_features_are_uncorrelated_functions_of_neighbours() -> No
 
 
 def test_training_learns_and_keeps_its_promises() -> None:
-    of = trained()
+    stack = trained()
     for i, y in enumerate(targets()):
-        p = model(of, i)
+        p = model(stack, i)
         np.testing.assert_allclose(p["W"] @ p["W"].T, np.eye(2), atol=1e-14)  # Cholesky, 2 rows
         assert not p["heads"][:, 3:].any()
-        mean_squares = (of.features[i] ** 2).mean(axis=1)
+        mean_squares = (stack.features[i] ** 2).mean(axis=1)
         # A norm without gain; NORM_EPS shortens features whose mean square before it is not large beside 1e-6.
         assert (mean_squares <= 1).all()
         assert mean_squares.min() > 0.99
@@ -105,10 +105,10 @@ def test_training_learns_and_keeps_its_promises() -> None:
 
 def test_the_bottleneck_s_risk_is_the_network_s() -> None:
     """Cached features with failed weights give what the whole network gives, targets padded or not."""
-    of, W = trained(), np.random.default_rng(0).standard_normal((2, 6))
+    stack, W = trained(), np.random.default_rng(0).standard_normal((2, 6))
     for i, y in enumerate(targets()):
-        p = model(of, i)
-        net = Bottleneck.of(of.features[i], y[:, :3])
+        p = model(stack, i)
+        net = Bottleneck.fitted(stack.features[i], y[:, :3])
         for weights in (p["W"], W):
             whole = network_risk(p | {"W": weights}, y)
             # Two orders of summation over 81 squares.
@@ -134,8 +134,8 @@ def test_every_place_attends_to_every_place_of_its_own_sequence() -> None:
     moved[0, 2] += 1
     with jax.enable_x64(True):
         attention = jax.jit(partial(module._attention, network=NET))
-        one, two = (np.asarray(attention(weights, v)) for v in (x, moved))
-    changed = np.abs(two - one).max(axis=-1)
+        unmoved, two = (np.asarray(attention(weights, v)) for v in (x, moved))
+    changed = np.abs(two - unmoved).max(axis=-1)
     assert (changed[0] > 1e-3).all()
     assert not changed[1].any()
 
@@ -177,21 +177,21 @@ def test_models_do_not_depend_on_their_padding() -> None:
             assert not heads[:, 3:].any()
             padded["heads"] = heads[:, :3]
             pairs = zip(jax.tree.leaves(padded), jax.tree.leaves(bare), strict=True)
-            for one, other in pairs:
+            for leaf, other in pairs:
                 # Sums over 81 sequences of 3 places, in another order.
                 rounding = 64 * np.finfo(float).eps * 81 * 3 * np.abs(np.asarray(other)).max()
-                np.testing.assert_allclose(one, other, rtol=0, atol=rounding)
+                np.testing.assert_allclose(leaf, other, rtol=0, atol=rounding)
 
 
 def test_same_keys_same_bits_and_one_program_for_all_T() -> None:
-    one = trained()
+    first = trained()
     compiled = module._train._cache_size()
     two = train(NET, targets(), 3, 6, 2, keys())
     train(NET, targets(T=2), 2, 6, 2, keys())
     other = train(NET, targets(), 3, 6, 2, keys(seed=1))
     assert module._train._cache_size() == compiled
-    assert one.features.tobytes() == two.features.tobytes()
-    assert np.abs(other.features - one.features).max() > 0.1
+    assert first.features.tobytes() == two.features.tobytes()
+    assert np.abs(other.features - first.features).max() > 0.1
 
 
 @pytest.fixture(scope="module")
@@ -265,9 +265,9 @@ def test_trained_to_the_end_it_is_near_the_optimum() -> None:
     net = Architecture()
     C = [sample(geometry, 16, 8, 0) for geometry in ("orthonormal", "power-law")]
     y = np.stack([teacher_features(net, 16, 0) @ c for c in C])
-    of = train(net, y, 8, 16, 4, keys(2))
+    stack = train(net, y, 8, 16, 4, keys(2))
     for i, c in enumerate(C):
-        net_i, p = Bottleneck.of(of.features[i], y[i]), model(of, i)
+        net_i, p = Bottleneck.fitted(stack.features[i], y[i]), model(stack, i)
         best = optimal_representation(net_i.C, 4, covariance=net_i.covariance)
         # What 800 steps of Adam reach: 1e-5 of the risk and 1 % of the slope, with a margin of ten and of three.
         assert net_i.risk(p["W"], p["heads"]) - net_i.unexplained - best.risk < 1e-4
