@@ -330,7 +330,9 @@ def test_the_readme_s_ratios_are_those_of_the_gallery() -> None:
         "20 Newsgroups": "newsgroups20_counts",
     }
     lines = re.findall(
-        r"^\| (.*), (closed form|measured) \| (.*) \|$", (ROOT / "README.md").read_text(), re.M
+        r"^\| (.*), (closed form|measured) \| (.*) \|$",
+        (ROOT / "sim" / "README.md").read_text(),
+        re.M,
     )
     assert len(lines) == 2 * len(names)
     for name, kind, cells in lines:
@@ -348,7 +350,9 @@ def test_the_readme_s_differences_are_those_of_the_gallery() -> None:
     table = pd.read_csv(ROOT / "figures" / "gallery" / "nonlinear-tasks.csv")
     differences = table[table.kind == "difference"]
     lines = re.findall(
-        r"^\| (\S+) \| (\S+ \[.*\]) \| (\S+ \[.*\]) \|$", (ROOT / "README.md").read_text(), re.M
+        r"^\| (\S+) \| (\S+ \[.*\]) \| (\S+ \[.*\]) \|$",
+        (ROOT / "sim" / "README.md").read_text(),
+        re.M,
     )
     assert len(lines) == 6
     for failure, *cells in lines:
@@ -357,5 +361,27 @@ def test_the_readme_s_differences_are_those_of_the_gallery() -> None:
             (row,) = differences[chosen & differences.options.str.contains(samples)].itertuples()
             assert cell == f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
     apart = (differences.high < 0).sum(), (differences.low > 0).sum()
-    assert f"Of all {len(differences)} intervals" in (ROOT / "README.md").read_text()
-    assert "{} lie below zero and {} above".format(*apart) in (ROOT / "README.md").read_text()
+    assert f"Of all {len(differences)} intervals" in (ROOT / "sim" / "README.md").read_text()
+    assert (
+        "{} lie below zero and {} above".format(*apart) in (ROOT / "sim" / "README.md").read_text()
+    )
+
+
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / package / "README.md" for package in ("theory", "sim", "neural")),
+    *sorted((ROOT / "figures" / "results").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    inside = [target for target in targets if not re.match(r"https?:|#", target)]
+    missing = [name for name in inside if not (page.parent / name.split("#")[0]).exists()]
+    assert not missing
+    assert targets or page.parent.name == "theory"
+
+
+def test_the_readme_is_one_page() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 1250
