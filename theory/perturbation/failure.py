@@ -31,7 +31,7 @@ class Perturbation(ABC):
     strength: ClassVar[str]
     """The field that is its strength."""
     traced: ClassVar[tuple[str, ...]] = ()
-    """The fields that are numbers in a compiled program; the others are part of the program. None: the strength."""
+    """The fields that are numbers in a compiled program, the others being part of it. Empty: the strength alone."""
     harmless: ClassVar[float] = 0.0
     """The strength that changes nothing."""
     of_neurons: ClassVar[bool] = False
