@@ -8,7 +8,6 @@ name, and FIGURES, names of figures with their captions; tables(run) -> DataFram
 """
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -36,20 +35,18 @@ def _places(folders: tuple[str, ...]) -> dict[str, Path]:
 
 def figures() -> dict[str, str]:
     """The module of each figure by its name."""
-    return dict(_figures(tuple(places().items())))
+    return _figures(tuple(package.__path__))
 
 
 @cache
-def _figures(rooms: tuple[tuple[str, Path], ...]) -> tuple[tuple[str, str], ...]:
-    return tuple(_named(rooms))
-
-
-def _named(rooms: tuple[tuple[str, Path], ...]) -> Iterator[tuple[str, str]]:
-    for room, folder in rooms:
+def _figures(folders: tuple[str, ...]) -> dict[str, str]:
+    modules = {}
+    for room, folder in _places(folders).items():
         for path in sorted(folder.glob("*.py")):
             source = path.read_text()
             if "\ndef draw(" in source and (named := NAME.search(source)):
-                yield named[1], f"figures.{room}.{path.stem}"
+                modules[named[1]] = f"figures.{room}.{path.stem}"
+    return modules
 
 
 def pages() -> dict[str, str]:

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neural.measures import degradation as analysis
-from neural.measures import intervals
+from neural.measures import degradation, intervals
 from neural.measures.degradation import Crossover, Curve, curve
 from neural.measures.intervals import Interval
 from neural.robustness.plan import Comparison, Study
@@ -160,7 +159,7 @@ def _crossovers(results: Results) -> Iterator[dict[str, Any]]:
         for group, failure in _hits(results.study):
             alone, several = _pair(results, comparison, group, failure)
             strengths = alone.strengths
-            crossing = analysis.crossover(strengths, alone.losses, several.losses)
+            crossing = degradation.crossover(strengths, alone.losses, several.losses)
             yield {
                 **_of(CROSSOVER, comparison),
                 "group": group,
@@ -206,7 +205,7 @@ def _training(results: Results) -> Iterator[dict[str, Any]]:
             what = {"group": hit.group, "failure": failure}
             added = intervals.difference(*(stage_curve.areas for stage_curve in pair))
             yield _row(LONGER, first, added, **what)
-            loss = intervals.difference(*(analysis.area(*stage_curve) for stage_curve in pair))
+            loss = intervals.difference(*(degradation.area(*stage_curve) for stage_curve in pair))
             yield _row(LOSS_LONGER, first, loss, **what)
 
 

@@ -18,8 +18,6 @@ import numpy as np
 from sim.failures.named import KIND
 from theory.perturbation import Perturbation
 
-RELATIVE_NOISE = "additive-noise-relative"
-
 EVERY = tuple(name for name, kind in KIND.items() if not kind.adversarial)
 """All failures of named parameters: all but the adversary, who needs a risk to raise."""
 
@@ -117,5 +115,4 @@ def _kind(name: str) -> type[Perturbation]:
 
 
 def _make(name: str, strength: Any) -> Any:
-    kind = _kind(name)
-    return kind(**{**kind.names.get(name, {}), kind.strength: strength})
+    return _kind(name).named(name, strength)

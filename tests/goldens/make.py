@@ -24,7 +24,7 @@ from neural.study.pretrained import training
 from neural.subnetworks import plan as subnetworks
 from sim import config as sweep
 from sim.experiments.networks.rows import NetworkBatch
-from sim.runs.identity import identity
+from sim.runs.identity import identity, written
 from tests.fuzzing import module
 
 HERE = Path(__file__).parent
@@ -117,6 +117,9 @@ def main(runs: Path) -> None:
         if kind == "dynamics":  # its models are few and small: what is missing can be made again
             shutil.copytree(run / "models", kept / "models")
             shutil.copy(run / "tokenizer.json", kept)
+            config = kept / "models" / "config.json"
+            record = json.loads(config.read_text()) | {"tokenizer": "tokenizer.json"}
+            config.write_bytes(written(record))
         texts = rendered(kind, kept, folder / RENDERED)
         shutil.rmtree(folder / RENDERED)
         (folder / RENDERED).mkdir()

@@ -12,7 +12,7 @@ form is answered by a `NoClosedForm`, never by an approximation. A stack of mode
 A failure is a class in a module of its own here, which owns all that is particular to it. `failures` finds them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
@@ -65,12 +65,4 @@ def kinds() -> Iterator[type[Perturbation]]:
 
 def failures() -> dict[str, Callable[[Any], Perturbation]]:
     """Every failure by the name it is recorded under: of a strength, the failure."""
-    return {
-        name: partial(_of, kind, options)
-        for kind in kinds()
-        for name, options in kind.names.items()
-    }
-
-
-def _of(kind: type[Perturbation], options: Mapping[str, Any], strength: Any) -> Perturbation:
-    return kind(**options, **{kind.strength: strength})
+    return {name: partial(kind.named, name) for kind in kinds() for name in kind.names}

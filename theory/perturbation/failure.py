@@ -40,6 +40,11 @@ class Perturbation(ABC):
     """Whether its worst draw is what counts."""
 
     @classmethod
+    def named(cls, name: str, strength: Any) -> "Perturbation":
+        """The failure that is recorded under one of its names, of this strength."""
+        return cls(**cls.names.get(name, {}), **{cls.strength: strength})
+
+    @classmethod
     def damage_scale(cls, strength: Any) -> Any:
         """A strength as a number that grows from 0 with the damage."""
         return strength

@@ -20,7 +20,6 @@ from sim.experiments.networks.images import training_samples
 from sim.experiments.networks.rows import batches, rows
 from sim.failures.groups import (
     EVERY,
-    RELATIVE_NOISE,
     check,
     draw,
     fail,
@@ -31,8 +30,11 @@ from sim.failures.groups import (
 )
 from sim.failures.named import MAKE
 from sim.runs.errors import UserError
+from theory.perturbation import AdditiveNoise
 
 pytestmark = pytest.mark.usefixtures("soon_compiled")
+
+(RELATIVE_NOISE,) = AdditiveNoise.relative_names
 
 TENSORS = {
     "first.weight": np.random.default_rng(1).standard_normal((4, 3, 3, 2)),
